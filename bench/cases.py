@@ -125,7 +125,7 @@ def _new_tasks(sample: Sample, dialect: Dialect) -> list[Variables]:
 
 _POINT = "{ id title status priority dueAt assignee { id username fullName } }"
 _BOARD = "{ id number title status priority dueAt tags position assignee { id username fullName } }"
-_WIDE = "{ id number title status priority dueAt startAt estimateMinutes createdAt version }"
+_WIDE = "{ id number title status priority dueAt startAt estimate createdAt version }"
 _NEW = "{ id title status priority version }"
 
 _POSTGRAPHILE = (

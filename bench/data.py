@@ -137,7 +137,7 @@ def make_rows(size: Size, password: tuple[str, int]) -> Rows:
                 "priority",
                 "due_at",
                 "start_at",
-                "estimate_minutes",
+                "estimate",
                 "tags",
                 "tag_keys",
                 "position",

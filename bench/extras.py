@@ -91,7 +91,7 @@ FROM (
 _TABLES: Final = ("tasks", "project_members", "time_entries")
 
 SEARCH: Final = "query ($words: String!) { search(query: $words) { nodes { kind rank } } }"
-REPORT: Final = """query ($filter: TimeReportFilter, $zone: String!) {
+REPORT: Final = """query ($filter: TimeReportFilter, $zone: TimeZone!) {
   timeReport(filter: $filter, groupBy: [PROJECT, DAY], timezone: $zone) {
     total count groups { total groups { day total } }
   }

@@ -36,10 +36,10 @@ _TASKS: Final = JOBS // 3 + 1
 _AT_ONCE: Final = 200
 
 _PROJECT: Final = 'mutation { projectCreate(input: {name: "Hanging"}) { project { id } } }'
-_WEBHOOK: Final = """mutation ($url: String!) { webhookCreate(input: {
+_WEBHOOK: Final = """mutation ($url: URL!) { webhookCreate(input: {
   url: $url, filter: { kind: { eq: TASK_CREATED } } }) { webhook { id } errors { message } } }"""
-_CHANNEL: Final = """mutation ($url: String!, $project: ID!) { integrationCreate(input: {
-  projectId: $project, slack: { events: [TASK_CREATED] }, credentials: $url }) {
+_CHANNEL: Final = """mutation ($url: URL!, $project: ID!) { integrationCreate(input: {
+  projectId: $project, config: { slack: { events: [TASK_CREATED], webhookUrl: $url } } }) {
   integration { id } errors { message } } }"""
 _TASKS_CREATE: Final = """mutation ($items: [TaskBulkCreateItem!]!) {
   taskBulkCreate(input: { items: $items }) { doneCount errors { message } } }"""

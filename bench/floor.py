@@ -26,7 +26,7 @@ _BOARD = (
     "WHERE project_id = $1 ORDER BY position, id LIMIT 100"
 )
 _WIDE = (
-    "SELECT id, number, title, status, priority, due_at, start_at, estimate_minutes, created_at, "
+    "SELECT id, number, title, status, priority, due_at, start_at, estimate, created_at, "
     "version FROM tasks ORDER BY created_at DESC, id DESC LIMIT 1000"
 )
 _PROJECTS = "SELECT id, name, owner_id FROM projects ORDER BY created_at DESC, id DESC LIMIT 20"
@@ -189,7 +189,7 @@ class Floor:
                     "priority": row[4],
                     "dueAt": row[5],
                     "startAt": row[6],
-                    "estimateMinutes": row[7],
+                    "estimate": row[7],
                     "createdAt": row[8],
                     "version": row[9],
                 }

@@ -145,7 +145,7 @@ class Task:
     position: str
     due_at: dt.datetime | None
     start_at: dt.datetime | None
-    estimate_minutes: int | None
+    estimate: int | None
     created_at: dt.datetime
     version: int
 
@@ -163,7 +163,7 @@ class Task:
             position=row.position,
             due_at=row.due_at,
             start_at=row.start_at,
-            estimate_minutes=row.estimate_minutes,
+            estimate=row.estimate,
             created_at=row.created_at,
             version=row.version,
         )

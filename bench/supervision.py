@@ -47,7 +47,7 @@ _PAUSE: Final = 10.0
 _START_SECONDS: Final = 180
 _CATCH_UP_SECONDS: Final = 120
 _ROOT: Final = Path(__file__).resolve().parent.parent
-_WEBHOOK: Final = """mutation ($url: String!) { webhookCreate(input: {
+_WEBHOOK: Final = """mutation ($url: URL!) { webhookCreate(input: {
   url: $url, filter: {kind: {eq: TASK_CREATED}}, payload: "{ task { title } }"
 }) { webhook { id } errors { message } } }"""
 _TASKS: Final = """query ($project: ID!, $after: String) {

@@ -11,6 +11,7 @@ from uuid import UUID
 from demo.company import LOGIN
 from domain.time import time_entry, timer
 from domain.time.time_entry import NewTimeEntry
+from domain.time.times import Range
 from domain.work import Work
 
 Doing = tuple[dt.datetime, str, Callable[[Work], Awaitable[object]]]
@@ -48,10 +49,9 @@ def doings(pieces: Sequence[TextSegment], random: Random, now: dt.datetime) -> I
                 continue
             taken.append((start, end))
             new = NewTimeEntry(
+                Range(start, end),
                 task_id=piece.task_id,
                 description=random.choice(_WORDS),
-                started_at=start,
-                ended_at=end,
                 is_billable=random.random() < 0.4,
                 tags=random.choice(((), (), ("workshop",), ("desk",), ("on the road",))),
             )

@@ -42,7 +42,7 @@ _PRIORITIES = {
     TaskPriority.HIGH: 16,
     TaskPriority.URGENT: 6,
 }
-_ESTIMATES = (None, None, 15, 30, 60, 90, 120, 240, 480, 960)
+_ESTIMATES = (None, None, *(60 * minutes for minutes in (15, 30, 60, 90, 120, 240, 480, 960)))
 _NOTES = (
     "Waiting for an answer.",
     "Ask Bram first.",
@@ -241,7 +241,7 @@ class _Planner:
             "description": self._description(where, finished=fate is TaskStatus.COMPLETED),
             "notes": self._sometimes(0.12, _NOTES),
             "priority": self._weighted(_PRIORITIES),
-            "estimate_minutes": self.random.choice(_ESTIMATES),
+            "estimate": self.random.choice(_ESTIMATES),
             "tags": item.tags,
             **self._dates(at, end, still_open=fate.is_open),
         }

@@ -60,7 +60,7 @@ def _reminders(reminders: Reminders, now: dt.datetime) -> Iterator[NewReminder]:
         Once(now + dt.timedelta(days=3)), message="Ring the tax adviser back.", is_enabled=False
     )
     for task_id in reminders.due[:2]:
-        yield NewReminder(Relative(Anchor.DUE, offset_minutes=-24 * 60), task_id=task_id)
+        yield NewReminder(Relative(Anchor.DUE, offset=-24 * 3600), task_id=task_id)
 
 
 def _noting(new: NewReminder) -> Callable[[Work], Awaitable[object]]:

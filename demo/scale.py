@@ -74,7 +74,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "project_members": (*_VERSIONED, "project_id", "user_id", "role"),
     "tasks": (
         *_VERSIONED, "project_id", "number", "title", "description", "status", "priority",
-        "due_at", "due_on", "due_timezone", "estimate_minutes", "tags", "tag_keys", "position",
+        "due_at", "due_on", "due_timezone", "estimate", "tags", "tag_keys", "position",
         "owner_id", "assignee_id", "parent_id", "root_id", "completed_at",
     ),
     "comments": (*_VERSIONED, "task_id", "author_id", "parent_id", "body"),

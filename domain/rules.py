@@ -261,7 +261,7 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "pk_reminders": ("id", ("id",)),
     "uq_integrations_project_id_target": (
         "repository in this project",
-        ("github", "repository"),
+        ("config", "github", "repository"),
     ),
 }
 

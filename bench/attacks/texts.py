@@ -340,8 +340,8 @@ _MADE: Final = {
         "{ made: comment { id } } }"
     ),
     "timeEntry": (
-        'mutation { made: timeEntryCreate(input: {startedAt: "2026-01-01T00:00:00Z", '
-        "durationSeconds: 60}) { made: timeEntry { id } } }"
+        'mutation { made: timeEntryCreate(input: {time: {day: {day: "2026-01-01", '
+        "duration: 60}}}) { made: timeEntry { id } } }"
     ),
     "reminder": (
         "mutation ($task: ID!) { made: reminderCreate(input: {taskId: $task, channels: [IN_APP], "

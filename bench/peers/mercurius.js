@@ -12,7 +12,7 @@ const pool = new pg.Pool({
 });
 
 const TASK = `t.id, t.number, t.title, t.status, t.priority, t.tags, t.position,
-  t.due_at AS "dueAt", t.start_at AS "startAt", t.estimate_minutes AS "estimateMinutes",
+  t.due_at AS "dueAt", t.start_at AS "startAt", t.estimate,
   t.created_at AS "createdAt", t.version, t.assignee_id, t.project_id`;
 const USER = `id, username, full_name AS "fullName"`;
 const PROJECT = `id, name, key, owner_id`;
@@ -23,7 +23,7 @@ const schema = `
   type Comment { id: ID! body: String! author: User! }
   type Task {
     id: ID! number: Int title: String! status: Int! priority: Int! tags: [String!]!
-    position: String! dueAt: DateTime startAt: DateTime estimateMinutes: Int
+    position: String! dueAt: DateTime startAt: DateTime estimate: Int
     createdAt: DateTime! version: Int!
     assignee: User
     comments(first: Int!): [Comment!]!

@@ -78,7 +78,8 @@ class Task(Versioned, Base):
     due_on: Mapped[dt.date | None]
     due_timezone: Mapped[str | None]
     start_at: Mapped[dt.datetime | None]
-    estimate_minutes: Mapped[int | None]
+    # In seconds.
+    estimate: Mapped[int | None]
     tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
     # The tags casefolded, in the same order; filters and the check for duplicates compare these.
     tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))

@@ -42,10 +42,10 @@ class InvalidCode(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The address a mail is sent to, and for how many seconds its code or link is valid."""
+    """The address a mail is sent to, and until when its code or link is valid, at least."""
 
     email: str
-    expires_in: int
+    expires_at: dt.datetime
 
 
 # --- requesting ----------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ async def request_reset(work: Work, *, email: str) -> Sent:
     """Send a link for setting a new password, if the account exists."""
     address = checked_email(email)
     await work.enqueue(RESET_JOB, {"email": address})
-    return Sent(address, int(RESET_LIFE.total_seconds()))
+    return Sent(address, work.now + RESET_LIFE)
 
 
 async def request_verification(work: Work) -> Sent:
@@ -80,7 +80,7 @@ async def request_change(work: Work, auth: Authenticator, *, email: str, passwor
 
 async def _request(work: Work, user_id: UUID, address: str) -> Sent:
     await work.enqueue(EMAIL_JOB, {"user": user_id, "email": address})
-    return Sent(address, int(EMAIL_LIFE.total_seconds()))
+    return Sent(address, work.now + EMAIL_LIFE)
 
 
 async def _demand_free(work: Work, address: str, user_id: UUID) -> None:

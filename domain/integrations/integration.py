@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select, update
 
+from auth import access
 from auth.encryption import Encryption
 from auth.scopes import EVENT_SCOPES
 from db.models import (
@@ -25,14 +26,15 @@ from db.models import (
     IntegrationStatus,
     NotificationKind,
     Project,
+    User,
 )
 from domain import locks, rules
 from domain.accounts.by_key import demand_live_key, key_after
 from domain.integrations import addresses
 from domain.notifications.notification import Notice, notify
-from domain.projects.project import checked_username, demand_editor, find_user
+from domain.projects.project import demand_editor
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, NotFound, Problems, check, refuse
+from errors import BadInput, ErrorCode, Failure, NotFound, Problems, refuse
 from events.kinds import EventKind
 
 MAX_INTEGRATIONS = 50
@@ -40,6 +42,8 @@ MAX_PEOPLE = 200
 SYNC_JOB = "integration.sync"
 SEND_JOB = "integration.tell"
 GITHUB_URL = "https://api.github.com"
+# The kind of link that holds the problem of an assignee who was lost when names became IDs.
+ASSIGNEE = "assignee"
 # The kinds of events that are posted to a channel by default.
 SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
 # A channel receives only what all members of the project can see.
@@ -70,98 +74,128 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class GitHubSettings:
-    """`assignees`: pairs of GitHub login and Taskloom username. `base_url`: None for github.com."""
+class GitHubConfig:
+    """Settings and token of a connection to GitHub; in a change, None keeps a value.
 
-    repository: str
+    `base_url`: None for github.com in a new connection. `assignees`: GitHub logins, each with a
+    user.
+    """
+
+    repository: str | None = None
+    token: str | None = None
     base_url: str | None = None
-    assignees: Sequence[tuple[str, str]] = ()
-    comments: bool = True
+    assignees: Sequence[tuple[str, UUID]] | None = None
+    has_comments: bool | None = None
 
     connector = Connector.GITHUB
+    path = ("config", "github")
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "baseUrl": GITHUB_URL,
+        "assignees": [],
+        "hasComments": True,
+    }
 
     @property
-    def target(self) -> str | None:
-        """Identifies the repository; a project can be connected to it only once."""
-        return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository.strip()}".lower()
+    def secret(self) -> str | None:
+        """The token, if it is given."""
+        return self.token
 
     def checked(self, reach: Reach) -> dict[str, Any]:
-        """The settings to store, except the users. Reports values that no repository could have."""
-        path = ("github",)
-        repository = self.repository.strip()
-        if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
+        """Those settings that are given, as they are stored, without looking for the users."""
+        path = self.path
+        found: dict[str, Any] = {}
+        # A token must fit into an HTTP header; its format is GitHub's.
+        if self.token is not None and not _PRINTABLE.fullmatch(self.token):
             refuse(
                 BadInput(
-                    "repository must be an owner and a name, such as octocat/hello-world.",
-                    path=(*path, "repository"),
+                    "token must be a GitHub token of 1 to 1,000 printable ASCII characters.",
+                    path=(*path, "token"),
                 )
             )
-        url = (self.base_url or GITHUB_URL).rstrip("/")
-        reach.check(url, (*path, "base_url"))
-        if "?" in url or "#" in url:
-            refuse(
-                BadInput(
-                    "baseUrl must not contain a query or a fragment.", path=(*path, "base_url")
+        if self.repository is not None:
+            repository = found["repository"] = self.repository.strip()
+            if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
+                refuse(
+                    BadInput(
+                        "repository must be an owner and a name, such as octocat/hello-world.",
+                        path=(*path, "repository"),
+                    )
                 )
-            )
-        if len(self.assignees) > MAX_PEOPLE:
+        if self.base_url is not None:
+            url = found["baseUrl"] = self.base_url.rstrip("/")
+            reach.check(url, (*path, "base_url"))
+            if "?" in url or "#" in url:
+                refuse(
+                    BadInput(
+                        "baseUrl must not contain a query or a fragment.", path=(*path, "base_url")
+                    )
+                )
+        if self.assignees is not None:
+            found["assignees"] = self._checked_assignees(self.assignees)
+        if self.has_comments is not None:
+            found["hasComments"] = self.has_comments
+        return found
+
+    def _checked_assignees(self, assignees: Sequence[tuple[str, UUID]]) -> list[dict[str, str]]:
+        path = (*self.path, "assignees")
+        if len(assignees) > MAX_PEOPLE:
             refuse(
                 BadInput(
-                    f"assignees must have at most {MAX_PEOPLE} pairs; it has "
-                    f"{len(self.assignees):,}.",
-                    path=(*path, "assignees"),
+                    f"assignees must have at most {MAX_PEOPLE} pairs; it has {len(assignees):,}.",
+                    path=path,
                     limit=MAX_PEOPLE,
-                    actual=len(self.assignees),
+                    actual=len(assignees),
                 )
             )
-        for index, (login, username) in enumerate(self.assignees):
-            place = (*path, "assignees", index)
+        for index, (login, _) in enumerate(assignees):
             if not _LOGIN.fullmatch(login):
-                refuse(BadInput("login must be a GitHub login.", path=(*place, "login")))
-            checked_username(username, place)
-        return {"repository": repository, "baseUrl": url, "hasComments": self.comments}
+                refuse(BadInput("login must be a GitHub login.", path=(*path, index, "login")))
+        return [{"login": login, "userId": user_id.hex} for login, user_id in assignees]
 
-    async def kept(self, work: Work, checked: dict[str, Any]) -> dict[str, Any]:
-        """The settings with their users. Raises `NotFound` for users that do not exist."""
-        people = []
+    async def demand_found(self, work: Work) -> None:
+        """Raise `NotFound` for users whom the viewer cannot see."""
+        wanted = {user_id for _, user_id in self.assignees or ()}
+        if not wanted:
+            return
+        query = select(User.id).where(User.id.in_(wanted), access.read(work.viewer, User))
+        found = set(await work.session.scalars(query))
         missing = Problems()
-        for index, (login, username) in enumerate(self.assignees):
-            try:
-                user = await find_user(work, None, username, ("github", "assignees", index))
-            except NotFound as failure:
-                missing.add(failure)
-            else:
-                people.append({"login": login, "username": user.username})
+        for index, (_, user_id) in enumerate(self.assignees or ()):
+            if user_id not in found:
+                path = (*self.path, "assignees", index, "user_id")
+                missing.add(NotFound("user", path=path))
         missing.raise_any()
-        return checked | {"assignees": people}
-
-    @staticmethod
-    @check()
-    def check_credentials(secret: str, _reach: Reach) -> None:
-        """A token must fit into an HTTP header; its format is GitHub's."""
-        if not _PRINTABLE.fullmatch(secret):
-            raise BadInput(
-                "credentials must be a GitHub token of 1 to 1,000 printable ASCII characters.",
-                path=("credentials",),
-            )
 
 
 @dataclass(frozen=True, slots=True)
-class SlackSettings:
-    """`events`: the kinds that are posted to the channel; None for the default."""
+class SlackConfig:
+    """Settings and secret URL of a connection to a channel; in a change, None keeps a value.
 
+    `events`: the kinds that are posted; None for the default in a new connection.
+    """
+
+    webhook_url: str | None = None
     events: Sequence[EventKind] | None = None
 
     connector = Connector.SLACK
-    target: str | None = None
+    path = ("config", "slack")
+    defaults: ClassVar[Mapping[str, Any]] = {"events": [kind.value for kind in SLACK_EVENTS]}
 
-    def checked(self, _reach: Reach) -> dict[str, Any]:
-        """The settings to store. Reports kinds of events that cannot be posted."""
-        path = ("slack", "events")
-        kinds = SLACK_EVENTS if self.events is None else self.events
-        if not kinds:
+    @property
+    def secret(self) -> str | None:
+        """The URL of the incoming webhook, if it is given."""
+        return self.webhook_url
+
+    def checked(self, reach: Reach) -> dict[str, Any]:
+        """Those settings that are given, as they are stored."""
+        if self.webhook_url is not None:
+            reach.check(self.webhook_url, (*self.path, "webhook_url"))
+        if self.events is None:
+            return {}
+        path = (*self.path, "events")
+        if not self.events:
             refuse(BadInput("events must contain at least one kind.", path=path))
-        for index, kind in enumerate(kinds):
+        for index, kind in enumerate(self.events):
             if not kind.value.startswith(_TELLABLE) or kind.value.startswith(_NOT_TELLABLE):
                 refuse(
                     BadInput(
@@ -170,19 +204,20 @@ class SlackSettings:
                         path=(*path, index),
                     )
                 )
-        return {"events": list(dict.fromkeys(kind.value for kind in kinds))}
+        return {"events": list(dict.fromkeys(kind.value for kind in self.events))}
 
-    async def kept(self, _work: Work, checked: dict[str, Any]) -> dict[str, Any]:
+    async def demand_found(self, _work: Work) -> None:
         """Nothing has to be looked up."""
-        return checked
-
-    @staticmethod
-    def check_credentials(secret: str, reach: Reach) -> None:
-        """The URL of an incoming webhook is the secret."""
-        reach.check(secret, ("credentials",))
 
 
-Settings = GitHubSettings | SlackSettings
+Config = GitHubConfig | SlackConfig
+
+
+def target_of(connector: Connector, settings: Mapping[str, Any]) -> str | None:
+    """The repository, to which a project can be connected only once; None for a channel."""
+    if connector is not Connector.GITHUB:
+        return None
+    return f"{settings['baseUrl'].rstrip('/')}/{settings['repository']}".lower()
 
 
 def scopes_of(integration: Integration) -> tuple[str, ...]:
@@ -196,21 +231,14 @@ def scopes_of(integration: Integration) -> tuple[str, ...]:
 
 
 _TITLES = {Connector.GITHUB: "GitHub", Connector.SLACK: "a channel"}
-_KINDS: Mapping[Connector, type[GitHubSettings | SlackSettings]] = {
-    Connector.GITHUB: GitHubSettings,
-    Connector.SLACK: SlackSettings,
-}
 
 
-async def connect(
-    work: Work, reach: Reach, project_id: UUID, settings: Settings, credentials: str
-) -> Integration:
+async def connect(work: Work, reach: Reach, project_id: UUID, config: Config) -> Integration:
     """Connect a project in which the viewer can create tasks, and queue the first
     synchronization.
     """
     user_id = work.viewer.require()
-    settings.check_credentials(credentials, reach)
-    checked = settings.checked(reach)
+    settings = {**config.defaults, **config.checked(reach)}
     await locks.lock_owner(work)
     # Locked, so that two concurrent connects of the same project run one after the other.
     await work.readable(Project, project_id, lock=True, path=("project_id",))
@@ -224,13 +252,15 @@ async def connect(
             limit=MAX_INTEGRATIONS,
             actual=count,
         )
-    kept = await settings.kept(work, checked)
-    if settings.target is not None and await work.session.scalar(
+    await config.demand_found(work)
+    assert config.secret is not None, "a new connection has one"
+    target = target_of(config.connector, settings)
+    if target is not None and await work.session.scalar(
         select(Integration.id).where(
-            Integration.project_id == project_id, Integration.target == settings.target
+            Integration.project_id == project_id, Integration.target == target
         )
     ):
-        raise rules.taken("repository in this project", ("github", "repository"))
+        raise rules.taken("repository in this project", (*config.path, "repository"))
     integration = Integration(
         id=work.new_id(),
         created_at=work.now,
@@ -239,11 +269,11 @@ async def connect(
         user_id=user_id,
         api_key_id=work.viewer.api_key_id,
         project_id=project_id,
-        connector=settings.connector,
-        settings=kept,
-        credentials=reach.encryption.encrypt(credentials.encode()),
+        connector=config.connector,
+        settings=settings,
+        credentials=reach.encryption.encrypt(config.secret.encode()),
         status=IntegrationStatus.ACTIVE,
-        target=settings.target,
+        target=target,
         progress={},
     )
     work.session.add(integration)
@@ -251,7 +281,7 @@ async def connect(
         work,
         EventKind.INTEGRATION_CREATED,
         integration,
-        [("connector", None, settings.connector), ("project", None, project_id)],
+        [("connector", None, config.connector), ("project", None, project_id)],
     )
     await work.session.flush()
     await enqueue_sync(work, integration.id)
@@ -263,31 +293,32 @@ async def change(
     reach: Reach,
     integration_id: UUID,
     *,
-    settings: Settings | None = None,
-    credentials: str | None = None,
-    status: IntegrationStatus | None = None,
+    config: Config | None = None,
+    is_paused: bool | None = None,
     if_version: int | None = None,
     take_over: bool = False,
 ) -> Integration:
-    """Change settings (all of them), credentials or status; None keeps a value.
+    """Change settings or credentials, pause it or resume it; None keeps a value.
 
     Any change makes a failed integration active again. The API key that changes an integration
     becomes its key; `take_over` gives it back to its owner.
     """
-    checked = _checked(reach, settings, credentials, status)
+    checked = {} if config is None else config.checked(reach)
     integration = await work.editable(Integration, integration_id)
     values: dict[str, Any] = {}
     key_id = await key_after(work, integration, take_over=take_over)
     if key_id != integration.api_key_id:
         values["api_key_id"] = key_id
-    if settings is not None and checked is not None:
-        _demand_same_target(integration, settings)
-        values["settings"] = await settings.kept(work, checked)
-    if credentials is not None:
-        _KINDS[integration.connector].check_credentials(credentials, reach)
-        values["credentials"] = reach.encryption.encrypt(credentials.encode())
-    if status is not None:
-        values["status"] = status
+    if config is not None:
+        values["settings"] = settings = {**integration.settings, **checked}
+        _demand_same_target(integration, config, settings)
+        await config.demand_found(work)
+        if config.secret is not None:
+            values["credentials"] = reach.encryption.encrypt(config.secret.encode())
+        if "assignees" in checked:
+            await _forget_lost_assignees(work, integration)
+    if is_paused is not None:
+        values["status"] = IntegrationStatus.PAUSED if is_paused else IntegrationStatus.ACTIVE
     elif values and integration.status is IntegrationStatus.FAILED:
         values["status"] = IntegrationStatus.ACTIVE
     if values.get("settings", integration.settings) != integration.settings:
@@ -317,33 +348,24 @@ async def change(
     return integration
 
 
-def _checked(
-    reach: Reach,
-    settings: Settings | None,
-    credentials: str | None,
-    status: IntegrationStatus | None,
-) -> dict[str, Any] | None:
-    """Validate what does not depend on the stored integration. Returns the new settings."""
-    if status is IntegrationStatus.FAILED:
-        refuse(BadInput("status can be set to ACTIVE or PAUSED only.", path=("status",)))
-    if settings is None:
-        return None
-    if credentials is not None:
-        settings.check_credentials(credentials, reach)
-    return settings.checked(reach)
-
-
-def _demand_same_target(integration: Integration, settings: Settings) -> None:
-    if settings.connector is not integration.connector:
+def _demand_same_target(
+    integration: Integration, config: Config, settings: Mapping[str, Any]
+) -> None:
+    if config.connector is not integration.connector:
         name = integration.connector.name.lower()
+        raise BadInput(f"config of this integration must be given as `{name}`.", path=config.path)
+    if target_of(config.connector, settings) != _target_of(integration):
+        is_named = isinstance(config, GitHubConfig) and config.repository is not None
         raise BadInput(
-            f"Settings of this integration must be given as `{name}`.", path=(_name_of(settings),)
+            "The repository cannot be changed; connect the other one and delete this integration.",
+            path=(*config.path, "repository" if is_named else "base_url"),
         )
-    if settings.target != _target_of(integration):
-        raise BadInput(
-            "repository cannot be changed; connect the other one and disconnect this one.",
-            path=("github", "repository"),
-        )
+
+
+async def _forget_lost_assignees(work: Work, integration: Integration) -> None:
+    """Delete the problems of assignees that named nobody, since there are new ones."""
+    lost = (ExternalLink.integration_id == integration.id, ExternalLink.kind == ASSIGNEE)
+    await work.session.execute(delete_rows(ExternalLink).where(*lost))
 
 
 async def disconnect(work: Work, integration_id: UUID, if_version: int | None = None) -> UUID:
@@ -362,7 +384,7 @@ async def sync(work: Work, integration_id: UUID) -> Integration:
     """Synchronize now; also retries a failed integration and its problems."""
     integration = await work.editable(Integration, integration_id)
     if integration.status is IntegrationStatus.PAUSED:
-        raise BadInput("The integration is paused; set its status to ACTIVE.", path=("id",))
+        raise BadInput("The integration is paused; resume it with isPaused: false.", path=("id",))
     await demand_live_key(work, integration.api_key_id, ("id",))
     await set_status(work, integration, IntegrationStatus.ACTIVE, integration.last_error)
     await _retry_problems(work, integration.id)
@@ -384,7 +406,7 @@ async def identify(
     integration.external_id = external_id
     if repository.lower() != integration.settings["repository"].lower():
         settings = {**integration.settings, "repository": repository}
-        target = GitHubSettings(repository, settings["baseUrl"]).target
+        target = target_of(integration.connector, settings)
         values: dict[str, Any] = {"settings": settings}
         # Another integration can have the new name already; it is removed when it is identified.
         if not await work.session.scalar(others.where(Integration.target == target)):
@@ -437,7 +459,11 @@ async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None
 async def _retry_problems(work: Work, integration_id: UUID) -> None:
     await work.session.execute(
         update(ExternalLink)
-        .where(ExternalLink.integration_id == integration_id, ExternalLink.problem.is_not(None))
+        .where(
+            ExternalLink.integration_id == integration_id,
+            ExternalLink.problem.is_not(None),
+            ExternalLink.kind != ASSIGNEE,
+        )
         .values(retry_at=work.now)
     )
 
@@ -456,14 +482,7 @@ async def reencrypt(work: Work, encryption: Encryption) -> int:
 
 
 def _target_of(integration: Integration) -> str | None:
-    if integration.connector is not Connector.GITHUB:
-        return integration.target
-    settings = integration.settings
-    return GitHubSettings(settings["repository"], settings["baseUrl"]).target
-
-
-def _name_of(settings: Settings) -> str:
-    return settings.connector.name.lower()
+    return target_of(integration.connector, integration.settings)
 
 
 def _title_of(integration: Integration) -> str:

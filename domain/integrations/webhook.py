@@ -32,7 +32,8 @@ MAX_WEBHOOKS = 50
 MAX_OLD_SECRETS = 4
 SECRET_BYTES = 32
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how every secret begins
-MAX_OVERLAP_HOURS = 168
+# Seconds.
+MAX_OVERLAP = 7 * 24 * 3600
 REPLAY_JOB = "webhook.replay"
 
 # Fields whose old and new values are logged.
@@ -198,26 +199,20 @@ async def rotate_secret(
     work: Work,
     encryption: Encryption,
     webhook_id: UUID,
-    overlap_hours: int,
+    overlap: int,
     if_version: int | None = None,
 ) -> tuple[Webhook, str]:
-    """Create a new secret for a webhook; the old one also signs for the given hours.
+    """Create a new secret for a webhook; the old one also signs for the given seconds.
 
     Secrets of earlier rotations keep their end, except without an overlap: then all of them end at
     once. At most four previous secrets can be valid.
     """
-    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
-        refuse(
-            BadInput(
-                f"overlapHours must be 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
-                path=("overlap_hours",),
-            )
-        )
+    overlap = rules.whole_number(overlap, ("overlap",), least=0, most=MAX_OVERLAP) or 0
     webhook = await work.editable(Webhook, webhook_id)
     secret = new_secret()
-    until = work.now + dt.timedelta(hours=overlap_hours)
+    until = work.now + dt.timedelta(seconds=overlap)
     former = [(webhook.secret, until), *valid_old_secrets(webhook, work.now)]
-    if overlap_hours == 0:
+    if overlap == 0:
         former = []
     values = {
         "api_key_id": await key_after(work, webhook, take_over=False),
@@ -229,7 +224,7 @@ async def rotate_secret(
     if len(former) > MAX_OLD_SECRETS:
         raise Failure(
             f"{MAX_OLD_SECRETS} previous secrets are still valid, the most allowed; wait until "
-            "one ends, or end all of them with overlapHours: 0.",
+            "one ends, or end all of them with overlap: 0.",
             code=ErrorCode.LIMIT_EXCEEDED,
             limit=MAX_OLD_SECRETS,
             actual=MAX_OLD_SECRETS,

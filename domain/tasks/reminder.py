@@ -22,7 +22,8 @@ from events.kinds import EventKind
 
 MAX_REMINDERS = 1_000
 # One year in either direction.
-MAX_OFFSET = 366 * 24 * 60
+# Seconds.
+MAX_OFFSET = 366 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +174,7 @@ def checked(rule: Rule) -> Rule:
     """The rule with each value validated; a path names the invalid one."""
     path = ("rule", rule.kind.name.lower())
     if isinstance(rule, Relative):
-        rules.whole_number(
-            rule.offset_minutes, (*path, "offset_minutes"), least=-MAX_OFFSET, most=MAX_OFFSET
-        )
+        rules.whole_number(rule.offset, (*path, "offset"), least=-MAX_OFFSET, most=MAX_OFFSET)
         return rule
     if isinstance(rule, Once):
         at = rules.moment(rule.at, (*path, "at"))

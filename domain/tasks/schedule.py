@@ -32,10 +32,10 @@ class Anchor(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """Minutes after a task's due or start time; negative for before it."""
+    """Seconds after a task's due or start time; negative for before it."""
 
     anchor: Anchor
-    offset_minutes: int
+    offset: int
 
     @property
     def kind(self) -> RuleKind:
@@ -128,7 +128,7 @@ def next_run(
 
 def moved(anchor: dt.datetime | None, rule: Relative) -> dt.datetime | None:
     """The moment that results from a task's time, past or future."""
-    return None if anchor is None else anchor + dt.timedelta(minutes=rule.offset_minutes)
+    return None if anchor is None else anchor + dt.timedelta(seconds=rule.offset)
 
 
 def _repeated(rule: Clockwork, after: dt.datetime) -> Iterator[dt.datetime]:
@@ -158,7 +158,7 @@ def _days(day: dt.date) -> Iterator[dt.date]:
 def to_json(rule: Rule) -> dict[str, Any]:
     """The content of a rule, beside its kind."""
     if isinstance(rule, Relative):
-        return {"offset_minutes": rule.offset_minutes}
+        return {"offset": rule.offset}
     if isinstance(rule, Once):
         return {"at": rule.at.isoformat()}
     clock = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
@@ -172,7 +172,7 @@ def to_json(rule: Rule) -> dict[str, Any]:
 def from_json(kind: RuleKind, said: Mapping[str, Any]) -> Rule:
     """The rule of a kind with this content."""
     if kind in {RuleKind.DUE, RuleKind.START}:
-        return Relative(Anchor(kind.value), said["offset_minutes"])
+        return Relative(Anchor(kind.value), said["offset"])
     if kind is RuleKind.ONCE:
         return Once(dt.datetime.fromisoformat(said["at"]))
     time, zone = dt.time.fromisoformat(said["time"]), said["timezone"]

@@ -59,7 +59,7 @@ class NewTask:
     due_at: dt.datetime | None = None
     due_on: dt.date | None = None
     start_at: dt.datetime | None = None
-    estimate_minutes: int | None = None
+    estimate: int | None = None
     tags: Sequence[str] = field(default_factory=tuple)
 
 
@@ -71,7 +71,7 @@ RULES: Mapping[str, rules.Rule] = {
     "status": rules.not_null,
     "priority": rules.not_null,
     "start_at": rules.moment,
-    "estimate_minutes": partial(rules.whole_number, least=0, most=1_000_000),
+    "estimate": partial(rules.whole_number, least=0, most=60_000_000),
     "tags": rules.tags,
 }
 _DUE = ("due_at", "due_on")

@@ -206,9 +206,15 @@ def _of_entries(
         .outerjoin(task, and_(task.id == entry.task_id, access.read(viewer, task)))
         .where(*where)
     )
+    return query.where(*on_days(entry, has_first=has_first, has_last=has_last))
+
+
+def on_days(entry: Any, *, has_first: bool, has_last: bool) -> list[ColumnElement[bool]]:
+    """The conditions for entries with time on any of the days; see `Days.params`."""
+    found = []
     if has_first:
         moment = bindparam("from_moment", type_=TIMESTAMP(timezone=True))
-        query = query.where(
+        found.append(
             or_(
                 and_(entry.day.is_(None), or_(ends(entry) > moment, entry.started_at >= moment)),
                 entry.day >= bindparam("from_day", type_=TimeEntry.day.type),
@@ -216,10 +222,10 @@ def _of_entries(
         )
     if has_last:
         moment = bindparam("to_moment", type_=TIMESTAMP(timezone=True))
-        query = query.where(
+        found.append(
             or_(
                 and_(entry.day.is_(None), entry.started_at < moment),
                 entry.day <= bindparam("to_day", type_=TimeEntry.day.type),
             )
         )
-    return query
+    return found

@@ -17,6 +17,7 @@ from itertools import product
 
 from domain import timezones
 from domain.time.import_csv import Row
+from domain.time.times import OnDay, Range, Start, Time
 from domain.timezones import Clock, Zone
 from errors import BadInput, check
 
@@ -60,12 +61,9 @@ class Notice:
 
 @dataclass(slots=True)
 class Times:
-    """A start with an end or a duration in seconds, or a day with a duration; and notices."""
+    """The time of a row, and notices about it."""
 
-    start: dt.datetime | None = None
-    end: dt.datetime | None = None
-    duration: int | None = None
-    day: dt.date | None = None
+    time: Time
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -113,16 +111,21 @@ def demand_short(row: Row) -> None:
             )
 
 
-@check(Times())
+# Replaces the time of a row that has an error.
+_NO_TIME = OnDay(dt.date(2000, 1, 1), 0)
+
+
+@check(Times(_NO_TIME))
 def times(row: Row, zone: Zone, *, day_first: bool | None) -> Times:
-    """The times of a row's entry. Raises `BadInput` at the column that cannot be parsed."""
+    """The times of a row's entry. Raises `BadInput` at the column that is missing or cannot be
+    parsed.
+    """
     reader = _Reader(row, zone, day_first)
     length = reader.duration()
     if (text := row.get("day")) is not None:
-        return Times(day=reader.date(text, "day"), duration=length.seconds if length else None)
+        return reader.day(reader.date(text, "day"), length)
     if row.get("startDate") is not None and row.get("startTime") is None:
-        day = reader.date(row.cells["startDate"], "startDate")
-        return Times(day=day, duration=length.seconds if length else None)
+        return reader.day(reader.date(row.cells["startDate"], "startDate"), length)
     return reader.span(length)
 
 
@@ -132,16 +135,35 @@ class _Reader:
         self.zone = zone
         self.day_first = day_first
 
+    def day(self, day: dt.date, length: Duration | None) -> Times:
+        """A day with a duration."""
+        if length is None:
+            raise BadInput("A day needs a duration.", path=self._missing("duration", "hours"))
+        return Times(OnDay(day, length.seconds))
+
+    def _missing(self, *columns: str) -> tuple[str, ...]:
+        """The path of the first of these columns that the file has."""
+        return self.row.path(next((one for one in columns if one in self.row.headers), columns[0]))
+
     def span(self, length: Duration | None) -> Times:
         """A start with an end, a duration, or both if they agree."""
         starts_column, start = self._local("start")
         ends_column, end = self._local("end")
-        seconds = length.seconds if length else None
         if start is None:
-            return Times(end=self._moments(end)[0] if end else None, duration=seconds)
+            raise BadInput(
+                "A start or a day is required.",
+                path=self._missing("start", "startTime", "startDate"),
+            )
+        if end is None and length is None:
+            raise BadInput(
+                "An end or a duration is required.",
+                path=self._missing("end", "endTime", "duration", "hours"),
+            )
         if end is None:
-            times = Times(start=self._moments(start)[0], duration=seconds)
-            self._tell(times, start, starts_column, times.start)
+            assert length is not None
+            moment = self._moments(start)[0]
+            times = Times(Start(moment, length.seconds))
+            self._tell(times, start, starts_column, moment)
             return times
         pairs = list(product(self._moments(start), self._moments(end)))
         fitting = [pair for pair in pairs if length is None or _fits(*pair, length)]
@@ -155,9 +177,9 @@ class _Reader:
                 f"{_clock(apart)} apart.",
                 path=self.row.path("duration" if self.row.get("duration") else "hours"),
             )
-        times = Times(start=fitting[0][0], end=fitting[0][1])
-        self._tell(times, start, starts_column, times.start)
-        self._tell(times, end, ends_column, times.end)
+        times = Times(Range(*fitting[0]))
+        self._tell(times, start, starts_column, fitting[0][0])
+        self._tell(times, end, ends_column, fitting[0][1])
         return times
 
     def _local(self, which: str) -> tuple[str, dt.datetime | None]:
@@ -269,11 +291,9 @@ class _Reader:
             return [first]
         return [first, local.replace(tzinfo=self.zone, fold=1).astimezone(dt.UTC)]
 
-    def _tell(
-        self, times: Times, local: dt.datetime, column: str, taken: dt.datetime | None
-    ) -> None:
+    def _tell(self, times: Times, local: dt.datetime, column: str, taken: dt.datetime) -> None:
         """Add a notice if a local time does not exist or exists twice."""
-        if local.tzinfo is not None or taken is None:
+        if local.tzinfo is not None:
             return
         clock = timezones.clock_at(local, self.zone)
         header = self.row.header(column)

@@ -372,21 +372,29 @@ def _length(starts: Any, end: Any) -> Any:
 
 @dataclass(slots=True)
 class Group:
-    """A group, or the report itself (`by` is None). `value` is an ID, a date, a flag or a tag."""
+    """A group, or the report itself (`by` is None). `value` is an ID, a date, a flag or a tag.
+
+    `path` are the keys of the groups around it and its own; of a tag, that in which equal tags are
+    equal. `request` is what was passed to `add_up`.
+    """
 
     by: GroupBy | None
     value: Any
+    path: tuple[Any, ...] = ()
+    request: Any = None
     seconds: int = 0
     billable_seconds: int = 0
     count: int = 0
     groups: list[Group] = field(default_factory=list)
 
 
-def add_up(rows: Iterable[Any], shape: Shape, shown: Callable[[GroupBy, Any], Any]) -> Group:
+def add_up(
+    rows: Iterable[Any], shape: Shape, shown: Callable[[GroupBy, Any], Any], request: Any = None
+) -> Group:
     """The nested groups of the statement's rows. `shown` maps a key to the value to show, so that
     keys which the reader cannot distinguish become one group.
     """
-    total = Group(None, None)
+    total = Group(None, None, request=request)
     found: dict[tuple[Any, ...], Group] = {}
     sums = [attrgetter(*columns) for columns in shape.sums]
     for row in rows:
@@ -399,7 +407,7 @@ def add_up(rows: Iterable[Any], shape: Shape, shown: Callable[[GroupBy, Any], An
             inner = found.get(path)
             if inner is None:
                 value = row.tag if by is GroupBy.TAG else path[-1]
-                inner = found[path] = Group(by, value)
+                inner = found[path] = Group(by, value, path, request)
                 node.groups.append(inner)
             node = inner
             _add(node, sums[level](row))

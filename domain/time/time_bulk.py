@@ -19,9 +19,12 @@ from sqlalchemy import delete, select, update
 
 from auth import access
 from db.models import Task, TimeEntry
+from domain import rules
 from domain.time.time_entry import (
     Place,
     Places,
+    cause_of,
+    checked_time,
     clashes,
     demand_task_follows,
     destination,
@@ -30,17 +33,8 @@ from domain.time.time_entry import (
     named,
     overlap,
 )
-from domain.time.time_values import (
-    TIMES,
-    Changes,
-    Span,
-    changed_span,
-    checked_words,
-    demand_good_times,
-    demand_unlocked,
-    record,
-    span_of,
-)
+from domain.time.time_values import Changes, checked_words, demand_unlocked, record
+from domain.time.times import Span, changed_span, span_of
 from domain.work import Work, demand_right
 from errors import BadInput, Failure, NotFound, collecting, demand_no_problems
 from events.kinds import EventKind
@@ -96,6 +90,8 @@ class _Draft:
     was_running: bool
     before: tuple[Span, bool]
     after: tuple[Span, bool]
+    # The path of what put it there.
+    cause: rules.Path
     # Whether its times or its project changed, so that overlaps are checked.
     moved: bool
 
@@ -103,7 +99,7 @@ class _Draft:
 def check_values(_: Work, edit: Edit) -> None:
     """Raise for changes that no entry can have."""
     checked_words(edit.changes)
-    demand_good_times(edit.changes)
+    checked_time(edit.changes)
 
 
 # --- changing ------------------------------------------------------------------------------------
@@ -126,8 +122,8 @@ async def update_many(
         else:
             drafts.append(draft)
             results.append(draft.entry)
-    for index in await _overlapping(work, drafts, all_or_nothing=all_or_nothing):
-        results[index] = overlap()
+    for draft in await _overlapping(work, drafts, all_or_nothing=all_or_nothing):
+        results[draft.index] = overlap(draft.cause)
     if all_or_nothing and any(isinstance(result, Failure) for result in results):
         return results
     written = [draft for draft in drafts if draft.changes and results[draft.index] is draft.entry]
@@ -148,14 +144,14 @@ def _drafted(work: Work, index: int, item: Edit | Failure, known: _Known) -> _Dr
     if isinstance(item, Failure):
         raise item
     values = checked_words(item.changes)
-    demand_good_times(item.changes)
+    time = checked_time(item.changes)
     found = _own(work, item.entry_id, known, "change")
     demand_no_problems()
     entry, changes = found.entry, item.changes
     place = _place_of(entry, known.places)
     before = (span_of(entry), place.strict)
-    if changes.keys() & set(TIMES):
-        span = changed_span(work, entry, changes, allow_over_24_hours=item.allow_over_24_hours)
+    if time is not None:
+        span = changed_span(work, entry, time, allow_over_24_hours=item.allow_over_24_hours)
         values |= span.values
     if "project_id" in changes or "task_id" in changes:
         demand_task_follows(entry, changes, found.task_project_id)
@@ -166,17 +162,20 @@ def _drafted(work: Work, index: int, item: Edit | Failure, known: _Known) -> _Dr
         values.get("ended_at", entry.ended_at),
         values.get("day", entry.day),
     )
-    demand_unlocked(work, place.project, span, place=named(changes.get("task_id")))
+    cause = cause_of(changes)
+    demand_unlocked(work, place.project, span, place=named(changes.get("task_id")), time=cause)
     moved = span != before[0] or values.get("project_id", entry.project_id) != entry.project_id
     was_running = entry.ended_at is None
     changed = work.apply(
         entry, values, if_version=item.if_version, ref="time_entry", ignore=("tag_keys",)
     )
-    return _Draft(index, entry, changed, was_running, before, (span, place.strict), moved)
+    return _Draft(index, entry, changed, was_running, before, (span, place.strict), cause, moved)
 
 
-async def _overlapping(work: Work, drafts: Sequence[_Draft], *, all_or_nothing: bool) -> list[int]:
-    """The indices of the drafts that overlap an entry although one of the two places forbids it."""
+async def _overlapping(
+    work: Work, drafts: Sequence[_Draft], *, all_or_nothing: bool
+) -> list[_Draft]:
+    """The drafts that overlap an entry although one of the two places forbids it."""
     moved = [draft for draft in drafts if draft.moved]
     elsewhere = {
         moved[index]
@@ -200,7 +199,7 @@ async def _overlapping(work: Work, drafts: Sequence[_Draft], *, all_or_nothing: 
             ]
             kept = [draft for draft in kept if draft not in blocked]
             failed += blocked
-    return [draft.index for draft in failed]
+    return failed
 
 
 def _meet(work: Work, one: tuple[Span, bool], other: tuple[Span, bool]) -> bool:
@@ -297,7 +296,7 @@ def _own(work: Work, entry_id: UUID, known: _Known, verb: str) -> _Entry:
     found = known.entries[entry_id]
     if found.entry.user_id == work.viewer.user_id:
         project = _place_of(found.entry, known.places).project
-        demand_unlocked(work, project, span_of(found.entry), time=("id",))
+        demand_unlocked(work, project, span_of(found.entry))
     demand_right(TimeEntry, verb, allowed=found.allowed, held=found.held, path=("id",))
     return found
 

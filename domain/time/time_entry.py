@@ -34,22 +34,24 @@ from db.models import Project, Task, TimeEntry
 from db.models.time_entry import ends
 from domain import locks, rules
 from domain.time.time_values import (
-    LONGEST,
-    TIMES,
     WORDS,
     NewTimeEntry,
-    Span,
-    changed_span,
     checked_words,
-    demand_good_times,
     demand_unlocked,
-    new_span,
     record,
+)
+from domain.time.times import (
+    LONGEST,
+    Span,
+    TimeChange,
+    changed_span,
+    check_time,
+    new_span,
     span_of,
     whole_second,
 )
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, NotFound, collecting, demand_no_problems
+from errors import BadInput, ErrorCode, Failure, NotFound, check, collecting, demand_no_problems
 from events.kinds import EventKind
 
 MAX_ITEMS = 200
@@ -76,6 +78,16 @@ class Place:
             "project_id": self.project and self.project.id,
             "task_id": self.task and self.task.id,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An item that is valid by itself. `starts`: the path of what its start comes from."""
+
+    index: int
+    starts: rules.Path
+    span: Span
+    place: Place
 
 
 # --- creating ------------------------------------------------------------------------------------
@@ -106,22 +118,23 @@ async def create_many(
     )
     taken = await _taken(work, {item.id for item in wanted if item.id is not None})
     results: list[TimeEntry | Failure] = []
-    drafts: list[tuple[int, Span, Place]] = []
+    drafts: list[_Draft] = []
     for item in items:
         try:
             if isinstance(item, Failure):
                 raise item
             with collecting():
                 entry, span, place = _drafted(work, item, places, taken)
-            _demand_apart(work, span, place, drafts)
+            draft = _Draft(len(results), item.time.starts, span, place)
+            _demand_apart(work, draft, drafts)
         except Failure as failure:
             results.append(failure)
         else:
             taken.add(entry.id)
-            drafts.append((len(results), span, place))
+            drafts.append(draft)
             results.append(entry)
-    for clash in await clashes(work, [(span, place.strict) for _, span, place in drafts]):
-        results[drafts[clash][0]] = overlap()
+    for clash in await clashes(work, [(draft.span, draft.place.strict) for draft in drafts]):
+        results[drafts[clash].index] = overlap(drafts[clash].starts)
     if all_or_nothing and any(isinstance(result, Failure) for result in results):
         return results
     made = [result for result in results if isinstance(result, TimeEntry)]
@@ -136,16 +149,16 @@ async def create_many(
 def check_values(work: Work, new: NewTimeEntry) -> None:
     """Raise for values that no entry can have."""
     checked_words(rules.given_by(new, WORDS))
-    new_span(work, new)
+    new_span(work, new.time, allow_over_24_hours=new.allow_over_24_hours)
 
 
 def _drafted(
     work: Work, new: NewTimeEntry, places: Places, taken: Collection[UUID]
 ) -> tuple[TimeEntry, Span, Place]:
     words = checked_words(rules.given_by(new, WORDS))
-    span = new_span(work, new)
+    span = new_span(work, new.time, allow_over_24_hours=new.allow_over_24_hours)
     place = places.of(new.project_id, new.task_id)
-    demand_unlocked(work, place.project, span, place=named(new.task_id))
+    demand_unlocked(work, place.project, span, place=named(new.task_id), time=new.time.starts)
     if new.id in taken:
         raise rules.taken("id", ("id",))
     entry = TimeEntry(
@@ -161,13 +174,12 @@ def _drafted(
     return entry, span, place
 
 
-def _demand_apart(
-    work: Work, span: Span, place: Place, drafts: Sequence[tuple[int, Span, Place]]
-) -> None:
-    """Raise if the span overlaps an earlier one of the same call, and either of them forbids it."""
-    for _, other, where in drafts:
-        if (place.strict or where.strict) and span.overlaps(other, work.now):
-            raise overlap()
+def _demand_apart(work: Work, draft: _Draft, earlier: Sequence[_Draft]) -> None:
+    """Raise if a draft overlaps an earlier one of the same call, and either of them forbids it."""
+    for other in earlier:
+        strict = draft.place.strict or other.place.strict
+        if strict and draft.span.overlaps(other.span, work.now):
+            raise overlap(draft.starts)
 
 
 # --- changing ------------------------------------------------------------------------------------
@@ -183,10 +195,10 @@ async def update_entry(
 ) -> TimeEntry:
     """Change one of the viewer's entries. Setting the end of a running one stops the timer."""
     values = checked_words(changes)
-    demand_good_times(changes)
+    time = checked_time(changes)
     entry, place = await _own(work, entry_id, "change")
-    if changes.keys() & set(TIMES):
-        values |= changed_span(work, entry, changes, allow_over_24_hours=allow_over_24_hours).values
+    if time is not None:
+        values |= changed_span(work, entry, time, allow_over_24_hours=allow_over_24_hours).values
     if "project_id" in changes or "task_id" in changes:
         place = await _moved(work, entry, changes)
         values |= place.values
@@ -195,12 +207,13 @@ async def update_entry(
         values.get("ended_at", entry.ended_at),
         values.get("day", entry.day),
     )
-    demand_unlocked(work, place.project, span, place=named(changes.get("task_id")))
+    cause = cause_of(changes)
+    demand_unlocked(work, place.project, span, place=named(changes.get("task_id")), time=cause)
     moved = values.get("project_id", entry.project_id) != entry.project_id
     if (moved or span != span_of(entry)) and await clashes(
         work, [(span, place.strict)], but={entry.id}
     ):
-        raise overlap()
+        raise overlap(cause)
     was_running = entry.ended_at is None
     changed = work.apply(
         entry, values, if_version=if_version, ref="time_entry", ignore=("tag_keys",)
@@ -211,6 +224,25 @@ async def update_entry(
         record(work, kind, entry, changed)
         await work.session.flush()
     return entry
+
+
+@check()
+def checked_time(changes: Mapping[str, Any]) -> TimeChange | None:
+    """The time of a change, with values that are good by themselves; None if it was omitted."""
+    if "time" not in changes:
+        return None
+    time: TimeChange = rules.not_null(changes["time"], ("time",))
+    with collecting():
+        check_time(time)
+    return time
+
+
+def cause_of(changes: Mapping[str, Any]) -> rules.Path:
+    """The field that put an entry where it is after a change: its time, if that was given, else the
+    one that chose its project.
+    """
+    time: TimeChange | None = changes.get("time")
+    return named(changes.get("task_id")) if time is None else time.starts
 
 
 async def delete(work: Work, entry_id: UUID, if_version: int | None) -> TimeEntry:
@@ -233,7 +265,7 @@ async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]
     if entry.project_id is not None:
         project = await work.session.get_one(Project, entry.project_id, populate_existing=True)
     if entry.user_id == work.viewer.user_id:
-        demand_unlocked(work, project, span_of(entry), time=("id",))
+        demand_unlocked(work, project, span_of(entry))
     right = access.edit if verb == "change" else access.delete
     await work.demand(entry, right, verb)
     return entry, Place(project)
@@ -417,12 +449,12 @@ def overlapped(
     )
 
 
-def overlap() -> Failure:
+def overlap(path: rules.Path) -> Failure:
     """The failure of an entry that overlaps another one."""
     return Failure(
         "The entry overlaps another one of yours, and the project of one of the two does not "
-        "allow overlaps. Change startedAt or the duration.",
-        path=("started_at",),
+        "allow overlaps. Change its time or its project.",
+        path=path,
         code=ErrorCode.TIME_OVERLAP,
     )
 

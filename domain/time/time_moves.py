@@ -21,7 +21,8 @@ from db.models import Project, Task, TimeEntry, User
 from db.models.time_entry import ends
 from domain import timezones
 from domain.time.time_entry import overlapped
-from domain.time.time_values import first_day, record, span_of
+from domain.time.time_values import first_day, record
+from domain.time.times import span_of
 from domain.work import Work
 from errors import Conflict, ErrorCode, Failure
 from events.kinds import EventKind

@@ -16,7 +16,8 @@ from sqlalchemy import select
 from db.models import TimeEntry
 from domain import rules
 from domain.time.time_entry import known_places, lock
-from domain.time.time_values import Span, checked_words, demand_unlocked, record, whole_second
+from domain.time.time_values import checked_words, demand_unlocked, record
+from domain.time.times import Span, whole_second
 from domain.work import Work
 from errors import ErrorCode, Failure
 from events.kinds import EventKind

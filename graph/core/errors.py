@@ -9,6 +9,7 @@ import strawberry
 from errors import ERROR_DESCRIPTIONS, ErrorCode, Failure
 from graph.core.fields import attribute
 from graph.core.node import described_enum
+from graph.core.scalars import URL
 
 described_enum(
     ErrorCode,
@@ -39,7 +40,7 @@ class UserError:
         "What the input has, compared with `limit`; for a limit on a number of objects, how many "
         "exist. Null if there is no limit, or if the number is unknown or exceeds 2,147,483,647."
     )
-    docs_url: str | None = attribute("The URL of the documentation of this code.")
+    docs_url: URL | None = attribute("The URL of the documentation of this code.")
 
 
 # The largest value of GraphQL's Int.
@@ -69,7 +70,7 @@ def user_errors(failures: Iterable[Failure], docs_url: str) -> list[UserError]:
             else [camel(name) for name in failure.fields],
             limit=failure.limit,
             actual=None if failure.actual is None or failure.actual > _MAX_INT else failure.actual,
-            docs_url=f"{docs_url}#{failure.code.value}",
+            docs_url=URL(f"{docs_url}#{failure.code.value}"),
         )
         for failure in failures
     ]

@@ -272,14 +272,19 @@ def column(
     *,
     convert: Callable[[Any], Any] | None = None,
     name: str | None = None,
+    may_fail: bool = False,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A column of the model (`column(models.Task.created_at, "…")`) or of an `expression`, by its
     label. In a type of a model, `column("…")` is the column with the field's own name.
+
+    `may_fail` makes it nullable although the column is not, where another `Node` has a nullable
+    field of this name: both then stand in one selection.
     """
     field = ColumnField(
         description=description or of, graphql_name=name, deprecation_reason=deprecation_reason
     )
+    field.may_fail = may_fail
     field.convert = convert
     if description is not None:
         field.read(of if isinstance(of, str) else of.key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from graph.engine.explain import Explanation
@@ -18,3 +20,12 @@ class EngineState:
         self.columns: PlanColumns | None = None
         # Notes what the run does, if the client asked for it.
         self.explanation: Explanation | None = None
+
+    @contextmanager
+    def branching(self, count: int) -> Iterator[None]:
+        """While one field reads for many of its parents at once, each counts as a branch."""
+        self.branches += count - 1
+        try:
+            yield
+        finally:
+            self.branches -= count - 1

@@ -16,6 +16,7 @@ in one document are one transaction each.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -211,6 +212,16 @@ def ref(model: type[Base], description: str, name: str | None = None) -> Any:
 def value(key: str, description: str) -> Any:
     """A plain value of a payload."""
     return derived((), lambda source: source.refs.get(key), description)
+
+
+def moment(key: str, description: str) -> Any:
+    """A time of a payload; that of a repeated mutation was stored as text."""
+
+    def read(source: PayloadValue) -> dt.datetime | None:
+        stored = source.refs.get(key)
+        return dt.datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+
+    return derived((), read, description)
 
 
 def _snake(name: str) -> str:

@@ -271,12 +271,14 @@ async def read_pages(
     before: str | None = None,
     params: Mapping[str, Any] | None = None,
     right: Callable[[Viewer, Any], Any] = access.read,
+    total: int | None = None,
 ) -> dict[Any, Page]:
     """The page of each parent key (of None if there is no parent).
 
     `where(viewer, entity)` restricts the list permanently (its parameters in `params`); it must be
     the same function each time, as it is part of the statement's key. `right` is the predicate of
-    `auth.access` that decides which rows the viewer gets.
+    `auth.access` that decides which rows the viewer gets. `total` is the number of rows of each
+    page's list, if it is known.
     """
     ordering = ordering_of(model, order_by, default_order, ("order_by",))
     window = window_of(ordering, first, after, last, before)
@@ -328,7 +330,10 @@ async def read_pages(
         for parent, rows in await reader.rows(shape, request):
             pages[parent].rows += rows
         await cut(pages, window, info.selection, beyond)
-    if requested.total:
+    if requested.total and total is not None:
+        for page in pages.values():
+            page.total = total
+    elif requested.total:
 
         async def totals() -> Mapping[Any, int]:
             rows: Sequence[Any] = await reader.totals(shape, request)

@@ -65,6 +65,8 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.taskStats": 100,
     "Query.activityStats": 100,
     "Query.timeReport": 150,
+    # A report can have many more groups than `PLAIN_LIST`.
+    "TimeReportGroup.timeEntries": 50,
     "Query.tags": 50,
     "Project.stats": 50,
     # Rendered when they are read.

@@ -126,7 +126,10 @@ _TYPES: Final[Mapping[str, str]] = {
         "ReminderMonthly"
     ),
     "webhooks:read": "Webhook WebhookDelivery WebhookAttempt",
-    "integrations:read": "Integration IntegrationProblem",
+    "integrations:read": (
+        "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
+        "SlackSettings"
+    ),
     "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
     SESSION: "Session ApiKey Device",
 }

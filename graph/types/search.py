@@ -35,6 +35,7 @@ from db.base import Base
 from db.read import AnyRow, Statement, select_from
 from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.node import described_enum
+from graph.core.scalars import HTML
 from graph.kit.loading import below, load_objects
 from graph.kit.ordering import Key, Ordering, Source
 from graph.kit.paging import Page, Window, connection_type, count, cut, window_of
@@ -100,7 +101,7 @@ SearchSubject = Annotated[
 @strawberry.type(description="An excerpt of a text that matches.")
 class SearchFragment:
     field: str = attribute("The field that the text is from, such as `title`.")
-    html: str = attribute(
+    html: HTML = attribute(
         "Up to about 160 characters around the first match, escaped as HTML, with matching words "
         "in `<mark>`."
     )
@@ -156,7 +157,7 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
     terms = Terms.of_query(result.requested)
     fields = _KINDS[SearchKind(result.kind)][1]
     marked = {field: highlight(getattr(texts, field) or "", terms) for field in fields}
-    return [SearchFragment(field=field, html=html) for field, html in marked.items() if html]
+    return [SearchFragment(field=field, html=HTML(html)) for field, html in marked.items() if html]
 
 
 @strawberry.type(description="An object found by `search`.")

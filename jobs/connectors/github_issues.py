@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 import texts
 from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
@@ -345,19 +345,19 @@ def _clean(text: str, most: int, *, multiline: bool = False) -> str:
 
 async def people_of(connection: Connection) -> dict[str, UUID]:
     """Members of the project by their logins on GitHub."""
-    logins = {
-        one["username"].lower(): one["login"].lower() for one in connection.settings["assignees"]
-    }
-    if not logins:
+    people = {one["login"].lower(): UUID(one["userId"]) for one in connection.settings["assignees"]}
+    if not people:
         return {}
     async with connection.context.database.session() as session:
-        rows = await session.execute(
-            select(func.lower(User.username), User.id)
-            .join(ProjectMember, ProjectMember.user_id == User.id)
-            .where(
-                ProjectMember.project_id == connection.project_id,
-                func.lower(User.username).in_(logins),
-                User.is_active,
+        members = set(
+            await session.scalars(
+                select(User.id)
+                .join(ProjectMember, ProjectMember.user_id == User.id)
+                .where(
+                    ProjectMember.project_id == connection.project_id,
+                    User.id.in_(people.values()),
+                    User.is_active,
+                )
             )
         )
-        return {logins[username]: id_ for username, id_ in rows}
+    return {login: user_id for login, user_id in people.items() if user_id in members}

@@ -390,7 +390,7 @@ CASES: list[Case] = [
     *(
         mutates(name, about, ok, NOBODY, result=ENTRY, suffix=suffix, path=path, more=more)
         for name, more in (
-            ("timeEntryCreate", lambda _: {"day": "2026-01-05", "durationSeconds": 60}),
+            ("timeEntryCreate", lambda _: {"time": {"day": {"day": "2026-01-05", "duration": 60}}}),
             ("timerStart", lambda _: {}),
         )
         for about, ok, suffix, path in (
@@ -431,7 +431,7 @@ CASES: list[Case] = [
         "task",
         TASK_SEEN,
         NOBODY,
-        lambda s: {"taskId": s.task, "day": "2026-01-05", "durationSeconds": 60},
+        lambda s: {"taskId": s.task, "time": {"day": {"day": "2026-01-05", "duration": 60}}},
     ),
     mutates(
         "timeEntryUpdate",
@@ -691,7 +691,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.reminderPreview",
-        "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
+        "query ($task: ID) { reminderPreview(rule: {due: {offset: 0}}, taskId: $task) }",
         lambda fixtures: {"task": fixtures.task},
         "task",
         TASK_SEEN,
@@ -761,8 +761,7 @@ CASES: list[Case] = [
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
-                "slack": {},
-                "credentials": "https://hooks.example.com/T1/B1/x",
+                "config": {"slack": {"webhookUrl": "https://hooks.example.com/T1/B1/x"}},
             }
         },
         "project",

@@ -89,8 +89,7 @@ async def test_the_relations_of_a_time_entry(world: World) -> None:
     """
     entry = {
         "taskId": gid(task),
-        "startedAt": "2026-01-05T09:00:00Z",
-        "endedAt": "2026-01-05T10:00:00Z",
+        "time": {"range": {"startedAt": "2026-01-05T09:00:00Z", "endedAt": "2026-01-05T10:00:00Z"}},
     }
     reply = await world.run(create, editor, input=entry)
     assert reply.good["timeEntryCreate"]["errors"] == []

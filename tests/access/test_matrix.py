@@ -202,6 +202,7 @@ def sample(type_: Any) -> Any:
     samples: dict[str, Any] = {
         "ID": "task_" + "0" * 32,
         "Int": 1,
+        "Seconds": 1,
         "Boolean": True,
         "DateTime": "2026-11-20T00:00:00Z",
         "Date": "2026-11-20",

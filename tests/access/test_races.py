@@ -146,8 +146,7 @@ OPERATIONS: dict[str, Act] = {
         "editor",
         "timeEntryCreate",
         taskId=lambda s: gid(s.child),
-        startedAt=lambda _: "2026-01-05T09:00:00Z",
-        endedAt=lambda _: "2026-01-05T10:00:00Z",
+        time=lambda _: {"start": {"startedAt": "2026-01-05T09:00:00Z", "duration": 3600}},
     ),
     "remind": _as(
         "editor",

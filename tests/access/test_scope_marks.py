@@ -102,7 +102,7 @@ async def scene(world: World) -> Scene:
             world, ada, "taskCreate", "task { id }",
             projectId=project, title="mark-tasks first", description="mark-tasks text",
             notes="mark-tasks notes", tags=["mark-tasks"], dueAt=f"{DUE}Z",
-            estimateMinutes=MINUTES,
+            estimate=MINUTES,
         )
     )["task"]["id"]  # fmt: skip
     await _does(world, ada, "taskUpdate", "task { id }", id=task, title="mark-tasks title")
@@ -117,14 +117,13 @@ async def scene(world: World) -> Scene:
         await _does(
             world, ada, "timeEntryCreate", "timeEntry { id }",
             projectId=project, taskId=task, description="mark-time", tags=["mark-time"],
-            startedAt=start.isoformat(),
-            endedAt=(start + dt.timedelta(seconds=SECONDS)).isoformat(),
+            time={"start": {"startedAt": start.isoformat(), "duration": SECONDS}},
         )
     )["timeEntry"]["id"]  # fmt: skip
     reminder = (
         await _does(
             world, ada, "reminderCreate", "reminder { id }",
-            taskId=task, rule={"due": {"offsetMinutes": 0}}, message="mark-reminders",
+            taskId=task, rule={"due": {"offset": 0}}, message="mark-reminders",
         )
     )["reminder"]["id"]  # fmt: skip
     webhook = (
@@ -135,7 +134,8 @@ async def scene(world: World) -> Scene:
     integration = (
         await _does(
             world, ada, "integrationCreate", "integration { id }",
-            projectId=project, github={"repository": "mark-integrations/repo"}, credentials="x",
+            projectId=project,
+            config={"github": {"repository": "mark-integrations/repo", "token": "x"}},
         )
     )["integration"]["id"]  # fmt: skip
     await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])

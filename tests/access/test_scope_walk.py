@@ -61,7 +61,10 @@ NOUNS = {
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery WebhookAttempt",
-    "integrations": "Integration IntegrationProblem",
+    "integrations": (
+        "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
+        "SlackSettings"
+    ),
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
     "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",

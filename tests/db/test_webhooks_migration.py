@@ -1,4 +1,4 @@
-"""Webhooks and deliveries from before names and attempts get both."""
+"""Webhooks get names, deliveries their attempts, and integrations the IDs of their users."""
 
 from __future__ import annotations
 
@@ -38,6 +38,18 @@ DELIVERIES: list[tuple[int, int, int | None, str | None, str | None]] = [
     (PENDING, 1, 200, None, None),
 ]
 
+ADA = UUID(int=7)
+BASE = "https://GitHub.example.com/api/v3"
+GITHUB = {"repository": "octo/cat", "baseUrl": BASE, "hasComments": False}
+# The users of integrations, by name.
+PEOPLE = [
+    [("octoada", "ADA"), ("gone", "nobody"), ("octoada2", "ada")],
+    [],
+    # Twice in one project, and twice in one integration.
+    [("gone", "someone"), ("gone", "nobody")],
+]
+SLACK = {"events": ["TASK_CREATED"]}
+
 
 async def test_old_webhooks_get_names_and_their_latest_attempts(settings: Settings) -> None:
     server = await asyncpg.connect(settings.database.dsn)
@@ -70,12 +82,50 @@ async def test_old_webhooks_get_names_and_their_latest_attempts(settings: Settin
             assert json.loads(attempt["request_headers"]) == {"webhook-id": "x"}
             assert attempt["scopes"] == ["events:read"]
             assert (attempt["response_body"], attempt["duration_ms"]) == ("thank you", 12)
+        await _check_integrations(rows)
+        await migrate._locked(database, back)
+        assert await _settings(rows) == [
+            {**GITHUB, "assignees": [_named("octoada"), _named("octoada2")]},
+            {**GITHUB, "assignees": []},
+            {**GITHUB, "assignees": []},
+            SLACK,
+        ]
+        assert await rows.fetchval("SELECT count(*) FROM external_links") == 0
+        await migrate.upgrade(database)
         await rows.execute("DELETE FROM webhook_deliveries WHERE state = $1", FAILED)
         assert await rows.fetchval("SELECT count(*) FROM webhook_attempts") == len(attempts) - 1
         await rows.close()
     finally:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await server.close()
+
+
+def _named(login: str) -> dict[str, str]:
+    return {"login": login, "username": "ada"}
+
+
+async def _settings(rows: asyncpg.Connection[Any]) -> list[Any]:
+    kept = await rows.fetch("SELECT settings FROM integrations ORDER BY since_position")
+    return [json.loads(row["settings"]) for row in kept]
+
+
+async def _check_integrations(rows: asyncpg.Connection[Any]) -> None:
+    ada = [{"login": login, "userId": ADA.hex} for login in ("octoada", "octoada2")]
+    assert await _settings(rows) == [
+        {**GITHUB, "assignees": ada},
+        {**GITHUB, "assignees": []},
+        {**GITHUB, "assignees": []},
+        SLACK,
+    ]
+    links = await rows.fetch("SELECT * FROM external_links ORDER BY integration_id")
+    assert [link["kind"] for link in links] == ["assignee", "assignee"]
+    assert len({link["integration_id"] for link in links} - {None}) == 2
+    for link in links:
+        assert link["source"] == BASE.lower()
+        assert "the GitHub user gone" in link["problem"]
+        assert "the username nobody" in link["problem"]
+        assert (link["problem_at"] is not None, link["retry_at"]) == (True, None)
+        assert link["id"].version == 7
 
 
 async def _leave(rows: asyncpg.Connection[Any]) -> dict[UUID, Any]:
@@ -90,12 +140,23 @@ async def _leave(rows: asyncpg.Connection[Any]) -> dict[UUID, Any]:
         return id_
 
     user = await insert(
-        "users", username="ada", email="ada@example.com", password_hash="", pepper_version=0,
-        password_changed_at=NOW, timezone="UTC", week_start=1, locale="en", is_active=True,
-        is_admin=False,
+        "users", id=ADA, username="ada", email="ada@example.com", password_hash="",
+        pepper_version=0, password_changed_at=NOW, timezone="UTC", week_start=1, locale="en",
+        is_active=True, is_admin=False,
     )  # fmt: skip
     for url in NAMES:
         webhook = await insert("webhooks", user_id=user, url=url, status=1, secret=b"")
+    project = await insert("projects", name="Web", key="WEB", owner_id=user, last_number=0)
+    kept: list[tuple[int, Any]] = [
+        (1, {**GITHUB, "assignees": [{"login": login, "username": name} for login, name in pairs]})
+        for pairs in PEOPLE
+    ]
+    for position, (connector, value) in enumerate([*kept, (2, SLACK)]):
+        await insert(
+            "integrations", user_id=user, project_id=project, connector=connector,
+            settings=json.dumps(value), credentials=b"", status=1, since_position=position,
+            progress="{}",
+        )  # fmt: skip
     found = {}
     for delivery in DELIVERIES:
         state, count, status, error, _ = delivery

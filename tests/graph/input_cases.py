@@ -83,7 +83,7 @@ def _task_words() -> dict[str, Any]:
         "priority": "HIGH",
         "dueAt": _moment(3),
         "startAt": _moment(1),
-        "estimateMinutes": 90,
+        "estimate": 90,
         "tags": ["garden", "outside"],
     }
 
@@ -113,11 +113,10 @@ def _new_entries(stage: Stage) -> list[dict[str, Any]]:
             "description": "Scraping",
             "isBillable": True,
             "tags": ["garden"],
-            "startedAt": _moment(-9),
-            "durationSeconds": 600,
+            "time": {"start": {"startedAt": _moment(-9), "duration": 600}},
         },
-        {"startedAt": _moment(-7), "endedAt": _moment(-6)},
-        {"day": _day(-5), "durationSeconds": 1800},
+        {"time": {"range": {"startedAt": _moment(-7), "endedAt": _moment(-6)}}},
+        {"time": {"day": {"day": _day(-5), "duration": 1800}}},
     ]
 
 
@@ -134,8 +133,8 @@ def _profile() -> dict[str, Any]:
 _RULE = {"once": {"at": _moment(5)}}
 _CLOCK = {"time": "07:30", "timezone": "Asia/Kolkata"}
 _RULES: list[dict[str, Any]] = [
-    {"due": {"offsetMinutes": -30}},
-    {"start": {"offsetMinutes": 10}},
+    {"due": {"offset": -1800}},
+    {"start": {"offset": 600}},
     {"daily": _CLOCK},
     {"weekly": {"days": ["TUESDAY", "SUNDAY"], **_CLOCK}},
     {"monthly": {"day": 31, **_CLOCK}},
@@ -170,9 +169,12 @@ def _github(stage: Stage) -> dict[str, Any]:
     return {
         "repository": "octocat/garden",
         "baseUrl": "https://github.example.com/api/v3",
-        "assignees": [{"login": "octobob", "username": stage.bob.username}],
+        "assignees": [{"login": "octobob", "userId": gid(stage.bob)}],
         "hasComments": False,
     }
+
+
+_AN_HOUR = {"time": {"start": {"startedAt": _moment(-9), "duration": 3600}}}
 
 
 def _changed_entries(stage: Stage) -> list[dict[str, Any]]:
@@ -184,9 +186,11 @@ def _changed_entries(stage: Stage) -> list[dict[str, Any]]:
             "projectId": stage.project,
         },
         {"taskId": stage.task},
-        {"startedAt": _moment(-3), "endedAt": _moment(-2)},
-        {"durationSeconds": 120},
-        {"day": _day(-4)},
+        {"time": {"range": {"startedAt": _moment(-3), "endedAt": _moment(-2)}}},
+        {"time": {"start": {"startedAt": _moment(-3), "duration": 120}}},
+        {"time": {"startedAt": (NOON - dt.timedelta(days=9, hours=2)).isoformat()}},
+        {"time": {"endedAt": (NOON - dt.timedelta(days=9, hours=-2)).isoformat()}},
+        {"time": {"day": {"day": _day(-4), "duration": 60}}},
     ]
 
 
@@ -228,14 +232,14 @@ CASES = [
         "timeEntry",
         models.TimeEntry,
         _changed_entries,
-        lambda _: {"timeEntryCreate": {"startedAt": _moment(-9), "durationSeconds": 60}},
+        lambda _: {"timeEntryCreate": _AN_HOUR},
     ),
     Case(
         "timeEntryBulkUpdate",
         "results.timeEntry",
         models.TimeEntry,
         _changed_entries,
-        lambda _: {"timeEntryCreate": {"startedAt": _moment(-9), "durationSeconds": 60}},
+        lambda _: {"timeEntryCreate": _AN_HOUR},
     ),
     Case(
         "timerStart",
@@ -488,23 +492,28 @@ CASES = [
         "integration",
         models.Integration,
         lambda stage: [
-            {"projectId": stage.project, "github": _github(stage), "credentials": "token"},
-            {"projectId": stage.project, "slack": _SLACK, "credentials": _HOOK},
+            {
+                "projectId": stage.project,
+                "config": {"github": {**_github(stage), "token": "token"}},
+            },
+            {"projectId": stage.project, "config": {"slack": {**_SLACK, "webhookUrl": _HOOK}}},
         ],
     ),
     Case(
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda stage: [{"github": _github(stage), "status": "PAUSED"}],
+        lambda stage: [{"config": {"github": _github(stage)}}],
         lambda stage: {
             "integrationCreate": {
                 "projectId": stage.project,
-                "github": {
-                    "repository": "octocat/garden",
-                    "baseUrl": "https://github.example.com/api/v3",
+                "config": {
+                    "github": {
+                        "repository": "octocat/garden",
+                        "baseUrl": "https://github.example.com/api/v3",
+                        "token": "token",
+                    }
                 },
-                "credentials": "token",
             }
         },
     ),
@@ -512,9 +521,12 @@ CASES = [
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda _: [{"slack": _SLACK}],
+        lambda _: [{"config": {"slack": _SLACK}, "isPaused": True}],
         lambda stage: {
-            "integrationCreate": {"projectId": stage.project, "slack": {}, "credentials": _HOOK}
+            "integrationCreate": {
+                "projectId": stage.project,
+                "config": {"slack": {"webhookUrl": _HOOK}},
+            }
         },
     ),
     Case(

@@ -20,7 +20,7 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("taskCreate", {"title": "x"}, "task", {"status": "TODO", "priority": "NONE"}),
     (
         "timeEntryCreate",
-        {"startedAt": YESTERDAY, "durationSeconds": 60},
+        {"time": {"start": {"startedAt": YESTERDAY, "duration": 60}}},
         "timeEntry",
         {"isBillable": False},
     ),

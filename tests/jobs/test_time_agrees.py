@@ -36,7 +36,7 @@ from tests.jobs.test_exports import ask, fetched, make
 
 UTC = dt.UTC
 DAY = dt.timedelta(days=1)
-REPORT = """query ($filter: TimeReportFilter, $zone: String) {
+REPORT = """query ($filter: TimeReportFilter, $zone: TimeZone) {
   timeReport(filter: $filter, groupBy: [DAY], timezone: $zone) {
     total billable count groups { day total }
   }

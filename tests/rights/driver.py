@@ -192,8 +192,9 @@ class Driver(Comparison):
         given = {"projectId": project, "taskId": task}
         values = {key: self.gid(name) for key, name in given.items() if name is not None}
         day = dt.datetime.now(dt.UTC).date().isoformat()
-        values |= {"id": self.gid(new), "day": day}
-        return (await self.mutate(actor, "timeEntryCreate", durationSeconds=60, **values))[0]
+        values |= {"id": self.gid(new)}
+        time = {"day": {"day": day, "duration": 60}}
+        return (await self.mutate(actor, "timeEntryCreate", time=time, **values))[0]
 
     async def _entry_delete(self, actor: str, key: str) -> set[str]:
         return (await self.mutate(actor, "timeEntryDelete", id=self.gid(key)))[0]

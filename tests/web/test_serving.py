@@ -14,7 +14,7 @@ from tests.accounts import House
 from tests.servers import process
 
 MARK = "words-of-a-user"
-LONG = """mutation($id: ID!, $body: String!) {
+LONG = """mutation($id: ID!, $body: Markdown!) {
   commentCreate(input: {taskId: $id, body: $body}) { comment { id } }
 }"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
@@ -19,6 +20,7 @@ from graph.kit.mutation import (
     MutationPayload,
     Outcome,
     Refs,
+    moment,
     mutation,
     payload,
     ref,
@@ -35,8 +37,8 @@ class _SentPayload(MutationPayload):
     """Fields of all payloads that announce a mail."""
 
     email: str | None = value("email", "The address the mail is sent to.")
-    expires_in: int | None = value(
-        "expires_in", "How many seconds the code or link in the mail is valid after it is sent."
+    expires_at: dt.datetime | None = moment(
+        "expires_at", "When the code or link in the mail expires; later if the mail is delayed."
     )
 
 
@@ -138,7 +140,7 @@ async def _verify(context: Context, work: Work, data: EmailVerifyInput) -> Refs 
 
 
 def _sent(sent: Sent) -> Refs:
-    return {"email": sent.email, "expires_in": sent.expires_in}
+    return {"email": sent.email, "expires_at": sent.expires_at}
 
 
 @strawberry.type

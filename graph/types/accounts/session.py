@@ -55,8 +55,12 @@ class Session(Node):
         _is_active,
         "Whether the session is neither revoked nor expired.",
     )
-    last_used_at: dt.datetime = column("When the session was created or last refreshed.")
-    expires_at: dt.datetime = column("When the session expires unless it is refreshed.")
+    last_used_at: dt.datetime = column(
+        "When the session was created or last refreshed.", may_fail=True
+    )
+    expires_at: dt.datetime = column(
+        "When the session expires unless it is refreshed.", may_fail=True
+    )
     revoked_at: dt.datetime | None = column("When the session was revoked.")
     revoked_reason: str | None = column("Why the session was revoked, for display.")
     created_at: dt.datetime = column("When the user signed in.")

@@ -37,7 +37,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.node import TYPE_NAMES, Node, described_enum, expression, node_id, node_type
-from graph.core.scalars import URL
+from graph.core.scalars import URL, TimeZone
 from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
@@ -123,8 +123,8 @@ class User(Node):
         requires=("id", "avatar_id"),
     )
     email: str | None = _private(models.User.email, "The email address.")
-    timezone: str | None = _private(
-        models.User.timezone, "The IANA time zone in which all-day dates and reports are computed."
+    timezone: TimeZone | None = _private(
+        models.User.timezone, "The time zone in which all-day dates and reports are computed."
     )
     week_start: WeekDay | None = _private(
         models.User.week_start, "The first day of the user's week.", WeekDay
@@ -306,7 +306,7 @@ class UserRegisterInput(MutationInput):
     email: str = required("The email address, up to 100 characters. Unique regardless of case.")
     password: str = required("The password, 8 to 100 characters in any script.")
     full_name: str | None = optional("The full name, up to 100 characters.")
-    timezone: str | None = optional("An IANA time zone, such as Europe/Zurich. Defaults to UTC.")
+    timezone: TimeZone | None = optional("Your time zone. Defaults to UTC.")
     device_name: str | None = optional(
         "A name for this device in the list of sessions, up to 100 characters."
     )
@@ -320,7 +320,7 @@ class AccountUpdateInput(UpdateInput):
         "The new username. Links with the old one stop working."
     )
     full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
-    timezone: strawberry.Maybe[str | None] = change("An IANA time zone, such as Europe/Zurich.")
+    timezone: strawberry.Maybe[TimeZone | None] = change("Your time zone.")
     week_start: strawberry.Maybe[WeekDay | None] = change("The first day of your week.")
     locale: strawberry.Maybe[str | None] = change("A language tag, such as en or de-CH.")
 

@@ -17,6 +17,7 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch
 from graph.core.inputs import MutationInput, UpdateInput, change, given, required
+from graph.core.scalars import TimeZone
 from graph.kit import filtering, ordering
 from graph.kit.commands import changes_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
@@ -115,7 +116,7 @@ class AdminUserUpdateInput(UpdateInput):
         "The new email address; it counts as not verified."
     )
     full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
-    timezone: strawberry.Maybe[str | None] = change("An IANA time zone, such as Europe/Zurich.")
+    timezone: strawberry.Maybe[TimeZone | None] = change("The user's time zone.")
     week_start: strawberry.Maybe[WeekDay | None] = change("The first day of the user's week.")
     locale: strawberry.Maybe[str | None] = change("A language tag, such as en or de-CH.")
     is_admin: strawberry.Maybe[bool | None] = change(

@@ -99,7 +99,6 @@ _WORDS = {
     "start_at": "start",
     "started_at": "start",
     "ended_at": "end",
-    "estimate_minutes": "estimate",
     "full_name": "name",
     "is_billable": "billable",
     "is_enabled": "enabled",

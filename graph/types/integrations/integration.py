@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields
+from operator import attrgetter, itemgetter
+from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
-from strawberry.scalars import JSON
 
 from auth.encryption import Encryption
 from db import models
+from domain import rules
 from domain.integrations import integration as domain
-from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
+from domain.integrations.integration import (
+    GITHUB_URL,
+    Config,
+    GitHubConfig,
+    Reach,
+    SlackConfig,
+)
+from domain.rules import Path
 from domain.work import Work
-from errors import BadInput
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.enums import Connector, IntegrationStatus
-from graph.core.fields import BatchInfo, batch, column
-from graph.core.inputs import given
+from graph.core.enums import Connector, EventKind, IntegrationStatus
+from graph.core.fields import BatchInfo, attribute, batch, column, derived
+from graph.core.inputs import given, is_given
 from graph.core.node import Node, node_id, node_type
+from graph.core.scalars import URL
 from graph.kit import ordering, paging
 from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.request.scopes import demand
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
+from graph.types.accounts.user import User
 from graph.types.integrations.integration_inputs import (
     GitHubConfigInput,
+    IntegrationConfigInput,
+    IntegrationConfigUpdateInput,
     IntegrationCreateInput,
     IntegrationDeleteInput,
     IntegrationOrder,
     IntegrationSyncInput,
     IntegrationUpdateInput,
-    SlackConfigInput,
 )
 from graph.types.projects.project import Project
 from graph.types.tasks.task import Task
@@ -48,8 +60,9 @@ async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 
 @node_type(
     models.ExternalLink,
-    "A GitHub issue or comment that could not be synchronized in one of the two directions. It "
-    "does not affect others, and disappears as soon as a later attempt succeeds.",
+    "A GitHub issue or comment that could not be synchronized in one of the two directions, or "
+    "an assignee who does not exist. It does not affect others, and disappears as soon as a later "
+    "attempt succeeds, or the assignees are changed.",
 )
 class IntegrationProblem(Node):
     id: strawberry.ID = node_id(models.ExternalLink)
@@ -59,8 +72,10 @@ class IntegrationProblem(Node):
         "see the task.",
         requires=("local_id",),
     )
-    failure_reason: str = column(models.ExternalLink.problem, "The problem, as a sentence.")
-    external_url: str | None = column(
+    failure_reason: str = column(
+        models.ExternalLink.problem, "The problem, as a sentence.", may_fail=True
+    )
+    external_url: URL | None = column(
         models.ExternalLink.page_url, "The page of the issue or comment; null if unknown."
     )
     since: dt.datetime = column(models.ExternalLink.problem_at, "When the problem first occurred.")
@@ -75,6 +90,55 @@ class IntegrationProblemConnection:
     node: IntegrationProblem
 
 
+async def _users(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+    return await load_objects(info, models.User, [UUID(one["userId"]) for one in parents])
+
+
+@strawberry.type(description="A GitHub login, and the Taskloom user whom issues are assigned to.")
+class GitHubAssignee:
+    login: str = derived((), itemgetter("login"), "The login on GitHub.")
+    user: User | None = batch(_users, "The user; null if you can no longer see them.")
+
+
+@strawberry.type(description="Settings of a GITHUB integration.")
+class GitHubSettings:
+    repository: str = attribute("Owner and name of the repository, by its current name.")
+    base_url: URL | None = attribute(
+        "The API URL of a GitHub Enterprise server; null for github.com."
+    )
+    assignees: list[GitHubAssignee] = attribute(
+        "Which users issues are assigned to. Only project members are assigned."
+    )
+    has_comments: bool = attribute("Whether comments are imported.")
+
+
+@strawberry.type(description="Settings of a SLACK integration.")
+class SlackSettings:
+    events: list[EventKind] = attribute("The kinds of events that are posted.")
+
+
+IntegrationSettings = Annotated[
+    GitHubSettings | SlackSettings,
+    strawberry.union(
+        name="IntegrationSettings",
+        description="Settings of an integration, by its service. More types may be added.",
+    ),
+]
+
+
+def _settings(integration: Any) -> GitHubSettings | SlackSettings:
+    kept = integration.settings
+    if integration.connector == models.Connector.SLACK:
+        return SlackSettings(events=[EventKind(kind) for kind in kept["events"]])
+    base_url = kept["baseUrl"]
+    return GitHubSettings(
+        repository=kept["repository"],
+        base_url=None if base_url == GITHUB_URL else base_url,
+        assignees=kept["assignees"],
+        has_comments=kept["hasComments"],
+    )
+
+
 @node_type(
     models.Integration,
     "Connects one of your projects to another service and acts with your permissions.",
@@ -85,9 +149,10 @@ class Integration(Node):
     project: Project | None = to_one(
         models.Integration.project, "The project; null if you can no longer see it."
     )
-    settings: JSON = column(
-        "The settings as they were given. GITHUB: `repository`, `baseUrl`, `assignees`, "
-        "`hasComments`; SLACK: `events`."
+    settings: IntegrationSettings = derived(
+        (models.Integration.connector, models.Integration.settings),
+        _settings,
+        "The settings, without credentials.",
     )
     status: IntegrationStatus = column("The status of the integration.", convert=IntegrationStatus)
     last_sync_at: dt.datetime | None = column(
@@ -167,21 +232,33 @@ def _reach(context: Context) -> Reach:
     )
 
 
-def _settings(
-    data: IntegrationCreateInput | IntegrationUpdateInput,
-) -> GitHubSettings | SlackSettings | None:
-    github: GitHubConfigInput | None = given(data.github)
-    slack: SlackConfigInput | None = given(data.slack)
-    if github is not None and slack is not None:
-        raise BadInput("Provide either github or slack, not both.", path=("slack",))
-    if github is not None:
-        return GitHubSettings(
-            repository=github.repository,
-            base_url=given(github.base_url),
-            assignees=[(one.login, one.username) for one in github.assignees],
-            comments=github.has_comments,
-        )
-    return None if slack is None else SlackSettings(events=slack.events)
+def _given(config: Any, name: str, path: Path) -> Any:
+    """A field of a change: None if it was omitted. Null is refused."""
+    value = getattr(config, name)
+    return rules.not_null(value, (*path, name)) if is_given(value) else None
+
+
+def _config(data: IntegrationConfigInput | IntegrationConfigUpdateInput) -> Config:
+    github: Any = given(data.github)
+    if github is None:
+        slack: Any = given(data.slack)
+        path = SlackConfig.path
+        return SlackConfig(**{name: _given(slack, name, path) for name in _SLACK})
+    path = GitHubConfig.path
+    # In a new connection, null is github.com.
+    is_default = isinstance(github, GitHubConfigInput) and github.base_url is None
+    names = [name for name in _GITHUB if not (is_default and name == "base_url")]
+    values = {name: _given(github, name, path) for name in names}
+    if values["assignees"] is not None:
+        values["assignees"] = [
+            (one.login, ids.decode(models.User, one.user_id, (*path, "assignees", n, "user_id")))
+            for n, one in enumerate(values["assignees"])
+        ]
+    return GitHubConfig(**values)
+
+
+_GITHUB = [field.name for field in fields(GitHubConfig)]
+_SLACK = [field.name for field in fields(SlackConfig)]
 
 
 async def _check_scopes(work: Work, integration: models.Integration) -> None:
@@ -189,24 +266,21 @@ async def _check_scopes(work: Work, integration: models.Integration) -> None:
     demand(await sender_of(work, integration), domain.scopes_of(integration))
 
 
-async def _connect(context: Context, work: Work, data: IntegrationCreateInput) -> Refs:
-    settings = _settings(data)
+async def _create(context: Context, work: Work, data: IntegrationCreateInput) -> Refs:
     project_id = ids.decode(models.Project, data.project_id, ("project_id",))
-    if settings is None:
-        raise BadInput("Provide github or slack.", path=("github",))
-    made = await domain.connect(work, _reach(context), project_id, settings, data.credentials)
+    made = await domain.connect(work, _reach(context), project_id, _config(data.config))
     await _check_scopes(work, made)
     return {"integration": made.id}
 
 
 async def _update(context: Context, work: Work, data: IntegrationUpdateInput) -> Refs:
+    config = _given(data, "config", ())
     changed = await domain.change(
         work,
         _reach(context),
         _id(data),
-        settings=_settings(data),
-        credentials=given(data.credentials),
-        status=given(data.status),
+        config=None if config is None else _config(config),
+        is_paused=_given(data, "is_paused", ()),
         if_version=given(data.if_version),
         take_over=data.take_over,
     )
@@ -226,7 +300,7 @@ async def _sync(work: Work, data: IntegrationSyncInput) -> Refs:
 @strawberry.type
 class IntegrationMutation:
     integration_create: _IntegrationPayload = mutation(
-        _connect,
+        _create,
         IntegrationCreateInput,
         "Connects a project in which you can create tasks to another service. You can have at "
         "most 50 integrations, and a repository only once per project. An API key needs the "

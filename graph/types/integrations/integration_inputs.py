@@ -11,23 +11,37 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from domain.integrations.integration import SLACK_EVENTS
-from graph.core.enums import EventKind, IntegrationStatus
+from graph.core.enums import EventKind
 from graph.core.inputs import (
-    NAMES,
     TAKE_OVER,
     MutationInput,
-    Names,
     UpdateInput,
     defaulted,
     optional,
     required,
 )
+from graph.core.scalars import URL
 from graph.kit import ordering
 from graph.kit.ordering import SortOrder
 
-_CREDENTIALS = (
-    "GITHUB: a token that can read and write the repository's issues. SLACK: the URL of the "
-    "incoming webhook. Stored encrypted and never shown again."
+_REPOSITORY = "Owner and name of the repository: `octocat/hello-world`."
+_BASE_URL = (
+    "The API URL of a GitHub Enterprise server, such as `https://github.example.com/api/v3`."
+)
+_ASSIGNEES = (
+    "Which users issues are assigned to, at most 200 pairs. Only project members are assigned."
+)
+_HAS_COMMENTS = "Whether to import comments."
+_KINDS = (
+    "Kinds of events to post, about the project and its members, tasks, comments or attachments."
+)
+_ENCRYPTED = "Stored encrypted and never shown again."
+_TOKEN = f"A token that can read and write the repository's issues. {_ENCRYPTED}"
+_WEBHOOK_URL = f"The URL of the incoming webhook. {_ENCRYPTED}"
+_TO_GITHUB = "Connects the project to issues on GitHub."
+_TO_SLACK = (
+    "Connects the project to a Slack channel, or to any service with Slack-compatible incoming "
+    "webhooks."
 )
 
 
@@ -53,56 +67,75 @@ class IntegrationOrder:
 @strawberry.input(description="Maps a GitHub login to a Taskloom user.")
 class GitHubAssigneeInput:
     login: str = required("The login on GitHub.")
-    username: str = required("The username in Taskloom.", metadata={NAMES: Names.USERNAME})
+    user_id: strawberry.ID = required("The ID of the Taskloom user.")
 
 
-@strawberry.input(description="Settings of a GITHUB integration.")
+@strawberry.input(description="Configuration of a GITHUB integration.")
 class GitHubConfigInput:
-    repository: str = required("Owner and name of the repository: `octocat/hello-world`.")
-    base_url: str | None = optional(
-        "The API URL of a GitHub Enterprise server, such as "
-        "`https://github.example.com/api/v3`. Defaults to github.com."
-    )
-    assignees: list[GitHubAssigneeInput] = defaulted(
-        [],
-        "Which users issues are assigned to, at most 200 pairs. Only project members are assigned.",
-    )
-    has_comments: bool = defaulted(True, "Whether to import comments.")
+    repository: str = required(_REPOSITORY)
+    token: str = required(_TOKEN)
+    base_url: URL | None = optional(f"{_BASE_URL} Defaults to github.com.")
+    assignees: list[GitHubAssigneeInput] = defaulted([], _ASSIGNEES)
+    has_comments: bool = defaulted(True, _HAS_COMMENTS)
 
 
-@strawberry.input(description="Settings of a SLACK integration.")
+@strawberry.input(description="Configuration of a SLACK integration.")
 class SlackConfigInput:
-    events: list[EventKind] = defaulted(
-        list(SLACK_EVENTS),
-        "Kinds of events to post, about the project and its members, tasks, comments or "
-        "attachments.",
-    )
+    webhook_url: URL = required(_WEBHOOK_URL)
+    events: list[EventKind] = defaulted(list(SLACK_EVENTS), _KINDS)
 
 
 @strawberry.input(
-    description="Input for `integrationCreate`. Provide exactly one of `github` and `slack`."
+    one_of=True, description="The other service and its settings. Provide exactly one field."
 )
+class IntegrationConfigInput:
+    github: GitHubConfigInput | None = optional(_TO_GITHUB)
+    slack: SlackConfigInput | None = optional(_TO_SLACK)
+
+
+@strawberry.input(
+    description="New configuration of a GITHUB integration. Omitted fields stay unchanged."
+)
+class GitHubConfigUpdateInput:
+    repository: str | None = optional(f"{_REPOSITORY} It must be the connected one.")
+    token: str | None = optional(_TOKEN)
+    base_url: URL | None = optional(f"{_BASE_URL} It must be that of the connected repository.")
+    assignees: list[GitHubAssigneeInput] | None = optional(f"{_ASSIGNEES} Replaces all pairs.")
+    has_comments: bool | None = optional(_HAS_COMMENTS)
+
+
+@strawberry.input(
+    description="New configuration of a SLACK integration. Omitted fields stay unchanged."
+)
+class SlackConfigUpdateInput:
+    webhook_url: URL | None = optional(_WEBHOOK_URL)
+    events: list[EventKind] | None = optional(f"{_KINDS} Replaces all kinds.")
+
+
+@strawberry.input(
+    one_of=True,
+    description="New configuration of an integration. Provide the field of its service.",
+)
+class IntegrationConfigUpdateInput:
+    github: GitHubConfigUpdateInput | None = optional("For a GITHUB integration.")
+    slack: SlackConfigUpdateInput | None = optional("For a SLACK integration.")
+
+
+@strawberry.input(description="Input for `integrationCreate`.")
 class IntegrationCreateInput(MutationInput):
     project_id: strawberry.ID = required("The project to connect.")
-    github: GitHubConfigInput | None = optional("Connects the project to issues on GitHub.")
-    slack: SlackConfigInput | None = optional(
-        "Connects the project to a Slack channel, or to any service with Slack-compatible "
-        "incoming webhooks."
-    )
-    credentials: str = required(_CREDENTIALS)
+    config: IntegrationConfigInput = required("The other service and its settings.")
 
 
 @strawberry.input(description="Input for `integrationUpdate`. Omitted fields stay unchanged.")
 class IntegrationUpdateInput(UpdateInput):
     id: strawberry.ID = required("The integration to change.")
-    github: GitHubConfigInput | None = optional(
-        "The complete settings of a GITHUB integration. The repository cannot be changed."
+    config: IntegrationConfigUpdateInput | None = optional(
+        "New settings or credentials. The repository of a GITHUB integration cannot be changed."
     )
-    slack: SlackConfigInput | None = optional("The complete settings of a SLACK integration.")
-    credentials: str | None = optional(_CREDENTIALS)
-    status: IntegrationStatus | None = optional(
-        "PAUSED to pause it, ACTIVE to resume it. Events during a pause are not sent later; "
-        "changes in the other service are imported."
+    is_paused: bool | None = optional(
+        "True pauses the integration; false resumes it, also after a failure. Events during a "
+        "pause are not sent later; changes in the other service are imported."
     )
     take_over: bool = defaulted(False, TAKE_OVER)
 

@@ -25,6 +25,7 @@ from graph.core.enums import DeliveryState, WebhookStatus
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type
+from graph.core.scalars import URL, Milliseconds
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, load_objects, to_one
@@ -85,9 +86,7 @@ def _guarded(viewer: Viewer, sent: Any, text: str | None) -> str | Forbidden | N
 _REQUEST_HEADERS = "The request headers, without the signatures."
 _RESPONSE_STATUS = "The HTTP status of the response; null if there was none."
 _RESPONSE_BODY = "The first 10,000 bytes of the response body; the rest is not read."
-_RESPONSE_TIME = (
-    "The time from the start of the request to the end of the response, in milliseconds."
-)
+_RESPONSE_TIME = "The time from the start of the request to the end of the response."
 
 
 @node_type(
@@ -102,7 +101,7 @@ class WebhookAttempt(Node):
     response_body: str | None = _of_those_scopes(
         models.WebhookAttempt, models.WebhookAttempt.response_body, _RESPONSE_BODY
     )
-    response_time: int | None = column(models.WebhookAttempt.duration_ms, _RESPONSE_TIME)
+    response_time: Milliseconds | None = column(models.WebhookAttempt.duration_ms, _RESPONSE_TIME)
     failure_reason: str | None = column(
         models.WebhookAttempt.error,
         "Why the attempt failed, as a sentence; null if it succeeded.",
@@ -150,7 +149,7 @@ class WebhookDelivery(Node):
     response_body: str | None = _of_those_scopes(
         models.WebhookDelivery, models.WebhookDelivery.response_body, _RESPONSE_BODY
     )
-    response_time: int | None = column(models.WebhookDelivery.duration_ms, _RESPONSE_TIME)
+    response_time: Milliseconds | None = column(models.WebhookDelivery.duration_ms, _RESPONSE_TIME)
     failure_reason: str | None = column(
         models.WebhookDelivery.error, "Why the delivery failed or was skipped, as a sentence."
     )
@@ -177,7 +176,7 @@ class Webhook(Node):
 
     id: strawberry.ID = node_id(models.Webhook)
     name: str = column("The webhook's name; the host of `url` unless you chose another.")
-    url: str = column("The URL that events are sent to.")
+    url: URL = column("The URL that events are sent to.")
     filter: JSON | None = column("Sends only events that match this `EventFilter`; null for all.")
     payload: str = expression(
         models.Webhook,
@@ -357,7 +356,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
         work,
         Encryption(context.services.settings),
         _id(data),
-        data.overlap_hours,
+        data.overlap,
         given(data.if_version),
     )
     await _check(context, work, webhook)

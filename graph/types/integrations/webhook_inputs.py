@@ -7,7 +7,7 @@ import datetime as dt
 import strawberry
 
 from db import models
-from domain.integrations.webhook import MAX_OVERLAP_HOURS
+from domain.integrations.webhook import MAX_OVERLAP
 from graph.core.enums import DeliveryState, WebhookStatus
 from graph.core.inputs import (
     TAKE_OVER,
@@ -18,13 +18,14 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import URL, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.ordering import SortOrder
 from graph.types.events.event_filter import EventFilter
 
 # How long the old secret signs beside the new one.
-OVERLAP_HOURS = 24
+OVERLAP = Seconds(24 * 3600)
 
 _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
@@ -76,7 +77,7 @@ class WebhookOrder:
 
 @strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
-    url: str = required(_URL)
+    url: URL = required(_URL)
     name: str | None = optional(f"{_NAME} The host of `url` by default.")
     filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
@@ -85,7 +86,7 @@ class WebhookCreateInput(MutationInput):
 @strawberry.input(description="Input for `webhookUpdate`. Omitted fields stay unchanged.")
 class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
-    url: str | None = optional(_URL)
+    url: URL | None = optional(_URL)
     name: strawberry.Maybe[str | None] = change(f"{_NAME} Null for the host of `url`.")
     filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
@@ -115,10 +116,10 @@ class WebhookTestInput(WebhookInput):
 @strawberry.input(description="Input for `webhookSecretRotate`.")
 class WebhookSecretRotateInput(UpdateInput):
     id: strawberry.ID = required("The webhook.")
-    overlap_hours: int = defaulted(
-        OVERLAP_HOURS,
-        "For how many hours the old secret signs requests beside the new one, at most "
-        f"{MAX_OVERLAP_HOURS}. Use 0 if the secret leaked; secrets of earlier rotations then end "
+    overlap: Seconds = defaulted(
+        OVERLAP,
+        "For how long the old secret signs requests beside the new one, at most "
+        f"{MAX_OVERLAP:,}. Use 0 if the secret leaked; secrets of earlier rotations then end "
         "too.",
     )
 

@@ -20,7 +20,7 @@ from graph.core.fields import BatchInfo, arg, batch, column, root
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.core.pages import project_page
-from graph.core.scalars import HTML, URL
+from graph.core.scalars import HTML, URL, Color, Markdown, Seconds
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
@@ -85,12 +85,12 @@ class Project(Node):
     id: strawberry.ID = node_id(models.Project)
     name: str = column("The name, 1 to 200 characters.")
     url: URL = batch(_urls, "The project's page in the web application.", requires=("id",))
-    description: str | None = column("The description in Markdown, up to 5,000 characters.")
+    description: Markdown | None = column("The description, up to 5,000 characters.")
     description_html: HTML | None = description_html("project")
     key: str = column(
         "The short key that identifies the project in the keys of its tasks: `WEB` in `WEB-42`."
     )
-    color: str | None = column("The project's color, as `#rrggbb`.")
+    color: Color | None = column("The project's color.")
     archived_at: dt.datetime | None = column(
         "When the project was archived, in UTC. An archived project is read-only."
     )
@@ -101,7 +101,7 @@ class Project(Node):
     is_overlap_allowed: bool = column(
         "Whether time entries in this project may overlap other entries of the same user."
     )
-    tracked: float = project_tracked()
+    tracked: Seconds = project_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Project.time_entries,
         "The time entries in the project that you can see: everyone's if you are its owner or an "

@@ -19,6 +19,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import Color, Markdown
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, ProjectRoleFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -112,12 +113,12 @@ class ProjectCreateInput(MutationInput):
 
     name: str = required("The name, 1 to 200 characters.")
     id: strawberry.ID | None = new_id("project")
-    description: str | None = optional("The description, up to 5,000 characters.")
+    description: Markdown | None = optional("The description, up to 5,000 characters.")
     key: str | None = optional(
         "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the "
         "server. Derived from the name by default."
     )
-    color: str | None = optional("The color, as `#rrggbb`.")
+    color: Color | None = optional("The color.")
 
 
 @strawberry.input(
@@ -128,11 +129,13 @@ class ProjectUpdateInput(UpdateInput):
 
     id: strawberry.ID = required("The project's ID.")
     name: strawberry.Maybe[str | None] = change("The name, 1 to 200 characters.")
-    description: strawberry.Maybe[str | None] = change("The description, up to 5,000 characters.")
+    description: strawberry.Maybe[Markdown | None] = change(
+        "The description, up to 5,000 characters."
+    )
     key: strawberry.Maybe[str | None] = change(
         "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the server."
     )
-    color: strawberry.Maybe[str | None] = change("The color, as `#rrggbb`.")
+    color: strawberry.Maybe[Color | None] = change("The color.")
     time_locked_before: strawberry.Maybe[dt.date | None] = change(
         "Locks the time before this day: entries that begin before it, in their user's time "
         "zone, cannot be created, changed or deleted (`TIME_LOCKED`). Null unlocks all time."

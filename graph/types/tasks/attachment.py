@@ -25,6 +25,7 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, attribute, batch, column
 from graph.core.node import Node, expression, node_id, node_type
+from graph.core.scalars import URL
 from graph.kit import ordering, paging, rates
 from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
@@ -79,16 +80,17 @@ class Attachment(Node):
     content_type: str = column(
         "The media type detected from the file's content, such as `image/png`."
     )
-    byte_size: int = column(models.Attachment.size, "The size in bytes.")
+    byte_size: int = column(models.Attachment.size, "The size in bytes.", may_fail=True)
     sha256: str = column("The SHA-256 hash of the content, as 64 hexadecimal digits.")
-    download_url: str = batch(
+    download_url: URL = batch(
         _urls,
         "A signed URL to download the file with GET. Anyone who has it can use it, for four to "
         "five minutes. Without its signature, the same URL serves users who can see the task "
         "(`Authorization: Bearer`).",
         requires=("id",),
+        may_fail=True,
     )
-    thumbnail_url: str | None = batch(
+    thumbnail_url: URL | None = batch(
         _thumbnail_urls,
         "A signed URL of a thumbnail: a WebP image of at most 320 by 320 pixels. Null if the file "
         "is not an image.",
@@ -129,7 +131,7 @@ class AttachmentUploadTarget:
     """See `domain.tasks.attachment.start`."""
 
     id: strawberry.ID = attribute("The upload's ID, for `attachmentUploadFinish`.")
-    url: str = attribute(
+    url: URL = attribute(
         "The URL to send the file to, with PUT and the file's bytes as the body. Status 204 "
         "means that the file has arrived. Any other answer explains the error as JSON, and you "
         "can send the file again."
@@ -149,7 +151,7 @@ async def _targets(parents: Sequence[Any], info: BatchInfo) -> list[AttachmentUp
             continue
         link = links.sign("PUT", f"/files/uploads/{upload_id}", now)
         targets.append(
-            AttachmentUploadTarget(id=upload_id, url=link.url, expires_at=link.expires_at)
+            AttachmentUploadTarget(id=upload_id, url=URL(link.url), expires_at=link.expires_at)
         )
     return targets
 

@@ -30,7 +30,7 @@ from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type, permission_field
 from graph.core.pages import comment_page
-from graph.core.scalars import URL
+from graph.core.scalars import HTML, URL, Markdown
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.loading import by_id, load_objects, to_one
@@ -103,7 +103,7 @@ async def _mentions(parents: Sequence[Any], info: BatchInfo) -> list[list[Any]]:
 @node_type(models.CommentRevision, "An earlier text of an edited comment.")
 class CommentRevision(Node):
     id: strawberry.ID = node_id(models.CommentRevision)
-    body: str = column("The earlier text, in Markdown.")
+    body: Markdown = column("The earlier text.")
     written_at: dt.datetime = column("When this text was written, in UTC.")
     replaced_at: dt.datetime = column("When this text was replaced, in UTC.")
 
@@ -124,11 +124,8 @@ async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str]:
 @node_type(models.Comment, "A comment on a task, or a reply to such a comment.")
 class Comment(Node):
     id: strawberry.ID = node_id(models.Comment)
-    body: str = column(
-        "The text in Markdown (CommonMark with tables, strikethrough and bare links), 1 to "
-        "10,000 characters. Empty if the comment was deleted."
-    )
-    body_html: str = batch(
+    body: Markdown = column("The text, 1 to 10,000 characters. Empty if the comment was deleted.")
+    body_html: HTML = batch(
         _html,
         "The text as HTML that is safe to insert into a page: without scripts, event attributes "
         "and images, and with links to http, https and mailto only. Tables are not rendered if "

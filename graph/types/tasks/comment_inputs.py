@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from graph.core.inputs import MutationInput, UpdateInput, new_id, optional, required
+from graph.core.scalars import Markdown
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -88,7 +89,7 @@ class CommentCreateInput(MutationInput):
     """See `domain.tasks.comment.create`."""
 
     task_id: strawberry.ID = required("The task's ID.")
-    body: str = required(
+    body: Markdown = required(
         "The text in Markdown, 1 to 10,000 characters. `@username` mentions a user."
     )
     parent_id: strawberry.ID | None = optional(
@@ -102,7 +103,7 @@ class CommentUpdateInput(UpdateInput):
     """See `domain.tasks.comment.update`."""
 
     id: strawberry.ID = required("The comment's ID.")
-    body: str = required("The new text in Markdown, 1 to 10,000 characters.")
+    body: Markdown = required("The new text in Markdown, 1 to 10,000 characters.")
 
 
 @strawberry.input(description="Input for `commentDelete`.")

@@ -26,6 +26,7 @@ from graph.core.enums import ReminderChannel
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
+from graph.core.scalars import LocalTime, Seconds, TimeZone
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
@@ -56,19 +57,19 @@ DEFAULT_RUNS = 5
 # --- rules ---------------------------------------------------------------------------------------
 
 
-_OFFSET = "Minutes after that time; negative for minutes before it."
-_TIME = "The time of day in hours and minutes, such as `09:00`."
-_ZONE = "The IANA time zone of `time`."
+_OFFSET = "How long after that time; negative for before it."
+_TIME = "The time of day."
+_ZONE = "The time zone of `time`."
 
 
 @strawberry.type(description="A reminder rule relative to the task's due time.")
 class ReminderDue:
-    offset_minutes: int = attribute(_OFFSET)
+    offset: Seconds = attribute(_OFFSET)
 
 
 @strawberry.type(description="A reminder rule relative to the task's `startAt`.")
 class ReminderStart:
-    offset_minutes: int = attribute(_OFFSET)
+    offset: Seconds = attribute(_OFFSET)
 
 
 @strawberry.type(description="A reminder rule that runs once.")
@@ -78,15 +79,15 @@ class ReminderOnce:
 
 @strawberry.type(description="A reminder rule that runs every day.")
 class ReminderDaily:
-    time: str = attribute(_TIME)
-    timezone: str = attribute(_ZONE)
+    time: LocalTime = attribute(_TIME)
+    timezone: TimeZone = attribute(_ZONE)
 
 
 @strawberry.type(description="A reminder rule that runs on certain days of the week.")
 class ReminderWeekly:
     days: list[WeekDay] = attribute("The days of the week, Monday first.")
-    time: str = attribute(_TIME)
-    timezone: str = attribute(_ZONE)
+    time: LocalTime = attribute(_TIME)
+    timezone: TimeZone = attribute(_ZONE)
 
 
 @strawberry.type(description="A reminder rule that runs once a month.")
@@ -95,8 +96,8 @@ class ReminderMonthly:
         "The day of the month; in a shorter month, its last day. Null "
         "for the last day of every month."
     )
-    time: str = attribute(_TIME)
-    timezone: str = attribute(_ZONE)
+    time: LocalTime = attribute(_TIME)
+    timezone: TimeZone = attribute(_ZONE)
 
 
 ReminderRule = Annotated[
@@ -113,10 +114,10 @@ def _shown(reminder: Any) -> Any:
     rule = domain.rule_of(reminder)
     if isinstance(rule, Relative):
         relative = ReminderDue if rule.anchor is Anchor.DUE else ReminderStart
-        return relative(offset_minutes=rule.offset_minutes)
+        return relative(offset=Seconds(rule.offset))
     if isinstance(rule, Once):
         return ReminderOnce(at=rule.at)
-    clock = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
+    clock: dict[str, Any] = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
     if isinstance(rule, Weekly):
         return ReminderWeekly(days=[WeekDay(day) for day in rule.days], **clock)
     if isinstance(rule, Monthly):

@@ -23,6 +23,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import LocalTime, Seconds, TimeZone
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -109,22 +110,19 @@ class ReminderOrder:
 # --- rules ---------------------------------------------------------------------------------------
 
 _TIME_OF_DAY = (
-    "The time of day in hours and minutes, such as `09:00`. On a day when the clock skips this "
+    "The time of day. On a day when the clock skips this "
     "time, the reminder runs later by the skipped period; if the time occurs twice, it runs at "
     "the first."
 )
-_ZONE = (
-    "The IANA time zone of `time`, such as `Europe/Zurich`. Your profile's time zone by default."
-)
+_ZONE = "The time zone of `time`. Your profile's time zone by default."
 
 
 @strawberry.input(description="An offset from a time of the reminder's task.")
 class ReminderOffsetInput:
     """See `domain.tasks.schedule.Relative`."""
 
-    offset_minutes: int = required(
-        "Minutes after that time; negative for minutes before it. At most one year in either "
-        "direction."
+    offset: Seconds = required(
+        "How long after that time; negative for before it. At most one year in either direction."
     )
 
 
@@ -139,8 +137,8 @@ class ReminderOnceInput:
 class ReminderDailyInput:
     """See `domain.tasks.schedule.Daily`."""
 
-    time: str = required(_TIME_OF_DAY)
-    timezone: str | None = optional(_ZONE)
+    time: LocalTime = required(_TIME_OF_DAY)
+    timezone: TimeZone | None = optional(_ZONE)
 
 
 @strawberry.input(description="A reminder rule that runs on certain days of the week.")
@@ -148,8 +146,8 @@ class ReminderWeeklyInput:
     """See `domain.tasks.schedule.Weekly`."""
 
     days: list[WeekDay] = required("The days of the week, at least one.")
-    time: str = required(_TIME_OF_DAY)
-    timezone: str | None = optional(_ZONE)
+    time: LocalTime = required(_TIME_OF_DAY)
+    timezone: TimeZone | None = optional(_ZONE)
 
 
 @strawberry.input(description="A reminder rule that runs once a month.")
@@ -160,8 +158,8 @@ class ReminderMonthlyInput:
         "The day of the month, 1 to 31; in a shorter month, its last day. Without it, the last "
         "day of every month."
     )
-    time: str = required(_TIME_OF_DAY)
-    timezone: str | None = optional(_ZONE)
+    time: LocalTime = required(_TIME_OF_DAY)
+    timezone: TimeZone | None = optional(_ZONE)
 
 
 @strawberry.input(one_of=True, description="When a reminder runs. Provide exactly one field.")
@@ -186,9 +184,9 @@ class ReminderRuleInput:
 def rule_from(data: ReminderRuleInput, timezone: str) -> Rule:
     """Convert an input to a rule; `timezone` is the viewer's."""
     if inner := given(data.due):
-        return Relative(Anchor.DUE, inner.offset_minutes)
+        return Relative(Anchor.DUE, inner.offset)
     if inner := given(data.start):
-        return Relative(Anchor.START, inner.offset_minutes)
+        return Relative(Anchor.START, inner.offset)
     if inner := given(data.once):
         return Once(inner.at)
     if inner := given(data.daily):

@@ -29,7 +29,7 @@ from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.core.pages import task_page
-from graph.core.scalars import HTML, URL
+from graph.core.scalars import HTML, URL, Markdown, Seconds
 from graph.kit import ordering, paging, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, task_id_of, to_one
@@ -156,7 +156,7 @@ class Task(Node):
         requires=("id",),
     )
     title: str = column("The title, 1 to 200 characters.")
-    description: str | None = column("The description in Markdown, up to 10,000 characters.")
+    description: Markdown | None = column("The description, up to 10,000 characters.")
     description_html: HTML | None = description_html("task")
     notes: str | None = column("Short notes, up to 500 characters.")
     status: TaskStatus = column("The task's status.", convert=TaskStatus)
@@ -174,7 +174,7 @@ class Task(Node):
         "Whether the task is past due and neither completed nor cancelled.",
     )
     start_at: dt.datetime | None = column("The earliest time to start work, in UTC.")
-    estimate_minutes: int | None = column("The estimated effort, in minutes.")
+    estimate: Seconds | None = column("The estimated effort.")
     tags: list[str] = column("The task's tags, in the order in which they were given.")
     position: str = column("The task's rank in the manual order. Compare ranks as text.")
     project: Project | None = to_one(
@@ -240,7 +240,7 @@ class Task(Node):
         "sync. Changes made here are kept, and are sent as soon as possible.",
     )
     activity: EventConnection = activity_of(models.Task)
-    tracked: float = task_tracked()
+    tracked: Seconds = task_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Task.time_entries,
         "The time entries on the task that you can see: your own and, if you are an owner or "

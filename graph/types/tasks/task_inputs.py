@@ -27,6 +27,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.node import described_enum
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import (
     DateFilter,
@@ -93,8 +94,8 @@ class TaskFilter:
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
-    estimate_minutes: IntFilter | None = filtering.by(
-        models.Task.estimate_minutes, "The estimate, in minutes."
+    estimate: IntFilter | None = filtering.by(
+        models.Task.estimate, "The estimated effort, in seconds."
     )
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
@@ -186,9 +187,7 @@ class TaskOrder:
     position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    estimate_minutes: SortOrder | None = ordering.by(
-        models.Task.estimate_minutes, "Sorts by estimate."
-    )
+    estimate: SortOrder | None = ordering.by(models.Task.estimate, "Sorts by estimate.")
     comment_count: SortOrder | None = ordering.by_expression(
         "comment_count",
         comment_count,
@@ -229,7 +228,7 @@ class NewTaskFields:
         "The parent task's ID, in the same project. Tasks nest at most three levels deep."
     )
     assignee_id: strawberry.ID | None = optional("The ID of the user to assign the task to.")
-    description: str | None = optional("The description in Markdown, up to 10,000 characters.")
+    description: Markdown | None = optional("The description, up to 10,000 characters.")
     notes: str | None = optional("Short notes, up to 500 characters.")
     status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
     priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
@@ -240,7 +239,7 @@ class NewTaskFields:
         "The all-day due date, in your time zone. Cannot be combined with `dueAt`."
     )
     start_at: dt.datetime | None = optional("The earliest time to start work.")
-    estimate_minutes: int | None = optional("The estimated effort, in minutes.")
+    estimate: Seconds | None = optional("The estimated effort.")
     tags: list[str] | None = optional(
         "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
     )
@@ -257,7 +256,7 @@ class TaskChanges:
 
     id: strawberry.ID = required("The task's ID.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
-    description: strawberry.Maybe[str | None] = change(
+    description: strawberry.Maybe[Markdown | None] = change(
         "The description in Markdown, up to 10,000 characters."
     )
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
@@ -270,7 +269,7 @@ class TaskChanges:
         "The all-day due date, in your time zone. Replaces `dueAt`. Null removes the due date."
     )
     start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
-    estimate_minutes: strawberry.Maybe[int | None] = change("The estimated effort, in minutes.")
+    estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")
     tags: strawberry.Maybe[list[str] | None] = change(
         "All tags of the task: up to 20 of 1 to 50 characters each."
     )

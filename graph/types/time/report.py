@@ -25,11 +25,15 @@ from errors import BadInput, ErrorCode, Failure, refuse
 from graph.core.fields import BatchInfo, arg, batch, derived, root
 from graph.core.inputs import given, optional
 from graph.core.node import described_enum
+from graph.core.scalars import Seconds, TimeZone
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.loading import load_objects
 from graph.types.accounts.user import User
 from graph.types.projects.project import Project
 from graph.types.tasks.task import Task
+from graph.types.time.report_entries import MAX_GROUPS as MAX_GROUPS_WITH_ENTRIES
+from graph.types.time.report_entries import demand_few, entries_field
+from graph.types.time.time_entry import TimeEntryConnection
 from graph.types.time.time_inputs import TimeEntryFilter
 
 described_enum(
@@ -128,7 +132,7 @@ class Wanted:
         def shown(by: GroupBy, key: Any) -> Any:
             return key if by not in visible or key in visible[by] else None
 
-        return domain.add_up(rows, self.shape, shown)
+        return domain.add_up(rows, self.shape, shown, self)
 
 
 @lru_cache(maxsize=500)
@@ -236,19 +240,23 @@ def _value(by: GroupBy, description: str) -> Any:
 
 
 def _seconds() -> Any:
-    return derived((), lambda group: float(group.seconds), "The tracked time, in whole seconds.")
+    return derived((), lambda group: group.seconds, "The tracked time.")
 
 
 def _billable() -> Any:
-    return derived(
-        (), lambda group: float(group.billable_seconds), "The billable time, in whole seconds."
-    )
+    return derived((), lambda group: group.billable_seconds, "The billable time.")
 
 
 def _count() -> Any:
     return derived(
         (), lambda group: group.count, "The number of entries with time in this group or period."
     )
+
+
+_WHOLE = (
+    "An entry that is also on other days is returned whole, while the group has only its time on "
+    "the group's days."
+)
 
 
 @strawberry.type(description="The time of one group, and its subgroups.")
@@ -276,30 +284,16 @@ class TimeReportGroup:
     is_billable: bool | None = _value(
         GroupBy.BILLABLE, "Whether the time of a BILLABLE group is billable."
     )
-    total: float = _seconds()
-    billable: float = _billable()
+    total: Seconds = _seconds()
+    billable: Seconds = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
         (), lambda group: group.groups, "The groups of the next level; empty at the last level."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    wanted: Wanted
-    total: Group
-
-    @property
-    def seconds(self) -> int:
-        return self.total.seconds
-
-    @property
-    def billable_seconds(self) -> int:
-        return self.total.billable_seconds
-
-    @property
-    def count(self) -> int:
-        return self.total.count
+    time_entries: TimeEntryConnection = entries_field(
+        f"The entries that the group counts, newest first by default. {_WHOLE} The entries of at "
+        f"most {MAX_GROUPS_WITH_ENTRIES} groups of a level can be read at once."
+    )
 
 
 @strawberry.type(
@@ -311,18 +305,23 @@ class _Report:
     )
 )
 class TimeReport:
-    """Reads from a `_Report`."""
+    """Reads from the `Group` of the whole report."""
 
-    timezone: str = derived(
+    timezone: TimeZone = derived(
         (),
-        lambda report: report.wanted.timezone,
+        lambda report: report.request.timezone,
         "The time zone whose midnights separate the days.",
     )
-    total: float = _seconds()
-    billable: float = _billable()
+    total: Seconds = _seconds()
+    billable: Seconds = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
-        (), lambda report: report.total.groups, "The groups of the first level."
+        (), lambda report: report.groups, "The groups of the first level."
+    )
+    time_entries: TimeEntryConnection = entries_field(
+        "The entries that the report counts, newest first by default. An entry that starts before "
+        "the first day or ends after the last one is returned whole, while the report has only its "
+        "time on its days."
     )
 
 
@@ -337,20 +336,19 @@ async def _time_report(
         ),
     ] = None,
     timezone: Annotated[
-        str | None,
-        arg(
-            "The IANA time zone whose midnights separate the days, such as Europe/Zurich. "
-            "Defaults to your own."
-        ),
+        TimeZone | None,
+        arg("The time zone whose midnights separate the days. Defaults to your own."),
     ] = None,
     week_start: Annotated[
         WeekDay | None, arg("The first day of the week. Defaults to the one in your profile.")
     ] = None,
-) -> _Report:
+) -> Group:
     viewer = info.viewer
     viewer.require()
     wanted = wanted_of(viewer, given(filter), given(group_by), given(timezone), given(week_start))
-    return _Report(wanted, await wanted.read(info.context.services.database.reader, viewer))
+    report = await wanted.read(info.context.services.database.reader, viewer)
+    demand_few(report.groups, info.selection)
+    return report
 
 
 @strawberry.type

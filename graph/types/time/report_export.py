@@ -28,6 +28,7 @@ from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import MutationInput, UpdateInput, given, optional, required
 from graph.core.node import Node, described_enum, node_id, node_type
+from graph.core.scalars import URL, TimeZone
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.loading import by_id, load_objects, read_by_keys
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload
@@ -104,9 +105,9 @@ class ReportExport(Node):
         lambda row: [GroupBy[name] for name in row.group_by],
         "How the report is grouped.",
     )
-    timezone: str = column("The time zone whose midnights separate the days.")
+    timezone: TimeZone = column("The time zone whose midnights separate the days.")
     week_start: WeekDay = column("The first day of the week.", convert=WeekDay)
-    download_url: str | None = batch(
+    download_url: URL | None = batch(
         _urls,
         "The signed URL of the file; no header is needed. It works until `expiresAt`, as long "
         "as your account is active and you could still create the same export: you manage the "
@@ -234,8 +235,8 @@ class ReportExportCreateInput(MutationInput):
     group_by: list[GroupBy] | None = optional(
         "How to group, from the outermost to the innermost level."
     )
-    timezone: str | None = optional(
-        "The IANA time zone whose midnights separate the days. Defaults to your own."
+    timezone: TimeZone | None = optional(
+        "The time zone whose midnights separate the days. Defaults to your own."
     )
     week_start: WeekDay | None = optional(
         "The first day of the week. Defaults to the one in your profile."

@@ -10,16 +10,14 @@ from db import models
 from domain.time import time_bulk as domain
 from domain.time import time_entry
 from domain.time.time_entry import MAX_ITEMS
-from domain.time.time_values import CHANGEABLE
 from domain.work import Work
 from graph.core import ids
 from graph.core.errors import UserError
 from graph.core.fields import attribute, derived
 from graph.core.inputs import given, optional, required
 from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, run_bulk
-from graph.kit.commands import arguments_of, changes_of
 from graph.kit.mutation import Outcome, mutation, shared_payload
-from graph.types.time.time_entry import ENTRY_PLACE_IDS, NEW_ENTRY_IDS, TimeEntry
+from graph.types.time.time_entry import TimeEntry, entry_changes_of, new_entry_of
 from graph.types.time.time_inputs import NewTimeEntryFields, TimeEntryChanges
 
 # --- inputs --------------------------------------------------------------------------------------
@@ -105,10 +103,8 @@ class _TimeEntryBulkPayload(BulkPayload):
 
 # --- mutations -----------------------------------------------------------------------------------
 
-_new = arguments_of(TimeEntryBulkCreateItem, time_entry.NewTimeEntry, ids=NEW_ENTRY_IDS)
-_changes = changes_of(
-    TimeEntryBulkUpdateItem, CHANGEABLE, ids=ENTRY_PLACE_IDS, options=("allow_over_24_hours",)
-)
+_new = new_entry_of(TimeEntryBulkCreateItem)
+_changes = entry_changes_of(TimeEntryBulkUpdateItem)
 _bulk = partial(run_bulk, model=models.TimeEntry, ref="time_entry")
 
 
@@ -129,7 +125,7 @@ async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
     return await _bulk(
         work,
         data,
-        read=lambda item: time_entry.NewTimeEntry(**_new(item)),
+        read=_new,
         check=time_entry.check_values,
         operation=time_entry.create_many,
     )

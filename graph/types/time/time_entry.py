@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import BigInteger, ColumnElement, cast, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -16,12 +16,14 @@ from db import models
 from db.models.time_entry import seconds
 from domain.time import time_entry as domain
 from domain.time import timer
-from domain.time.time_values import CHANGEABLE, STARTABLE, Span, is_locked
+from domain.time.time_values import CHANGEABLE, STARTABLE, is_locked
+from domain.time.times import Span
 from domain.work import Work
 from graph.core import ids
 from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given, is_given
 from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
@@ -36,6 +38,7 @@ from graph.types.time.time_inputs import (
     TimerStartInput,
     TimerStopInput,
     overlaps,
+    time_of,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ _User = Annotated["User", strawberry.lazy("graph.types.accounts.user")]
 _Project = Annotated["Project", strawberry.lazy("graph.types.projects.project")]
 _Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
 
-_NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
+NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
 
 
 def _locked_before(_: Viewer, entry: Any) -> Any:
@@ -98,7 +101,7 @@ class TimeEntry(Node):
     task: _Task | None = to_one(
         models.TimeEntry.task, "The task; null if there is none or you cannot see it."
     )
-    description: str | None = column("What was done, up to 500 characters.")
+    description: Markdown | None = column("What was done, up to 500 characters.")
     started_at: dt.datetime = column(
         "When the entry started, to the second. For an entry with a day, midnight of that day "
         "in its user's time zone."
@@ -108,11 +111,11 @@ class TimeEntry(Node):
         "The day of an entry that was given as a day and a duration; null if it has a start and "
         "an end."
     )
-    duration: int = expression(
+    duration: Seconds = expression(
         models.TimeEntry,
         "duration_seconds",
-        lambda _, entry: cast(func.least(seconds(entry), 2**31 - 1), BigInteger),
-        "The duration in seconds; up to now while the timer is running.",
+        lambda _, entry: seconds(entry),
+        "The duration; up to now while the timer is running.",
     )
     is_running: bool = derived(
         (models.TimeEntry.ended_at,),
@@ -163,7 +166,7 @@ class TimeEntryQuery:
         "or administer. Newest first by default.",
         filter_type=TimeEntryFilter,
         order_type=TimeEntryOrder,
-        default_order=_NEWEST_FIRST,
+        default_order=NEWEST_FIRST,
     )
 
 
@@ -217,17 +220,37 @@ class TimeEntryDeletePayload(MutationPayload):
 
 
 # Whose IDs the fields of a changed, and of a new entry hold.
-ENTRY_PLACE_IDS = {"project_id": models.Project, "task_id": models.Task}
-NEW_ENTRY_IDS = {**ENTRY_PLACE_IDS, "id": models.TimeEntry}
-_new = arguments_of(TimeEntryCreateInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
-_changes = changes_of(
-    TimeEntryUpdateInput, CHANGEABLE, ids=ENTRY_PLACE_IDS, options=("allow_over_24_hours",)
-)
-_started = arguments_of(TimerStartInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
+_PLACE_IDS = {"project_id": models.Project, "task_id": models.Task}
+_NEW_IDS = {**_PLACE_IDS, "id": models.TimeEntry}
+
+
+def new_entry_of(input_type: type[Any]) -> Callable[[Any], domain.NewTimeEntry]:
+    """A function that reads a new entry from an input or an item of a bulk."""
+    read = arguments_of(input_type, domain.NewTimeEntry, ids=_NEW_IDS)
+    return lambda data: domain.NewTimeEntry(**read(data) | {"time": time_of(data.time)})
+
+
+def entry_changes_of(input_type: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    """A function that reads the changes of an entry from an input or an item of a bulk."""
+    options = ("allow_over_24_hours",)
+    read = changes_of(input_type, CHANGEABLE, ids=_PLACE_IDS, options=options)
+
+    def changes(data: Any) -> dict[str, Any]:
+        found = read(data)
+        if found.get("time") is not None:
+            found["time"] = time_of(found["time"])
+        return found
+
+    return changes
+
+
+_new = new_entry_of(TimeEntryCreateInput)
+_changes = entry_changes_of(TimeEntryUpdateInput)
+_started = arguments_of(TimerStartInput, domain.NewTimeEntry, ids=_NEW_IDS)
 
 
 async def _create(work: Work, data: TimeEntryCreateInput) -> Refs:
-    return {"time_entry": (await domain.create(work, domain.NewTimeEntry(**_new(data)))).id}
+    return {"time_entry": (await domain.create(work, _new(data))).id}
 
 
 async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
@@ -252,9 +275,9 @@ async def _delete(work: Work, data: TimeEntryDeleteInput) -> Refs:
 
 
 async def _start(work: Work, data: TimerStartInput) -> Refs:
-    new = domain.NewTimeEntry(**_started(data))
-    requested = {name: getattr(new, name) for name in STARTABLE if is_given(getattr(data, name))}
-    started = await timer.start(work, requested, new.id)
+    new = _started(data)
+    requested = {name: new.get(name) for name in STARTABLE if is_given(getattr(data, name))}
+    started = await timer.start(work, requested, new.get("id"))
     return {"time_entry": started.running.id, "stopped": started.stopped and started.stopped.id}
 
 

@@ -22,13 +22,15 @@ from domain.time import import_csv, import_values
 from domain.time import time_entry as domain
 from domain.time.import_csv import Row
 from domain.time.import_values import Notice, NoticeCode
-from domain.time.time_values import checked_words, new_span
+from domain.time.time_values import checked_words
+from domain.time.times import new_span
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
 from graph.core.inputs import BulkOnError, MutationInput, defaulted, given, optional, required
 from graph.core.node import described_enum
+from graph.core.scalars import TimeZone
 from graph.kit.loading import load_objects
 from graph.kit.mutation import MutationPayload, Outcome, PayloadValue, mutation, payload
 from graph.types.time.time_entry import TimeEntry
@@ -80,7 +82,7 @@ class TimeEntryImportInput(MutationInput):
         "else tags) are recognized by their header. Durations are seconds, `1:30`, `1:30:00`, "
         "hours (`1.50`) or `18:25 min`."
     )
-    timezone: str | None = optional(
+    timezone: TimeZone | None = optional(
         "The IANA time zone of times without an offset. Defaults to your own. A local time that "
         "the clock skips is moved forward by the gap; one that occurs twice is the first, "
         "unless the duration says otherwise. The row gets a notice in both cases."
@@ -220,7 +222,7 @@ async def _duplicates(
 def _mark(work: Work, item: domain.NewTimeEntry) -> _Mark | None:
     """What makes two entries of one user equal; None if the item is not valid."""
     try:
-        span = new_span(work, item)
+        span = new_span(work, item.time, allow_over_24_hours=item.allow_over_24_hours)
         description = checked_words({"description": item.description})["description"]
     except Failure:
         return None
@@ -238,7 +240,7 @@ def _marked(start: Any, end: Any, day: dt.date | None, description: str | None) 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "started_at": ("start", "startTime", "startDate"),
     "ended_at": ("end", "endTime", "duration", "hours"),
-    "duration_seconds": ("duration", "hours"),
+    "duration": ("duration", "hours"),
     "day": ("day", "startDate"),
     "project_id": ("project",),
     "task_id": ("task", "activity"),
@@ -325,7 +327,9 @@ def _count(keys: Any) -> int:
 def _placed(failure: Failure, row: Row) -> Failure:
     """Add the row and column to the failure's path."""
     path: list[Any] = []
-    for part in failure.path:
+    # Of `time.range.startedAt`, the field alone.
+    fields = failure.path[2:] if failure.path[:1] == ("time",) else failure.path
+    for part in fields:
         columns = _COLUMNS.get(str(part), ())
         column = next((name for name in columns if name in row.headers), None)
         path.append(part if not columns else row.headers[column] if column else columns[0])

@@ -138,14 +138,10 @@ class Reading:
         elif (text := row.get("task")) is not None:
             task_id = _task(row, text, project_id, self.known)
         entry = domain.NewTimeEntry(
+            times.time,
             project_id=project_id,
             task_id=task_id,
             description=row.get("description"),
-            started_at=times.start,
-            ended_at=times.end,
-            # If a file has both, they were compared before.
-            duration_seconds=None if times.end is not None else times.duration,
-            day=times.day,
             is_billable=_flag(row),
             tags=tags,
             id=ids.decode_new(models.TimeEntry, row.get("id"), row.path("id")),

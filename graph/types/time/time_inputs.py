@@ -13,16 +13,19 @@ from auth.viewer import Viewer
 from db import models
 from db.models.time_entry import ends, seconds
 from domain import rules
+from domain.time import times
 from domain.time.time_entry import overlapped
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
     change,
     defaulted,
+    given,
     new_id,
     optional,
     required,
 )
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -147,6 +150,88 @@ class TimeEntryOrder:
     task: _TaskOrder | None = ordering.by_relation(models.TimeEntry.task, "Sorts by task.")
 
 
+# --- when time was spent -------------------------------------------------------------------------
+
+_STARTED = "When the time started; fractions of a second are cut off."
+_ENDED = "When the time ended; not in the future."
+_DURATION = "The duration, up to 24 hours; up to 366 days with `allowOver24Hours`."
+
+
+@strawberry.input(description="The time between a start and an end.")
+class TimeEntryRangeInput:
+    """See `domain.time.times.Range`."""
+
+    started_at: dt.datetime = required(_STARTED)
+    ended_at: dt.datetime = required(_ENDED)
+
+
+@strawberry.input(description="A time with a start and a duration.")
+class TimeEntryStartInput:
+    """See `domain.time.times.Start`."""
+
+    started_at: dt.datetime = required(_STARTED)
+    duration: Seconds = required(_DURATION)
+
+
+@strawberry.input(
+    description="Time on a day, without a known start and end. Such an entry counts on this day in "
+    "every time zone and overlaps nothing."
+)
+class TimeEntryDayInput:
+    """See `domain.time.times.OnDay`."""
+
+    day: dt.date = required("The day in your time zone; not in the future.")
+    duration: Seconds = required(_DURATION)
+
+
+_RANGE = "The time between a start and an end."
+_START = "A start and a duration."
+_DAY = "A day and a duration."
+
+
+@strawberry.input(one_of=True, description="When time was spent. Provide exactly one field.")
+class TimeEntryTimeInput:
+    """See `domain.time.times`."""
+
+    range: TimeEntryRangeInput | None = optional(_RANGE)
+    start: TimeEntryStartInput | None = optional(_START)
+    day: TimeEntryDayInput | None = optional(_DAY)
+
+
+@strawberry.input(
+    one_of=True,
+    description="A change of when time was spent. Provide exactly one field: all of the new time, "
+    "or its start or end alone.",
+)
+class TimeEntryTimeUpdateInput:
+    """See `domain.time.times`."""
+
+    range: TimeEntryRangeInput | None = optional(_RANGE)
+    start: TimeEntryStartInput | None = optional(_START)
+    day: TimeEntryDayInput | None = optional(_DAY)
+    started_at: dt.datetime | None = optional(
+        "The new start of an entry that has no day; its end stays the same, and a timer continues "
+        "to run."
+    )
+    ended_at: dt.datetime | None = optional(
+        "The new end of an entry that has no day; its start stays the same. Stops a running timer."
+    )
+
+
+def time_of(data: TimeEntryTimeInput | TimeEntryTimeUpdateInput) -> times.TimeChange:
+    """The field of the input that is given."""
+    if inner := given(data.range):
+        return times.Range(inner.started_at, inner.ended_at)
+    if inner := given(data.start):
+        return times.Start(inner.started_at, inner.duration)
+    if inner := given(data.day):
+        return times.OnDay(inner.day, inner.duration)
+    assert isinstance(data, TimeEntryTimeUpdateInput), "graphql-core checks that one is given"
+    if started_at := given(data.started_at):
+        return times.NewStart(started_at)
+    return times.NewEnd(given(data.ended_at))
+
+
 # --- inputs of mutations -------------------------------------------------------------------------
 
 _TAGS = "Up to 20 tags of 1 to 50 characters each; duplicates are removed."
@@ -162,9 +247,8 @@ class _Work:
         "task."
     )
     task_id: strawberry.ID | None = optional("The task; you must be able to see it.")
-    description: str | None = optional("What is done, up to 500 characters.")
-    # Without a default: `timerStart` compares what is given with the running timer.
-    is_billable: bool | None = optional("Whether the time is billable. A new timer's is not.")
+    description: Markdown | None = optional("What is done, up to 500 characters.")
+    is_billable: bool = defaulted(False, "Whether the time is billable.")
     tags: list[str] | None = optional(_TAGS)
     id: strawberry.ID | None = new_id("time_entry")
 
@@ -173,28 +257,11 @@ class _Work:
 class NewTimeEntryFields(_Work):
     """See `domain.time.time_values.NewTimeEntry`."""
 
-    is_billable: bool = defaulted(False, "Whether the time is billable.")
-    started_at: dt.datetime | None = optional(
-        "When the time started; fractions of a second are cut off. Provide `endedAt` or "
-        "`durationSeconds` with it."
-    )
-    ended_at: dt.datetime | None = optional("When the time ended; not in the future.")
-    duration_seconds: int | None = optional(
-        "The duration in seconds, as an alternative to `endedAt`."
-    )
-    day: dt.date | None = optional(
-        "The day in your time zone, with `durationSeconds`, for time without a known start and "
-        "end. Such an entry counts on this day in every time zone and overlaps nothing."
-    )
+    time: TimeEntryTimeInput = required("When the time was spent.")
     allow_over_24_hours: bool = defaulted(False, _FORCE)
 
 
-@strawberry.input(
-    description=(
-        "Input for `timeEntryCreate`. Provide `startedAt` and `endedAt`, `startedAt` and "
-        "`durationSeconds`, or `day` and `durationSeconds`."
-    )
-)
+@strawberry.input(description="Input for `timeEntryCreate`.")
 class TimeEntryCreateInput(NewTimeEntryFields, MutationInput):
     """See `domain.time.time_entry.create`."""
 
@@ -211,19 +278,9 @@ class TimeEntryChanges:
         "The new task; the entry's project changes to the task's. Null removes the task and "
         "keeps the project."
     )
-    description: strawberry.Maybe[str | None] = change("What was done, up to 500 characters.")
-    started_at: strawberry.Maybe[dt.datetime | None] = change(
-        "When the time started; the end stays the same."
-    )
-    ended_at: strawberry.Maybe[dt.datetime | None] = change(
-        "When the time ended. Stops a running timer."
-    )
-    duration_seconds: strawberry.Maybe[int | None] = change(
-        "The duration in seconds, counted from the start, as an alternative to `endedAt`."
-    )
-    day: strawberry.Maybe[dt.date | None] = change(
-        "Turns it into an entry with a day and a duration. Null with `startedAt` turns it into "
-        "one with a start and an end."
+    description: strawberry.Maybe[Markdown | None] = change("What was done, up to 500 characters.")
+    time: strawberry.Maybe[TimeEntryTimeUpdateInput | None] = change(
+        "When the time was spent. An end stops a running timer."
     )
     is_billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
     tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags. " + _TAGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncGenerator, Sequence
+from enum import Enum
 from typing import Any
 
 import strawberry
@@ -11,23 +12,31 @@ import strawberry
 from auth.viewer import Viewer
 from db import models
 from events.filter import LogFilter
-from events.kinds import EventKind
+from events.kinds import KIND_DESCRIPTIONS, EventKind
 from events.log import cursor_of
 from events.subscription import Subscription as Source
 from graph.core.fields import BatchInfo, batch, derived
+from graph.core.node import described_enum
 from graph.kit.loading import load_objects
 from graph.types.time.running_timer import read_running
 from graph.types.time.time_entry import TimeEntry
 
-KINDS = frozenset(
-    kind.value
-    for kind in (
-        EventKind.TIMER_STARTED,
-        EventKind.TIMER_STOPPED,
-        EventKind.TIME_ENTRY_UPDATED,
-        EventKind.TIME_ENTRY_DELETED,
-    )
+
+class TimerEventKind(Enum):
+    """The kinds of events that are about a user's timer, as the log names them."""
+
+    TIMER_STARTED = EventKind.TIMER_STARTED.value
+    TIMER_STOPPED = EventKind.TIMER_STOPPED.value
+    TIME_ENTRY_UPDATED = EventKind.TIME_ENTRY_UPDATED.value
+    TIME_ENTRY_DELETED = EventKind.TIME_ENTRY_DELETED.value
+
+
+described_enum(
+    TimerEventKind,
+    "The kind of a change of your timer. Kinds may be added, but are never removed.",
+    {kind: KIND_DESCRIPTIONS[EventKind(kind.value)] for kind in TimerEventKind},
 )
+KINDS = frozenset(kind.value for kind in TimerEventKind)
 
 
 def own_time(viewer: Viewer) -> LogFilter:
@@ -64,11 +73,7 @@ class TimerEvent:
         "Pass it as `after` to resume from here.",
     )
     at: dt.datetime = derived((), lambda event: event.at, "When the change happened.")
-    kind: EventKind = derived(
-        (),
-        lambda event: EventKind(event.kind),
-        "TIMER_STARTED, TIMER_STOPPED, TIME_ENTRY_UPDATED or TIME_ENTRY_DELETED.",
-    )
+    kind: TimerEventKind = derived((), lambda event: TimerEventKind(event.kind), "What happened.")
     time_entry: TimeEntry | None = batch(
         _entries, "The time entry as it is now; null if it was deleted."
     )

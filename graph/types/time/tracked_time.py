@@ -1,8 +1,7 @@
 """Sums of tracked time on tasks and projects, as fields and as sort keys.
 
 Sums include the entries that the viewer can see; `all` includes everyone's, without revealing
-whose, for viewers who can see the task or project. Running timers count up to now. The fields are
-`Float`s with whole seconds, since a large team's sum does not fit into a GraphQL `Int`.
+whose, for viewers who can see the task or project. Running timers count up to now.
 """
 
 from __future__ import annotations
@@ -72,12 +71,12 @@ def _statement(column: str, everybody: bool, below: bool, shape: ViewerShape) ->
     return Statement(query.group_by(key))
 
 
-async def _totals(parents: Sequence[Any], info: BatchInfo, statement: Statement) -> list[float]:
+async def _totals(parents: Sequence[Any], info: BatchInfo, statement: Statement) -> list[int]:
     rows = await info.context.services.database.reader.fetch(
         statement, {**info.viewer.params, "parents": [parent.id for parent in parents]}
     )
-    found = {row.key: float(row.total) for row in rows}
-    return [found.get(parent.id, 0.0) for parent in parents]
+    found = {row.key: row.total for row in rows}
+    return [found.get(parent.id, 0) for parent in parents]
 
 
 async def _of_tasks(
@@ -87,7 +86,7 @@ async def _of_tasks(
         bool, arg("Whether to include the time on all tasks below it.")
     ] = False,
     all: _All = False,  # noqa: A002
-) -> list[float]:
+) -> list[int]:
     shape = info.viewer.shape
     return await _totals(parents, info, _statement("task_id", all, include_subtasks, shape))
 
@@ -96,7 +95,7 @@ async def _of_projects(
     parents: Sequence[Any],
     info: BatchInfo,
     all: _All = False,  # noqa: A002
-) -> list[float]:
+) -> list[int]:
     shape = info.viewer.shape
     return await _totals(parents, info, _statement("project_id", all, False, shape))
 
@@ -105,7 +104,7 @@ def task_tracked() -> Any:
     """The field `Task.tracked`."""
     return batch(
         _of_tasks,
-        "The time tracked on the task, in whole seconds; a running timer counts up to now.",
+        "The time tracked on the task; a running timer counts up to now.",
         requires=("id",),
     )
 
@@ -114,7 +113,7 @@ def project_tracked() -> Any:
     """The field `Project.tracked`."""
     return batch(
         _of_projects,
-        "The time tracked in the project, on its tasks and directly, in whole seconds; a "
-        "running timer counts up to now.",
+        "The time tracked in the project, on its tasks and directly; a running timer counts up "
+        "to now.",
         requires=("id",),
     )

@@ -369,13 +369,13 @@ class _Company:
         today = self.clock.now.date().isoformat()
         for name, owner, project, values in (
             ("fix", "ada", "atlas", {"description": "It **must** work.", "notes": "Soon.",
-             "priority": "HIGH", "dueAt": late, "startAt": late, "estimateMinutes": 90,
+             "priority": "HIGH", "dueAt": late, "startAt": late, "estimate": 90,
              "tags": ["bug", "Urgent care"], "assigneeId": self.names["cleo"]}),
             ("idea", "ada", "atlas", {"priority": "LOW", "dueAt": soon, "tags": ["Idea"]}),
             ("done", "cleo", "atlas", {"status": "COMPLETED", "tags": ["bug"]}),
             ("dropped", "ben", "atlas", {"status": "CANCELLED", "priority": "URGENT"}),
             ("allday", "ben", "atlas", {"dueOn": today, "assigneeId": self.names["ada"],
-             "status": "IN_PROGRESS", "estimateMinutes": 30}),
+             "status": "IN_PROGRESS", "estimate": 30}),
             ("wind", "ben", "boreas", {"tags": ["bug", "storm"], "priority": "MEDIUM"}),
             ("rest", "ada", "chronos", {"assigneeId": self.names["ben"]}),
             ("errand", "ada", None, {"dueAt": soon, "notes": "Milk."}),

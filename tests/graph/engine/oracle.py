@@ -137,7 +137,7 @@ KINDS: Mapping[str, Kind] = {
             "number": _plain("number"),
             "status": lambda row: STATUS[row["status"]],
             "priority": lambda row: PRIORITY[row["priority"]],
-            "estimateMinutes": _plain("estimate_minutes"),
+            "estimate": _plain("estimate"),
             "tags": _plain("tags"),
             "dueAt": _moment("due_at"),
         },

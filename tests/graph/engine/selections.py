@@ -24,7 +24,7 @@ _ORDERS: Mapping[str, Mapping[str, tuple[str, bool]]] = {
         "priority": ("priority", False),
         "status": ("status", False),
         "number": ("number", True),
-        "estimateMinutes": ("estimate_minutes", True),
+        "estimate": ("estimate", True),
         "position": ("position", False),
     },
     "Project": {
@@ -280,12 +280,12 @@ def _status(random: Random, _: Oracle) -> tuple[str, Matches]:
 def _estimate(random: Random, _: Oracle) -> tuple[str, Matches]:
     if random.random() < 0.4:
         null = random.random() < 0.5
-        text = f"{{estimateMinutes: {{isNull: {str(null).lower()}}}}}"
-        return text, lambda _, row: (row["estimate_minutes"] is None) is null
+        text = f"{{estimate: {{isNull: {str(null).lower()}}}}}"
+        return text, lambda _, row: (row["estimate"] is None) is null
     least = random.choice([10, 30, 60])
     return (
-        f"{{estimateMinutes: {{gt: {least}}}}}",
-        lambda _, row: row["estimate_minutes"] is not None and row["estimate_minutes"] > least,
+        f"{{estimate: {{gt: {least}}}}}",
+        lambda _, row: row["estimate"] is not None and row["estimate"] > least,
     )
 
 

@@ -149,7 +149,7 @@ class Company:
             status=random.choice([10, 20, 30, 40]),
             priority=random.choice([0, 10, 20, 30, 40]),
             due_at=random.choice([None, NOW + dt.timedelta(days=random.randint(-3, 3))]),
-            estimate_minutes=random.choice([None, 5, 30, 90]),
+            estimate=random.choice([None, 5, 30, 90]),
             tags=tags,
             tag_keys=[tag.casefold() for tag in tags],
             position=random.choice("abcdef"),

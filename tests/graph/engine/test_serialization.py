@@ -33,7 +33,7 @@ TEXTS = [
 ]
 ROWS = """
     nodes {
-      id number title description notes status priority dueAt dueOn startAt estimateMinutes tags
+      id number title description notes status priority dueAt dueOn startAt estimate tags
       position completedAt createdAt updatedAt version isOverdue identifier commentCount
       viewerCanEdit
     }
@@ -106,7 +106,7 @@ async def project(world: World, ada: Person) -> models.Project:
             values = {
                 "due_at": first + dt.timedelta(microseconds=10**index),
                 "start_at": first - dt.timedelta(days=400 * index),
-                "estimate_minutes": index,
+                "estimate": index,
                 "tags": [f"tag {index}", '"', "b\\c"],
                 "assignee_id": ada.id,
             }

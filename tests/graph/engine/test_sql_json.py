@@ -11,7 +11,8 @@ from sqlalchemy import SmallInteger
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from db.base import Ordered
-from graph.engine.sql_json import _writer
+from graph.engine.sql_json import _writer, part_of
+from graph.schema import schema
 
 
 @strawberry.enum
@@ -58,3 +59,13 @@ def test_an_enum_is_written_by_its_names_in_the_schema() -> None:
 def test_a_number_of_another_enum_is_left_to_python(column: Any, convert: Any) -> None:
     """Its numbers mean something else there, or nothing, which is an error of the field."""
     assert _writer(SHOWN, column, convert) is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["Task.title", "Task.description", "Task.estimate", "Project.color", "Attachment.byteSize",
+     "Session.expiresAt", "Webhook.url", "ReportExport.timezone", "WebhookDelivery.responseTime"],
+)  # fmt: skip
+def test_columns_are_written_whatever_their_scalar(place: str) -> None:
+    type_, field = place.split(".")
+    assert part_of(schema._schema.type_map[type_], field, "key") is not None  # type: ignore[arg-type]

@@ -197,11 +197,11 @@ async def test_a_secret_is_rotated(world: World, ada: Person) -> None:
     rotated = (await world.run(ROTATE, ada, input={"id": id_})).good["webhookSecretRotate"]
     assert rotated["secret"] != made["secret"]
     assert rotated["webhook"]["oldSecretUntil"] is not None
-    ended = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 0})
+    ended = await world.run(ROTATE, ada, input={"id": id_, "overlap": 0})
     assert ended.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"] is None
-    week = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 168, "ifVersion": 3})
+    week = await world.run(ROTATE, ada, input={"id": id_, "overlap": 604800, "ifVersion": 3})
     assert week.good["webhookSecretRotate"]["webhook"]["version"] == 4
-    long = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 169})
+    long = await world.run(ROTATE, ada, input={"id": id_, "overlap": 604801})
     assert long.codes == ["BAD_USER_INPUT"]
     stale = await world.run(ROTATE, ada, input={"id": id_, "ifVersion": 1})
     assert stale.codes == ["CONFLICT"]
@@ -212,12 +212,12 @@ async def test_a_secret_is_rotated(world: World, ada: Person) -> None:
 async def test_at_most_four_former_secrets_are_valid(world: World, ada: Person) -> None:
     id_ = (await create(world, ada))["webhook"]["id"]
     for hours in (168, 24, 1, 1):
-        rotated = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": hours})
+        rotated = await world.run(ROTATE, ada, input={"id": id_, "overlap": hours * 3600})
         assert rotated.codes == []
     end = rotated.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"]
     assert dt.datetime.fromisoformat(end) > dt.datetime.now(dt.UTC) + dt.timedelta(hours=160)
     assert (await world.run(ROTATE, ada, input={"id": id_})).codes == ["LIMIT_EXCEEDED"]
-    at_once = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 0})
+    at_once = await world.run(ROTATE, ada, input={"id": id_, "overlap": 0})
     assert at_once.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"] is None
 
 

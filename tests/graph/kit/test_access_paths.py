@@ -81,7 +81,7 @@ async def scene(world: World) -> Scene:
     assert not (await world.run(delete, friend, id=gid(gone))).codes
     worked = (
         "mutation ($id: ID!) { timeEntryCreate(input: {taskId: $id, "
-        'startedAt: "2026-01-05T09:00:00Z", endedAt: "2026-01-05T10:00:00Z"}) { errors { code } } }'
+        'time: {start: {startedAt: "2026-01-05T09:00:00Z", duration: 3600}}}) { errors { code } } }'
     )
     for person in (owner, assignee):
         for task in (given, given):

@@ -33,9 +33,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 EITHER = [
     {"dueAt", "dueOn"},
     {"userId", "username"},
-    {"github", "slack"},
-    {"endedAt", "durationSeconds"},
-    {"day", "startedAt"},
     {"once", "daily"},
     {"code", "token"},
     {"endpoint", "token"},
@@ -67,13 +64,13 @@ LEFT_OUT = {"filter"}
 BAD_BY_NAME: dict[str, Any] = {
     "scopes": ["nothing:read"],
     "events": [],
-    "estimateMinutes": -1,
-    "durationSeconds": -1,
-    "overlapHours": -1,
+    "estimate": -1,
+    "duration": -1,
+    "overlap": -1,
     "byteSize": 0,
-    "offsetMinutes": 2**31 - 1,
+    "offset": 2**31 - 1,
     "day": "1750-01-01",
-    "time": "25:00",
+    "ReminderDailyInput.time": "25:00",
     "days": [],
     "channels": [],
     "tags": ["good", "a\x07"],
@@ -83,7 +80,7 @@ BAD_BY_NAME: dict[str, Any] = {
     "payload": "{ kind nothing }",
 }
 BAD_BY_TYPE: dict[str, Any] = {
-    "String": "a\x07",
+    **dict.fromkeys(("String", "Markdown", "URL", "TimeZone", "LocalTime", "Color"), "a\x07"),
     "ID": "nonsense",
     "DateTime": "1899-12-31T00:00:00Z",
     "Date": "1750-01-01",

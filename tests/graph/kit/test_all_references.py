@@ -83,7 +83,6 @@ APART = {"attachmentUpload"}
 NAMES_A_USER = {
     "ProjectMemberAddInput.username",
     "TaskShareCreateInput.username",
-    "GitHubAssigneeInput.username",
 }
 GOOD: dict[str, Any] = {
     "title": "A title",
@@ -98,17 +97,19 @@ GOOD: dict[str, Any] = {
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
     "after": "2026-01-01T00:00:00Z",
     "before": "2026-01-02T00:00:00Z",
-    "credentials": "a token",
     "message": "Some words",
     "repository": "octocat/hello",
     "login": "octocat",
-    "github": {
-        "repository": "octocat/hello",
-        "assignees": [{"login": "octocat", "username": "nobody-at-all"}],
+    "config": {
+        "github": {
+            "repository": "octocat/hello",
+            "token": "a-token",
+            "assignees": [{"login": "octocat", "userId": f"user_{fresh_id().hex}"}],
+        }
     },
 }
 # No value of these breaks a rule by itself.
-LOOKED_UP = {"password", "token", "credentials"}
+LOOKED_UP = {"password", "token"}
 # What another value of the input cannot be judged without.
 GIVEN = {"from", "to"}
 Place = tuple[str, ...]
@@ -165,9 +166,9 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.references.extend((*at, *place) for place in inner.references)
             case.places.extend((*at, *place) for place in inner.places)
             continue
-        elif name == "github":
+        elif name == "config":
             case.value[name] = GOOD[name]
-            case.references.append((name, "assignees", "0", "username"))
+            case.references.append((name, "github", "assignees", "0", "userId"))
             at = case.references[-1]
         elif bad and name == "idempotencyKey":
             if mutation in BULK:
@@ -176,8 +177,11 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.value[name] = ""
         elif bad and name not in LOOKED_UP | GIVEN and kind.name in BAD_BY_TYPE and not is_list:
             case.value[name] = BAD_BY_NAME.get(name, BAD_BY_TYPE[kind.name])
-        elif bad and name == "durationSeconds":
-            case.value[name] = BAD_BY_NAME[name]
+        elif name == "time" and (bad or required):
+            case.value[name] = {"day": {"day": "2026-01-05", "duration": -1 if bad else 60}}
+            if not bad:
+                continue
+            at = (name, "day", "duration")
         elif required and name in GOOD:
             case.value[name] = GOOD[name]
             continue

@@ -107,7 +107,8 @@ async def test_there_are_fifty_integrations_and_no_more(world: World) -> None:
       integrationCreate(input: $input) { integration { id } errors { code } }
     }"""
     values = {
-        "projectId": gid(project), "slack": {}, "credentials": "https://hooks.example.com/x/y/z",
+        "projectId": gid(project),
+        "config": {"slack": {"webhookUrl": "https://hooks.example.com/x/y/z"}},
     }  # fmt: skip
     replies = [await world.run(connect, ada, input=values) for _ in range(2)]
     assert [reply.codes for reply in replies] == [[], ["LIMIT_EXCEEDED"]]
@@ -120,9 +121,9 @@ async def test_people_of_a_repository(world: World, count: int, codes: list[str]
     connect = """mutation ($input: IntegrationCreateInput!) {
       integrationCreate(input: $input) { integration { id } errors { code } }
     }"""
-    people = [{"login": f"login-{number}", "username": ada.username} for number in range(count)]
-    github = {"repository": "octocat/hello-world", "assignees": people}
-    values = {"projectId": gid(project), "github": github, "credentials": "ghp_0123456789"}
+    people = [{"login": f"login-{number}", "userId": gid(ada)} for number in range(count)]
+    github = {"repository": "octocat/hello-world", "token": "ghp_1", "assignees": people}
+    values = {"projectId": gid(project), "config": {"github": github}}
     assert (await world.run(connect, ada, input=values)).codes == codes
 
 

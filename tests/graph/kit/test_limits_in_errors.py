@@ -27,7 +27,7 @@ def _long(name: str, type_: Any, depth: int) -> Any:
         return [value] if is_list_type(inner) and value is not None else value
     if is_list_type(inner):
         return ["x" * 300] * 1001 if named.name == "String" else [] if required else None
-    if named.name == "String":
+    if named.name in {"String", "Markdown"}:
         return "ab " * 12_000
     if not required:
         return None
@@ -35,6 +35,9 @@ def _long(name: str, type_: Any, depth: int) -> Any:
         return f"{name.removesuffix('Id')}_{fresh_id().hex}"
     examples = {
         "Int": 1,
+        "Seconds": 1,
+        "URL": "https://example.com",
+        "LocalTime": "09:00",
         "Boolean": True,
         "DateTime": "2026-01-01T00:00:00Z",
         "Date": "2026-01-01",

@@ -36,7 +36,7 @@ ROWS: list[dict[str, Any]] = [
         "title": f"t{number:02}",
         "due_at": None if number % 3 == 0 else START + dt.timedelta(days=number // 4),
         "priority": number % 4 * 10,
-        "estimate_minutes": None if number % 2 else number,
+        "estimate": None if number % 2 else number,
     }
     for number in range(12)
 ]
@@ -49,7 +49,7 @@ ORDERINGS: dict[str, list[dict[str, Any]]] = {
     "priority then due then estimate": [
         {"priority": "DESC"},
         {"dueAt": "ASC_NULLS_FIRST"},
-        {"estimateMinutes": "DESC"},
+        {"estimate": "DESC"},
     ],
     "a person's name": [{"assignee": {"fullName": "ASC_NULLS_FIRST"}}, {"title": "ASC"}],
 }
@@ -63,7 +63,7 @@ def expected(ordering: str) -> list[str]:
         ((name, how),) = key.items()
         if name == "assignee":
             continue
-        column = {"dueAt": "due_at", "estimateMinutes": "estimate_minutes"}.get(name, name)
+        column = {"dueAt": "due_at"}.get(name, name)
         descending = how.startswith("DESC")
         valued = [row for row in rows if row[column] is not None]
         empty = [row for row in rows if row[column] is None]
@@ -110,7 +110,7 @@ def titles(page: dict[str, Any]) -> list[str]:
 def ties_apart(found: Sequence[str], ordering: str) -> list[Any]:
     """The key values of rows, which is what an ordering promises."""
     by_title = {row["title"]: row for row in ROWS}
-    columns = {"dueAt": "due_at", "estimateMinutes": "estimate_minutes"}
+    columns = {"dueAt": "due_at"}
     names = [columns.get(name, name) for key in ORDERINGS[ordering] for name in key]
     return [[by_title[title].get(name) for name in names] for title in found]
 

@@ -217,7 +217,7 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "webhookUpdate": (webhook, {"url": "https://example.com/other"}),
     "webhookDelete": (webhook, {}),
     "webhookSecretRotate": (webhook, {}),
-    "integrationUpdate": (integration, {"status": "PAUSED"}),
+    "integrationUpdate": (integration, {"isPaused": True}),
     "integrationDelete": (integration, {}),
 }
 

@@ -82,7 +82,7 @@ def test_plain_values_of_lists_count_a_twentieth() -> None:
 
 
 def test_the_largest_bulk_passes() -> None:
-    item = {"title": "x", "tags": ["x"] * 20, "estimateMinutes": 1, "priority": "LOW"}
+    item = {"title": "x", "tags": ["x"] * 20, "estimate": 1, "priority": "LOW"}
     text = "mutation ($i: TaskBulkCreateInput!) { taskBulkCreate(input: $i) { doneCount } }"
     assert objects(text, i={"items": [item] * 200}) is None
 

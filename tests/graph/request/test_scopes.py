@@ -482,7 +482,7 @@ async def test_the_history_of_time_leaves_a_restricted_key_with_the_entry(world:
     inside, outside = await world.project(ada), await world.project(ada)
     create = """
     mutation ($p: ID!) { timeEntryCreate(input: {projectId: $p, description: "secret hours",
-      startedAt: "2026-01-05T08:00:00Z", durationSeconds: 60}) {
+      time: {start: {startedAt: "2026-01-05T08:00:00Z", duration: 60}}}) {
         timeEntry { id } errors { code } } }
     """
     made = await world.post(create, ada, p=gid(inside))

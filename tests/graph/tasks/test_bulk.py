@@ -75,7 +75,7 @@ async def test_two_hundred_tasks_are_made_in_few_statements(world: World, engine
         elif kind == 2:
             item |= {"parentId": gid(parent), "description": "x"}
         elif kind == 3:
-            item |= {"dueAt": "2027-01-31T10:00:00Z", "estimateMinutes": number}
+            item |= {"dueAt": "2027-01-31T10:00:00Z", "estimate": number}
         items.append(item)
     reply = await world.run(CREATE, ada, engine=engine, input={"items": items})
     found = payload(reply)

@@ -13,7 +13,7 @@ from tests.factories import ENGINES, Engine, Reply, World, fresh_id, gid, missin
 NOW = dt.datetime(2026, 11, 18, 12, 0, tzinfo=dt.UTC)
 
 RULE = """rule {
-  __typename ... on ReminderDue { offsetMinutes } ... on ReminderStart { offsetMinutes }
+  __typename ... on ReminderDue { offset } ... on ReminderStart { offset }
   ... on ReminderOnce { at } ... on ReminderDaily { time timezone }
   ... on ReminderWeekly { days time timezone } ... on ReminderMonthly { day time timezone }
 }"""
@@ -128,16 +128,16 @@ async def test_rules_by_a_tasks_times(world: World) -> None:
     task = await world.task(
         ada, due_at=NOW + dt.timedelta(hours=2), start_at=NOW + dt.timedelta(hours=1)
     )
-    before = {"due": {"offsetMinutes": -30}}
+    before = {"due": {"offset": -1800}}
     reminder = await created(world, ada, rule=before, taskId=gid(task), message=None)
     assert reminder["nextRuns"] == ["2026-11-18T13:30:00Z"]
-    assert reminder["rule"] == {"__typename": "ReminderDue", "offsetMinutes": -30}
+    assert reminder["rule"] == {"__typename": "ReminderDue", "offset": -1800}
     assert reminder["task"] == {"id": gid(task)}
-    after = {"start": {"offsetMinutes": 15}}
+    after = {"start": {"offset": 900}}
     reminder = await created(world, ada, rule=after, taskId=gid(task))
     assert reminder["nextRuns"] == ["2026-11-18T13:15:00Z"]
-    assert reminder["rule"] == {"__typename": "ReminderStart", "offsetMinutes": 15}
-    too_late = {"due": {"offsetMinutes": -180}}
+    assert reminder["rule"] == {"__typename": "ReminderStart", "offset": 900}
+    too_late = {"due": {"offset": -10800}}
     reminder = await created(world, ada, rule=too_late, taskId=gid(task))
     assert (reminder["nextRunAt"], reminder["nextRuns"]) == (None, [])
     preview = await world.run(PREVIEW, ada, at=NOW, rule=before, taskId=gid(task))
@@ -160,7 +160,7 @@ async def test_rules_by_a_tasks_times(world: World) -> None:
         ({"rule": {"weekly": {"days": [], "time": "09:00"}}}, "rule.weekly.days"),
         ({"rule": {"monthly": {"day": 0, "time": "09:00"}}}, "rule.monthly.day"),
         ({"rule": {"monthly": {"day": 32, "time": "09:00"}}}, "rule.monthly.day"),
-        ({"rule": {"due": {"offsetMinutes": -10}}}, "taskId"),
+        ({"rule": {"due": {"offset": -600}}}, "taskId"),
         ({"rule": DAILY, "message": "  "}, "message"),
         ({"rule": DAILY, "message": "x" * 501}, "message"),
         ({"rule": DAILY, "channels": []}, "channels"),
@@ -176,8 +176,8 @@ async def test_what_makes_no_sense_is_refused_where_it_stands(
 async def test_an_offset_is_at_most_a_year(world: World) -> None:
     ada = await world.person()
     task = await world.task(ada)
-    reply = await create(world, ada, taskId=gid(task), rule={"due": {"offsetMinutes": 10**6}})
-    assert failure(reply) == ("BAD_USER_INPUT", "input.rule.due.offsetMinutes")
+    reply = await create(world, ada, taskId=gid(task), rule={"due": {"offset": 10**8}})
+    assert failure(reply) == ("BAD_USER_INPUT", "input.rule.due.offset")
 
 
 async def test_a_rule_is_exactly_one_of_its_kinds(world: World) -> None:
@@ -258,7 +258,7 @@ async def test_a_change_of_an_older_version_is_a_conflict(world: World) -> None:
         ({"isEnabled": None}, "isEnabled"),
         ({"channels": None}, "channels"),
         ({"message": None}, "message"),
-        ({"rule": {"due": {"offsetMinutes": 0}}}, "rule"),
+        ({"rule": {"due": {"offset": 0}}}, "rule"),
         ({"rule": {"once": {"at": "2026-01-01T00:00:00Z"}}}, "rule.once.at"),
     ],
 )
@@ -325,7 +325,7 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     once = await created(world, ada, message="once", rule={"once": {"at": "2026-11-18T13:00:00Z"}})
     project = await world.project(ada, name="Garden")
     await created(world, ada, message="off", rule=DAILY, isEnabled=False, projectId=gid(project))
-    await created(world, ada, message="due", rule={"due": {"offsetMinutes": 0}}, taskId=gid(task))
+    await created(world, ada, message="due", rule={"due": {"offset": 0}}, taskId=gid(task))
 
     async def found(**options: Any) -> list[str]:
         reply = await world.run(LIST, ada, **options)

@@ -28,7 +28,7 @@ query ($words: String!, $kinds: [SearchKind!], $first: Int, $after: String) {
   }
 }
 """
-COMMENT = "mutation ($task: ID!, $body: String!) { commentCreate(input: {taskId: $task, body: $body}) { errors { code } } }"  # noqa: E501 - one line reads best
+COMMENT = "mutation ($task: ID!, $body: Markdown!) { commentCreate(input: {taskId: $task, body: $body}) { errors { code } } }"  # noqa: E501 - one line reads best
 
 
 def _word() -> str:

@@ -14,7 +14,7 @@ from tests.accounts import Person
 from tests.factories import Reply, World, fresh_id, gid
 
 FIELDS = """
-  id number identifier title description notes status priority dueAt dueOn startAt estimateMinutes
+  id number identifier title description notes status priority dueAt dueOn startAt estimate
   tags completedAt isOverdue version owner { id } assignee { id } project { id } parent { id }
   viewerCanEdit viewerCanDelete viewerCanShare subtaskProgress { total completed }
 """
@@ -97,7 +97,7 @@ async def test_a_task_has_what_it_was_made_with(
         priority="URGENT",
         dueAt="2030-01-02T03:04:05.123456+02:00",
         startAt="2030-01-01T00:00:00Z",
-        estimateMinutes=90,
+        estimate=90,
         tags=["Red", "red", "Blue"],
     )
     key = made.pop("identifier")
@@ -177,19 +177,19 @@ async def test_a_stale_version_conflicts_and_names_the_fields(
         id=gid(task),
         title="mine",
         notes="same",
-        estimateMinutes=5,
+        estimate=5,
         ifVersion=1,
     )
     payload = reply.data["taskUpdate"]
     (error,) = payload["errors"]
     assert error["code"] == "CONFLICT"
     assert error["path"] == ["input", "ifVersion"]
-    assert sorted(error["conflictingFields"]) == ["estimateMinutes", "title"]
+    assert sorted(error["conflictingFields"]) == ["estimate", "title"]
     assert error["docsUrl"].endswith("#CONFLICT")
     # The current object comes along, unchanged.
     assert payload["task"]["title"] == "theirs"
     assert payload["task"]["version"] == 2
-    assert payload["task"]["estimateMinutes"] is None
+    assert payload["task"]["estimate"] is None
     for name in ("taskDelete", "taskComplete", "taskMove", "taskAssign"):
         more = {"afterId": gid(await world.task(owner, project_id=project.id))}
         given = more if name == "taskMove" else {}

@@ -19,7 +19,10 @@ from tests.graph.time.time_calls import (
     at,
     create,
     created,
+    during,
     failure,
+    lasting,
+    on_day,
 )
 
 # --- entries -------------------------------------------------------------------------------------
@@ -31,9 +34,9 @@ async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
     assert whole["duration"] == 5400
     assert whole["isBillable"]
     assert whole["tags"] == ["a", "b"]
-    reply = await create(world, ada, startedAt=at(10), durationSeconds=60)
+    reply = await create(world, ada, time=lasting(at(10), 60))
     assert reply.good["timeEntryCreate"]["timeEntry"]["endedAt"] == at(10, 1)
-    reply = await create(world, ada, day="2026-11-17", durationSeconds=3 * 3600)
+    reply = await create(world, ada, time=on_day("2026-11-17", 3 * 3600))
     entry = reply.good["timeEntryCreate"]["timeEntry"]
     assert (entry["day"], entry["duration"]) == ("2026-11-17", 10_800)
 
@@ -41,18 +44,20 @@ async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
 @pytest.mark.parametrize(
     ("given", "path"),
     [
-        ({}, "startedAt"),
-        ({"startedAt": at(8)}, "endedAt"),
-        ({"startedAt": at(8), "endedAt": at(9), "durationSeconds": 1}, "endedAt"),
-        ({"startedAt": at(9), "endedAt": at(8)}, "endedAt"),
-        ({"startedAt": at(9), "durationSeconds": -1}, "durationSeconds"),
-        ({"startedAt": at(11), "endedAt": at(12, 0, 1)}, "endedAt"),
-        ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "allowOver24Hours"),
-        ({"day": "2026-11-17"}, "durationSeconds"),
-        ({"day": "2026-11-19", "durationSeconds": 5}, "day"),
-        ({"day": "2026-11-17", "startedAt": at(8), "durationSeconds": 5}, "day"),
-        ({"startedAt": at(8), "durationSeconds": 5, "tags": [""]}, "tags.0"),
-        ({"startedAt": at(8), "durationSeconds": 5, "description": "x" * 501}, "description"),
+        ({"time": during(at(9), at(8))}, "time.range.endedAt"),
+        ({"time": lasting(at(9), -1)}, "time.start.duration"),
+        ({"time": during(at(11), at(12, 0, 1))}, "time.range.endedAt"),
+        ({"time": during(at(8, day=17), at(8, 0, 1))}, "allowOver24Hours"),
+        ({"time": during(at(12, 0, 1), at(12))}, "time.range.endedAt"),
+        ({"time": during("1899-01-01T00:00:00Z", at(8))}, "time.range.startedAt"),
+        ({"time": lasting(at(11), 3602)}, "time.start.duration"),
+        ({"time": lasting("2200-01-01T00:00:00Z", 1)}, "time.start.startedAt"),
+        ({"time": lasting(at(8), 366 * 86_400 + 1)}, "time.start.duration"),
+        ({"time": on_day("2026-11-17", -1)}, "time.day.duration"),
+        ({"time": on_day("1899-12-31", 1)}, "time.day.day"),
+        ({"time": on_day("2026-11-19", 5)}, "time.day.day"),
+        ({"time": lasting(at(8), 5), "tags": [""]}, "tags.0"),
+        ({"time": lasting(at(8), 5), "description": "x" * 501}, "description"),
     ],
     ids=str,
 )
@@ -71,7 +76,7 @@ async def test_overlaps_are_flagged(world: World) -> None:
     ada = await world.person()
     for start, end in ((8, 9), (9, 10), (10, 12), (11, 12)):
         await created(world, ada, at(start), at(end))
-    await create(world, ada, day="2026-11-18", durationSeconds=86_400)
+    await create(world, ada, time=on_day("2026-11-18", 86_400))
     long = await created(world, ada, at(8, day=2), at(8, day=4), allowOver24Hours=True)
     inside = await created(world, ada, at(9, day=3), at(10, day=3))
     assert inside["hasOverlap"]
@@ -94,23 +99,26 @@ async def test_a_strict_project_refuses_overlaps(world: World) -> None:
     )
     here = {"projectId": gid(project)}
     first = await created(world, ada, at(8), at(9), **here)
-    assert failure(
-        await create(world, ada, startedAt=at(8, 59, 59), durationSeconds=5, **here)
-    ) == ("TIME_OVERLAP", "input.startedAt")
-    # Nor may time elsewhere be put over it.
-    assert (
-        failure(await create(world, ada, startedAt=at(8), durationSeconds=5))[0] == "TIME_OVERLAP"
+    assert failure(await create(world, ada, time=lasting(at(8, 59, 59), 5), **here)) == (
+        "TIME_OVERLAP",
+        "input.time.start.startedAt",
     )
+    # Nor may time elsewhere be put over it.
+    assert failure(await create(world, ada, time=lasting(at(8), 5)))[0] == "TIME_OVERLAP"
     # Others have time of their own; touching is no overlap.
     await created(world, bob, at(8), at(9), **here)
     second = await created(world, ada, at(9), at(10), **here)
-    reply = await world.run(UPDATE, ada, at=NOW, input={"id": second["id"], "startedAt": at(8, 30)})
-    assert failure(reply) == ("TIME_OVERLAP", "input.startedAt")
-    reply = await world.run(UPDATE, ada, at=NOW, input={"id": first["id"], "endedAt": at(8, 30)})
+    reply = await world.run(
+        UPDATE, ada, at=NOW, input={"id": second["id"], "time": {"startedAt": at(8, 30)}}
+    )
+    assert failure(reply) == ("TIME_OVERLAP", "input.time.startedAt")
+    reply = await world.run(
+        UPDATE, ada, at=NOW, input={"id": first["id"], "time": {"endedAt": at(8, 30)}}
+    )
     assert reply.good
     # Of many at one moment one is made.
     replies = await asyncio.gather(
-        *(create(world, ada, startedAt=at(11), endedAt=at(12), **here) for _ in range(8))
+        *(create(world, ada, time=during(at(11), at(12)), **here) for _ in range(8))
     )
     assert sorted(reply.codes == [] for reply in replies) == [False] * 7 + [True]
 
@@ -129,8 +137,8 @@ async def test_closed_time_stays_as_it_is(world: World) -> None:
     assert (await world.run(lock, ada, input=given)).good["projectUpdate"]["project"] == {
         "timeLockedBefore": "2026-11-17"
     }
-    reply = await create(world, bob, startedAt=at(23, 59, 59, day=16), durationSeconds=5, **here)
-    assert failure(reply) == ("TIME_LOCKED", "input.startedAt")
+    reply = await create(world, bob, time=lasting(at(23, 59, 59, day=16), 5), **here)
+    assert failure(reply) == ("TIME_LOCKED", "input.time.start.startedAt")
     change = {"id": old["id"], "description": "x"}
     assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == (
         "TIME_LOCKED",
@@ -139,10 +147,10 @@ async def test_closed_time_stays_as_it_is(world: World) -> None:
     assert (
         failure(await world.run(DELETE, bob, at=NOW, input={"id": old["id"]}))[0] == "TIME_LOCKED"
     )
-    change = {"id": new["id"], "startedAt": at(23, day=16)}
+    change = {"id": new["id"], "time": {"startedAt": at(23, day=16)}}
     assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == (
         "TIME_LOCKED",
-        "input.startedAt",
+        "input.time.startedAt",
     )
     change = {"id": new["id"], "description": "x"}
     assert (await world.run(UPDATE, bob, at=NOW, input=change)).good
@@ -161,7 +169,7 @@ async def test_an_archived_project_takes_no_time_but_lets_a_timer_stop(world: Wo
         ada,
         id=gid(project),
     )
-    reply = await create(world, ada, startedAt=at(8), durationSeconds=5, projectId=gid(project))
+    reply = await create(world, ada, time=lasting(at(8), 5), projectId=gid(project))
     assert failure(reply) == ("PROJECT_ARCHIVED", "input.projectId")
     assert failure(await world.run(DELETE, ada, input={"id": entry["id"]}))[0] == "PROJECT_ARCHIVED"
     assert (await world.run(STOP, ada, input={})).good
@@ -173,7 +181,7 @@ async def test_an_entry_goes_with_its_task(world: World) -> None:
     task = await world.task(ada, project_id=here.id)
     entry = await created(world, ada, at(8), at(9), taskId=gid(task))
     assert entry["project"] == {"id": gid(here)}
-    wrong = {"startedAt": at(8), "durationSeconds": 1, "projectId": gid(there)}
+    wrong = {"time": lasting(at(8), 1), "projectId": gid(there)}
     assert failure(await create(world, ada, taskId=gid(task), **wrong)) == (
         "BAD_USER_INPUT",
         "input.projectId",
@@ -217,16 +225,88 @@ async def test_changes_of_time(world: World) -> None:
         reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], **given})
         return reply.good["timeEntryUpdate"]["timeEntry"]
 
-    assert (await change(startedAt=at(8, 30)))["duration"] == 1800
-    assert (await change(durationSeconds=60))["endedAt"] == at(8, 31)
-    moved = await change(day="2026-11-10")
+    assert (await change(time={"startedAt": at(8, 30)}))["duration"] == 1800
+    assert (await change(time={"endedAt": at(8, 31)}))["startedAt"] == at(8, 30)
+    assert (await change(time=lasting(at(8, 15), 90)))["endedAt"] == at(8, 16, 30)
+    moved = await change(time=on_day("2026-11-10", 60))
     assert (moved["day"], moved["duration"]) == ("2026-11-10", 60)
-    longer = await change(durationSeconds=120)
-    assert (longer["day"], longer["duration"]) == ("2026-11-10", 120)
-    back = await change(startedAt=at(7), day=None)
-    assert (back["day"], back["endedAt"]) == (None, at(7, 2))
+    back = await change(time=during(at(7), at(7, 2)))
+    assert (back["day"], back["startedAt"], back["endedAt"]) == (None, at(7), at(7, 2))
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], "ifVersion": 1})
     assert reply.codes == ["CONFLICT"]
+
+
+@pytest.mark.parametrize(
+    ("time", "path"),
+    [
+        ({"startedAt": at(9, 0, 1)}, "time.startedAt"),
+        ({"endedAt": at(7)}, "time.endedAt"),
+        ({"endedAt": at(12, 0, 1)}, "time.endedAt"),
+        ({"startedAt": at(8, day=17)}, "allowOver24Hours"),
+        ({"startedAt": "2025-01-01T00:00:00Z"}, "time.startedAt"),
+        ({"startedAt": "1899-01-01T00:00:00Z"}, "time.startedAt"),
+        (during(at(9), at(8)), "time.range.endedAt"),
+        (lasting(at(11), -1), "time.start.duration"),
+        (on_day("2026-11-19", 5), "time.day.day"),
+        (None, "time"),
+    ],
+    ids=str,
+)
+async def test_a_change_that_cannot_be_names_the_field(
+    world: World, time: dict[str, Any] | None, path: str
+) -> None:
+    ada = await world.person()
+    entry = await created(world, ada, at(8), at(9))
+    reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], "time": time})
+    assert failure(reply) == ("BAD_USER_INPUT", f"input.{path}")
+
+
+async def test_one_end_alone_is_for_entries_that_have_both(world: World) -> None:
+    ada = await world.person()
+    made = await create(world, ada, time=on_day("2026-11-17", 60))
+    entry = made.good["timeEntryCreate"]["timeEntry"]
+    for name, moment in (("startedAt", at(8)), ("endedAt", at(9))):
+        change = {"id": entry["id"], "time": {name: moment}}
+        reply = await world.run(UPDATE, ada, at=NOW, input=change)
+        assert failure(reply) == ("BAD_USER_INPUT", f"input.time.{name}")
+
+
+async def test_a_timer_goes_on_from_another_start_and_stops_at_an_end(world: World) -> None:
+    ada = await world.person()
+    started = await world.run(START, ada, at=NOW, input={})
+    timer = started.good["timerStart"]["timeEntry"]
+
+    async def change(**time: Any) -> Any:
+        given = {"id": timer["id"], "time": time}
+        return await world.run(UPDATE, ada, at=NOW, input=given)
+
+    assert failure(await change(startedAt=at(12, 0, 1)))[1] == "input.time.startedAt"
+    earlier = (await change(startedAt=at(11))).good["timeEntryUpdate"]["timeEntry"]
+    assert (earlier["isRunning"], earlier["startedAt"]) == (True, at(11))
+    ended = (await change(endedAt=at(11, 30))).good["timeEntryUpdate"]["timeEntry"]
+    assert (ended["isRunning"], ended["duration"]) == (False, 1800)
+
+
+async def test_a_place_that_forbids_an_entry_names_the_place(world: World) -> None:
+    """Nothing but the project changes, so that is what is wrong."""
+    ada, bob = await world.people(2)
+    project = await world.project(bob, editors=[ada])
+    set_ = """mutation ($input: ProjectUpdateInput!) {
+      projectUpdate(input: $input) { errors { code } }
+    }"""
+    strict = {"id": gid(project), "isOverlapAllowed": False}
+    assert (await world.run(set_, bob, input=strict)).good
+    await created(world, ada, at(8), at(9), projectId=gid(project))
+    entry = await created(world, ada, at(9), at(10))
+    meeting = await created(world, ada, at(9, 30), at(10))
+    change = {"id": entry["id"], "projectId": gid(project)}
+    reply = await world.run(UPDATE, ada, at=NOW, input=change)
+    assert failure(reply) == ("TIME_OVERLAP", "input.projectId")
+    assert (await world.run(DELETE, ada, at=NOW, input={"id": meeting["id"]})).good
+    closed = {"id": gid(project), "timeLockedBefore": "2026-11-19"}
+    assert (await world.run(set_, bob, input=closed)).good
+    reply = await world.run(UPDATE, ada, at=NOW, input=change)
+    assert failure(reply) == ("TIME_LOCKED", "input.projectId")
 
 
 async def test_many_are_entered_at_once(world: World) -> None:
@@ -238,21 +318,21 @@ async def test_many_are_entered_at_once(world: World) -> None:
         results { index timeEntry { duration } errors { code path } }
       }
     }"""
-    good = {"startedAt": at(8), "durationSeconds": 60, "projectId": gid(project)}
-    bad = {"startedAt": at(8), "durationSeconds": -1}
+    good = {"time": lasting(at(8), 60), "projectId": gid(project)}
+    bad = {"time": lasting(at(8), -1)}
     hidden = good | {"projectId": missing(gid(project))}
     items = [good, bad, hidden, good]
     reply = await world.run(query, ada, at=NOW, input={"items": items})
     assert reply.data["timeEntryBulkCreate"]["doneCount"] == 0
     assert [error["path"] for error in reply.user_errors] == [
-        ["input", "items", "1", "durationSeconds"],
+        ["input", "items", "1", "time", "start", "duration"],
         ["input", "items", "2", "projectId"],
     ]
     reply = await world.run(query, ada, at=NOW, input={"items": items, "onError": "CONTINUE"})
     results = reply.data["timeEntryBulkCreate"]["results"]
     assert [bool(result["timeEntry"]) for result in results] == [True, False, False, True]
     assert results[1]["errors"][0]["code"] == "BAD_USER_INPUT"
-    many = [good | {"startedAt": at(8, 0, n % 60)} for n in range(200)]
+    many = [good | {"time": lasting(at(8, 0, n % 60), 60)} for n in range(200)]
     reply = await world.run(query, ada, at=NOW, input={"items": many})
     assert reply.good["timeEntryBulkCreate"]["doneCount"] == 200
     assert len(reply.statements) < 12, reply.statements
@@ -381,9 +461,9 @@ async def test_a_lock_compares_days_as_the_entrys_user_sees_them(
         input={"id": gid(project), "timeLockedBefore": "2026-11-17"},
     )
     here = {"projectId": gid(project)}
-    reply = await create(world, bob, startedAt=start, durationSeconds=5, **here)
+    reply = await create(world, bob, time=lasting(start, 5), **here)
     assert (reply.codes == ["TIME_LOCKED"]) is is_locked
     # An entry of a day has no other day than that.
-    assert not (await create(world, bob, day="2026-11-17", durationSeconds=5, **here)).codes
-    reply = await create(world, bob, day="2026-11-16", durationSeconds=5, **here)
-    assert failure(reply) == ("TIME_LOCKED", "input.day")
+    assert not (await create(world, bob, time=on_day("2026-11-17", 5), **here)).codes
+    reply = await create(world, bob, time=on_day("2026-11-16", 5), **here)
+    assert failure(reply) == ("TIME_LOCKED", "input.time.day.day")

@@ -13,9 +13,10 @@ from db import models
 from domain.projects.project import set_archived
 from domain.time import time_entry
 from domain.time.time_values import NewTimeEntry
+from domain.time.times import Range
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, Reply, World, gid, missing
-from tests.graph.time.time_calls import LIST, NOW, START, at, created
+from tests.graph.time.time_calls import LIST, NOW, START, at, created, during, lasting
 from tests.waiting import begun_beside
 
 RESULTS = """
@@ -77,8 +78,8 @@ async def test_many_entries_are_corrected_at_once(world: World, engine: Engine) 
     task = await world.task(ada, "Digging", project_id=project.id)
     entries = [await created(world, ada, at(hour), at(hour, 30)) for hour in range(6, 10)]
     items = [
-        {"id": entries[0]["id"], "startedAt": at(6, 10), "isBillable": True},
-        {"id": entries[1]["id"], "durationSeconds": 60, "tags": ["a", "A", "b"]},
+        {"id": entries[0]["id"], "time": {"startedAt": at(6, 10)}, "isBillable": True},
+        {"id": entries[1]["id"], "time": lasting(at(7), 60), "tags": ["a", "A", "b"]},
         {"id": entries[2]["id"], "taskId": gid(task), "description": "Dug"},
         {"id": entries[3]["id"], "ifVersion": 1},
     ]
@@ -106,13 +107,13 @@ async def test_each_item_fails_by_the_rules_of_a_single_update(world: World) -> 
     assert (await world.run(text, ada, id=gid(project), day="2026-11-10")).good
     items = [
         {"id": locked["id"], "description": "late"},
-        {"id": mine[0]["id"], "projectId": gid(project), "startedAt": at(8, day=9)},
+        {"id": mine[0]["id"], "projectId": gid(project), "time": {"startedAt": at(8, day=9)}},
         {"id": others["id"], "description": "x"},
         {"id": hidden["id"], "description": "x"},
         {"id": missing(mine[0]["id"]), "description": "x"},
         {"id": mine[1]["id"], "ifVersion": 7, "description": "x"},
-        {"id": mine[2]["id"], "endedAt": at(1)},
-        {"id": mine[3]["id"], "endedAt": at(23)},
+        {"id": mine[2]["id"], "time": {"endedAt": at(1)}},
+        {"id": mine[3]["id"], "time": {"endedAt": at(23)}},
         {"id": mine[4]["id"], "description": "good"},
         {"id": mine[4]["id"], "description": "again"},
         {"id": "nonsense", "description": "x\x07"},
@@ -132,7 +133,7 @@ async def test_each_item_fails_by_the_rules_of_a_single_update(world: World) -> 
         "BAD_USER_INPUT id",
         "NOT_FOUND projectId",
     ]
-    items[1]["endedAt"] = at(9, day=9)
+    items[1]["time"] = during(at(8, day=9), at(9, day=9))
     expected[1] = "TIME_LOCKED startedAt"
     for options, done in (({}, 0), ({"dryRun": True}, 0), ({"onError": "CONTINUE"}, 1)):
         found = payload(await bulk(world, ada, UPDATE, items, **options))
@@ -152,16 +153,16 @@ async def test_two_entries_swap_their_times(world: World) -> None:
     one = await created(world, ada, at(8), at(9), projectId=gid(project))
     two = await created(world, ada, at(9), at(10), projectId=gid(project))
     items = [
-        {"id": one["id"], "startedAt": at(9), "endedAt": at(10)},
-        {"id": two["id"], "startedAt": at(8), "endedAt": at(9)},
+        {"id": one["id"], "time": during(at(9), at(10))},
+        {"id": two["id"], "time": during(at(8), at(9))},
     ]
     found = payload(await bulk(world, ada, UPDATE, items))
     assert (found["doneCount"], found["errors"]) == (2, [])
     # With one of them alone, the other one is still there.
-    back = [{"id": one["id"], "startedAt": at(8), "endedAt": at(9)}]
+    back = [{"id": one["id"], "time": during(at(8), at(9))}]
     assert codes(payload(await bulk(world, ada, UPDATE, back))) == ["TIME_OVERLAP startedAt"]
     # And so it is if the other one fails.
-    back.append({"id": two["id"], "startedAt": at(9), "endedAt": at(10), "ifVersion": 9})
+    back.append({"id": two["id"], "time": during(at(9), at(10)), "ifVersion": 9})
     found = payload(await bulk(world, ada, UPDATE, back, onError="CONTINUE"))
     assert codes(found) == ["TIME_OVERLAP startedAt", "CONFLICT ifVersion"]
     assert found["doneCount"] == 0
@@ -215,7 +216,7 @@ async def test_moved_entries_never_overlap_where_that_is_forbidden(world: World,
             begin = draw.choice([entries[draw.randrange(10)][0][0], draw.randint(0, 95)])
             moves[index] = (begin, begin + draw.randint(1, 12))
         items = [
-            {"id": ids[index], "startedAt": moment(since), "endedAt": moment(until)}
+            {"id": ids[index], "time": during(moment(since), moment(until))}
             for index, (since, until) in moves.items()
         ]
         real = {index for index, times in moves.items() if times != entries[index][0]}
@@ -250,7 +251,7 @@ async def test_setting_the_end_of_the_running_timer_stops_it(world: World) -> No
     early = NOW - dt.timedelta(hours=2)
     reply = await world.run(START, ada, at=early, input={"description": "Forgotten"})
     timer = reply.good["timerStart"]["timeEntry"]
-    items = [{"id": timer["id"], "endedAt": at(11)}]
+    items = [{"id": timer["id"], "time": {"endedAt": at(11)}}]
     found = payload(await bulk(world, ada, UPDATE, items))
     assert found["results"][0]["timeEntry"]["endedAt"] == at(11)
     assert (await kinds_of(world, ada))[0] == "TIMER_STOPPED"
@@ -267,8 +268,7 @@ async def test_the_statements_do_not_grow_with_the_items(world: World) -> None:
     for size in (1, 200):
         items = [
             {
-                "startedAt": at(size % 7, n % 60, n // 60 * 10),
-                "durationSeconds": 1,
+                "time": lasting(at(size % 7, n % 60, n // 60 * 10), 1),
                 "projectId": gid(project),
             }
             for n in range(size)
@@ -276,7 +276,7 @@ async def test_the_statements_do_not_grow_with_the_items(world: World) -> None:
         made = await bulk(world, ada, brief % ("Create", "Create"), items)
         ids = [result["timeEntry"]["id"] for result in payload(made)["results"]]
         for name, found in counts.items():
-            changes = {"durationSeconds": 2} if name == "Update" else {}
+            changes: dict[str, Any] = {"isBillable": True} if name == "Update" else {}
             items = [{"id": id_, **changes} for id_ in ids]
             reply = await bulk(
                 world, ada, brief % (name, name), items, idempotencyKey=f"{name} {size}"
@@ -292,8 +292,8 @@ async def test_a_repeat_of_a_key_changes_nothing(world: World) -> None:
     ada = await world.person()
     entry = await created(world, ada, at(8), at(9))
     items = [
-        {"id": entry["id"], "durationSeconds": 60},
-        {"id": missing(entry["id"]), "durationSeconds": 60},
+        {"id": entry["id"], "time": {"endedAt": at(8, 1)}},
+        {"id": missing(entry["id"]), "time": {"endedAt": at(8, 1)}},
     ]
     options = {"onError": "CONTINUE", "idempotencyKey": "once"}
     first = payload(await bulk(world, ada, UPDATE, items, **options))
@@ -309,12 +309,10 @@ async def test_a_bulk_update_beside_a_new_entry_sees_that_they_overlap(world: Wo
     project = await strict_project(world, ada)
     entry = await created(world, ada, at(10), at(11), projectId=gid(project))
     eight = NOW.replace(hour=8, microsecond=0)
-    new = NewTimeEntry(
-        project_id=project.id, started_at=eight, ended_at=eight + dt.timedelta(hours=1)
-    )
+    new = NewTimeEntry(Range(eight, eight + dt.timedelta(hours=1)), project_id=project.id)
     async with world._work(ada) as work:
         await time_entry.create(work, new)
-        later = bulk(world, ada, UPDATE, [{"id": entry["id"], "startedAt": at(8, 30)}])
+        later = bulk(world, ada, UPDATE, [{"id": entry["id"], "time": {"startedAt": at(8, 30)}}])
         running = await begun_beside(world.database, work.session, later)
     assert codes(payload(await running)) == ["TIME_OVERLAP startedAt"]
 

@@ -10,10 +10,23 @@ import pytest
 from db import models
 from domain.time import time_entry, timer
 from domain.time.time_values import NewTimeEntry
+from domain.time.times import Range
 from graph.core import ids
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
-from tests.graph.time.time_calls import LIST, NOW, START, STOP, UPDATE, at, create, created, failure
+from tests.graph.time.time_calls import (
+    LIST,
+    NOW,
+    START,
+    STOP,
+    UPDATE,
+    at,
+    create,
+    created,
+    during,
+    failure,
+    on_day,
+)
 from tests.waiting import begun_beside
 
 EIGHT = NOW.replace(hour=8, microsecond=0)
@@ -46,12 +59,12 @@ async def count(world: World, person: Person, **filter_: Any) -> int:
 async def test_an_entry_made_beside_another_sees_that_they_overlap(
     world: World, ada: Person, strict: models.Project
 ) -> None:
-    new = NewTimeEntry(project_id=strict.id, started_at=EIGHT, ended_at=EIGHT + HOUR)
+    new = NewTimeEntry(Range(EIGHT, EIGHT + HOUR), project_id=strict.id)
     async with world._work(ada) as work:
         await time_entry.create(work, new)
-        later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
+        later = create(world, ada, time=during(at(8, 30), at(9, 30)), projectId=gid(strict))
         running = await begun_beside(world.database, work.session, later)
-    assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
+    assert failure(await running) == ("TIME_OVERLAP", "input.time.range.startedAt")
     assert await count(world, ada) == 1
 
 
@@ -59,13 +72,13 @@ async def test_an_entry_changed_beside_another_sees_that_they_overlap(
     world: World, ada: Person, strict: models.Project
 ) -> None:
     other = await created(world, ada, at(10), at(11), projectId=gid(strict))
-    new = NewTimeEntry(project_id=strict.id, started_at=EIGHT, ended_at=EIGHT + HOUR)
+    new = NewTimeEntry(Range(EIGHT, EIGHT + HOUR), project_id=strict.id)
     async with world._work(ada) as work:
         await time_entry.create(work, new)
-        values = {"id": other["id"], "startedAt": at(8, 30)}
+        values = {"id": other["id"], "time": {"startedAt": at(8, 30)}}
         later = world.run(UPDATE, ada, at=NOW, input=values)
         running = await begun_beside(world.database, work.session, later)
-    assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
+    assert failure(await running) == ("TIME_OVERLAP", "input.time.startedAt")
     assert await count(world, ada, hasOverlap=True) == 0
 
 
@@ -74,13 +87,13 @@ async def test_an_entry_made_beside_a_change_sees_that_they_overlap(
 ) -> None:
     changed = await created(world, ada, at(10), at(11), projectId=gid(strict))
     async with world._work(ada) as work:
-        changes = {"started_at": EIGHT, "ended_at": EIGHT + HOUR}
+        changes = {"time": Range(EIGHT, EIGHT + HOUR)}
         await time_entry.update_entry(
             work, ids.decode(models.TimeEntry, changed["id"], ()), changes, None
         )
-        later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
+        later = create(world, ada, time=during(at(8, 30), at(9, 30)), projectId=gid(strict))
         running = await begun_beside(world.database, work.session, later)
-    assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
+    assert failure(await running) == ("TIME_OVERLAP", "input.time.range.startedAt")
     assert await count(world, ada) == 1
 
 
@@ -112,16 +125,16 @@ BULK = """mutation ($input: TimeEntryBulkCreateInput!) {
 async def test_entries_of_one_call_do_not_overlap_where_either_project_forbids_it(
     world: World, ada: Person, strict: models.Project, order: int
 ) -> None:
-    here = {"startedAt": at(8), "endedAt": at(9), "projectId": gid(strict)}
-    over = {"startedAt": at(8, 59), "endedAt": at(10)}
-    beside = {"startedAt": at(10), "endedAt": at(11), "projectId": gid(strict)}
-    free = [{"startedAt": at(5), "endedAt": at(7)}, {"startedAt": at(6), "endedAt": at(7)}]
+    here = {"time": during(at(8), at(9)), "projectId": gid(strict)}
+    over = {"time": during(at(8, 59), at(10))}
+    beside = {"time": during(at(10), at(11)), "projectId": gid(strict)}
+    free = [{"time": during(at(5), at(7))}, {"time": during(at(6), at(7))}]
     items = [*[here, over][::order], beside, *free]
     reply = await world.run(BULK, ada, at=NOW, input={"items": items, "onError": "CONTINUE"})
     results = reply.data["timeEntryBulkCreate"]["results"]
     codes = [[error["code"] for error in result["errors"]] for result in results]
     assert codes == [[], ["TIME_OVERLAP"], [], [], []]
-    assert results[1]["errors"][0]["path"] == ["input", "items", "1", "startedAt"]
+    assert results[1]["errors"][0]["path"] == ["input", "items", "1", "time", "range", "startedAt"]
     reply = await world.run(BULK, ada, at=NOW, input={"items": items})
     assert reply.data["timeEntryBulkCreate"]["doneCount"] == 0
     assert await count(world, ada) == 4
@@ -139,9 +152,7 @@ async def test_whether_an_entry_can_change_is_told_by_the_day_of_its_user(
     late = await created(
         world, person, at(23, 30, day=16), at(23, 45, day=16), projectId=gid(project)
     )
-    by_day = await create(
-        world, person, day="2026-11-16", durationSeconds=60, projectId=gid(project)
-    )
+    by_day = await create(world, person, time=on_day("2026-11-16", 60), projectId=gid(project))
     elsewhere = await created(world, person, at(7), at(8))
     lock = """mutation ($input: ProjectUpdateInput!) {
       projectUpdate(input: $input) { errors { code } }

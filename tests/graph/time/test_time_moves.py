@@ -14,7 +14,17 @@ from db import models
 from tests.accounts import Person
 from tests.factories import Reply, World, gid
 from tests.graph.tasks.test_placement import MOVE
-from tests.graph.time.time_calls import CREATE, DELETE, NOW, START, UPDATE, at, created
+from tests.graph.time.time_calls import (
+    CREATE,
+    DELETE,
+    NOW,
+    START,
+    UPDATE,
+    at,
+    created,
+    during,
+    on_day,
+)
 
 SET = "mutation ($input: ProjectUpdateInput!) { projectUpdate(input: $input) { errors { code } } }"
 
@@ -92,7 +102,7 @@ async def test_time_in_a_locked_period_keeps_its_task(world: World, closed: str)
     below = await world.task(ada, project_id=projects["here"].id, parent_id=task.id)
     # In Tokyo this is the 17th, and the day is the 17th everywhere.
     await created(world, bob, at(15, day=16), at(16, day=16), taskId=gid(below))
-    day = {"day": "2026-11-17", "durationSeconds": 60, "taskId": gid(below)}
+    day = {"time": on_day("2026-11-17", 60), "taskId": gid(below)}
     assert not (await world.run(CREATE, bob, at=NOW, input=day)).codes
 
     async def lock(date: str | None) -> None:
@@ -171,7 +181,7 @@ async def test_time_that_changes_while_its_task_moves(world: World) -> None:
         codes: list[str] = []
         for entry in made[person.id]:
             on = {"taskId": gid(dice.choice([task, below]))}
-            new = {"startedAt": at(7), "endedAt": at(8), **on}
+            new = {"time": during(at(7), at(8)), **on}
             codes += (await world.run(CREATE, person, at=NOW, input=new)).codes
             codes += (
                 await world.run(UPDATE, person, at=NOW, input={"id": entry["id"], **on})

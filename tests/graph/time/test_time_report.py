@@ -7,6 +7,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +19,7 @@ from db import models
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid
 
-REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
+REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: TimeZone,
                   $weekStart: WeekDay) {
   timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
     timezone total billable count
@@ -29,6 +30,8 @@ fragment G on TimeReportGroup {
   by project { name } task { title } user { username } tag day week month isBillable
   total billable count
 }"""
+
+ENTRIES = "timeEntries(first: 100) { totalCount nodes { id startedAt } }"
 
 # Zones whose clocks change at midnight, twice strike it, shift by half an hour, or skip a day.
 ZONES = [
@@ -123,10 +126,11 @@ def keys_of(by: str, one: models.TimeEntry, day: dt.date, week_start: int) -> li
     return [one.project_id]
 
 
-Sums = dict[tuple[Any, ...], tuple[int, int, int]]
+Path = tuple[Any, ...]
+Sums = dict[Path, tuple[int, int, int]]
 
 
-def expected(
+def shares(
     entries: Sequence[models.TimeEntry],
     group_by: Sequence[str],
     *,
@@ -134,12 +138,10 @@ def expected(
     first: dt.date | None,
     last: dt.date | None,
     week_start: int,
-) -> Sums:
-    """Seconds, billable seconds and entries of every group of every level."""
-    seconds: dict[tuple[Any, ...], int] = defaultdict(int)
-    billable: dict[tuple[Any, ...], int] = defaultdict(int)
-    seen: dict[tuple[Any, ...], set[Any]] = defaultdict(set)
-    seen[()] = set()
+) -> dict[Path, dict[UUID, int]]:
+    """The seconds of each entry in each group of every level."""
+    found: dict[Path, dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
+    found[()] = defaultdict(int)
     for one in entries:
         for day, length in slices(one, zone):
             if (first and day < first) or (last and day > last):
@@ -147,18 +149,33 @@ def expected(
             for level in range(len(group_by) + 1):
                 choices = [keys_of(by, one, day, week_start) for by in group_by[:level]]
                 for path in itertools.product(*choices):
-                    seconds[path] += length
-                    billable[path] += length if one.is_billable else 0
-                    seen[path].add(one.id)
-    return {path: (seconds[path], billable[path], len(seen[path])) for path in seen}
+                    found[path][one.id] += length
+    return found
+
+
+def expected(entries: Sequence[models.TimeEntry], group_by: Sequence[str], **given: Any) -> Sums:
+    """Seconds, billable seconds and entries of every group of every level."""
+    billable = {one.id for one in entries if one.is_billable}
+    return {
+        path: (sum(own.values()), sum(own[id_] for id_ in own.keys() & billable), len(own))
+        for path, own in shares(entries, group_by, **given).items()
+    }
 
 
 def told(report: Any, projects: dict[str, Any]) -> Sums:
     """The same of an answer."""
-    found: Sums = {}
+    return {
+        path: (node["total"], node["billable"], node["count"])
+        for path, node in nodes_of(report, projects).items()
+    }
 
-    def walk(node: Any, path: tuple[Any, ...]) -> None:
-        found[path] = (node["total"], node["billable"], node["count"])
+
+def nodes_of(report: Any, projects: dict[str, Any]) -> dict[Path, Any]:
+    """The report and its groups, by the keys of each."""
+    found: dict[Path, Any] = {}
+
+    def walk(node: Any, path: Path) -> None:
+        found[path] = node
         for group in node.get("groups", ()):
             by = "isBillable" if group["by"] == "BILLABLE" else group["by"].lower()
             value = group[by]
@@ -228,6 +245,34 @@ async def places(world: World) -> tuple[Person, list[models.Project | None]]:
 async def test_a_report_says_what_a_plain_model_says(
     world: World, places: tuple[Person, list[models.Project | None]], case: Any
 ) -> None:
+    await compare(world, places, case, REPORT)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(case=cases())
+async def test_groups_return_the_entries_that_they_count(
+    world: World, places: tuple[Person, list[models.Project | None]], case: Any
+) -> None:
+    document = REPORT.replace("total billable count", "total billable count " + ENTRIES)
+    nodes, parts = await compare(world, places, case, document)
+    for path, own in parts.items():
+        page = nodes[path]["timeEntries"]
+        starts = [entry["startedAt"] for entry in page["nodes"]]
+        assert starts == sorted(starts, reverse=True)
+        assert page["totalCount"] == len(own) == nodes[path]["count"]
+        ids = [UUID(entry["id"].removeprefix("time_entry_")) for entry in page["nodes"]]
+        assert sorted(ids) == sorted(own)
+        assert sum(own[id_] for id_ in ids) == nodes[path]["total"]
+
+
+async def compare(
+    world: World, places: tuple[Person, list[models.Project | None]], case: Any, document: str
+) -> tuple[dict[Path, Any], dict[Path, dict[UUID, int]]]:
+    """Check the sums of a report. Returns its groups, and what entries have in each of them."""
     ada, projects = places
     made, group_by, zone, first, last, week_start = case
     entries = [
@@ -248,7 +293,7 @@ async def test_a_report_says_what_a_plain_model_says(
         session.add_all(entries)
     filter_ = {"firstDay": first and first.isoformat(), "lastDay": last and last.isoformat()}
     reply = await world.run(
-        REPORT,
+        document,
         ada,
         filter={name: value for name, value in filter_.items() if value},
         groupBy=group_by,
@@ -257,8 +302,10 @@ async def test_a_report_says_what_a_plain_model_says(
     )
     starts = {"MONDAY": 1, "SATURDAY": 6, "SUNDAY": 7}[week_start]
     names = {project.name: project.id for project in projects if project is not None}
-    wanted = expected(entries, group_by, zone=zone, first=first, last=last, week_start=starts)
-    assert told(reply.good["timeReport"], names) == wanted
+    days = {"zone": zone, "first": first, "last": last, "week_start": starts}
+    report = reply.good["timeReport"]
+    assert told(report, names) == expected(entries, group_by, **days)
+    return nodes_of(report, names), shares(entries, group_by, **days)
 
 
 async def test_days_of_23_and_25_hours(world: World) -> None:
@@ -366,3 +413,147 @@ async def test_a_report_takes_few_statements(world: World, engine: Engine) -> No
     groups = reply.good["timeReport"]["groups"]
     assert [len(group["groups"][0]["groups"]) for group in groups] == [4] * 5
     assert len(reply.statements) <= 4, reply.statements
+
+
+# --- entries of groups ---------------------------------------------------------------------------
+
+GROUPED = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $after: String) {
+  timeReport(filter: $filter, groupBy: $groupBy, timezone: "UTC") {
+    timeEntries { totalCount nodes { id } }
+    groups {
+      project { name } task { title } user { username } count total
+      timeEntries(first: 2, after: $after, orderBy: [{startedAt: ASC}]) {
+        totalCount nodes { id startedAt } pageInfo { hasNextPage endCursor }
+      }
+      groups { user { username } timeEntries(last: 1) { nodes { id } } }
+    }
+  }
+}"""
+
+
+def ids_of(page: Any) -> list[str]:
+    return [node["id"] for node in page["nodes"]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_the_entries_of_a_report_are_those_one_may_see(world: World, engine: Engine) -> None:
+    owner, editor, stranger = await world.people(3)
+    project = await world.project(owner, name="Bridge", editors=[editor])
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    of_owner, of_editor, apart, hidden = entries = [
+        entry(owner, start, 1, project=project),
+        entry(editor, start, 2, project=project, is_billable=True),
+        entry(editor, start, 4),
+        entry(stranger, start, 8),
+    ]
+    await world.rows(*entries)
+
+    async def seen(person: Person, **given: Any) -> tuple[list[str], list[list[str]]]:
+        reply = await world.run(GROUPED, person, engine=engine, **given)
+        report = reply.good["timeReport"]
+        groups = [sorted(ids_of(group["timeEntries"])) for group in report["groups"]]
+        return sorted(ids_of(report["timeEntries"])), groups
+
+    def named(*rows: models.TimeEntry) -> list[str]:
+        return sorted(gid(row) for row in rows)
+
+    by_project = {"groupBy": ["PROJECT", "USER"]}
+    both = named(of_owner, of_editor)
+    assert await seen(owner, **by_project) == (both, [both])
+    assert await seen(editor, **by_project) == (
+        named(of_editor, apart),
+        [named(apart), named(of_editor)],
+    )
+    assert await seen(stranger, **by_project) == (named(hidden), [named(hidden)])
+    billable = {"filter": {"entries": {"isBillable": True}}, "groupBy": ["USER"]}
+    assert await seen(owner, **billable) == (named(of_editor), [named(of_editor)])
+    # The project of one's own time is hidden, and so is in one group with no project.
+    left = await membership(world, owner, project, editor)
+    remove = "mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { code } } }"
+    assert (await world.run(remove, owner, id=left)).good
+    mine = named(of_editor, apart)
+    assert await seen(editor, **by_project) == (mine, [mine])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_tasks_that_are_hidden_or_none_are_one_group(world: World, engine: Engine) -> None:
+    ada, bob = await world.people(2)
+    shared = await world.task(bob, "Shared")
+    own = await world.task(ada, "Own")
+    share = """mutation ($input: TaskShareCreateInput!) {
+      taskShareCreate(input: $input) { taskShare { id } errors { code } }
+    }"""
+    made = await world.run(share, bob, input={"taskId": gid(shared), "userId": gid(ada)})
+    share_id = made.good["taskShareCreate"]["taskShare"]["id"]
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    rows = [entry(ada, start, seconds) for seconds in (1, 2, 4)]
+    rows[0].task_id, rows[1].task_id = shared.id, own.id
+    await world.rows(*rows)
+
+    async def groups() -> dict[str | None, list[str]]:
+        reply = await world.run(GROUPED, ada, engine=engine, groupBy=["TASK"])
+        return {
+            group["task"] and group["task"]["title"]: sorted(ids_of(group["timeEntries"]))
+            for group in reply.good["timeReport"]["groups"]
+        }
+
+    first, second, third = (gid(row) for row in rows)
+    assert await groups() == {"Shared": [first], "Own": [second], None: [third]}
+    end = "mutation ($id: ID!) { taskShareDelete(input: {id: $id}) { errors { code } } }"
+    assert (await world.run(end, bob, id=share_id)).good
+    assert await groups() == {"Own": [second], None: sorted([first, third])}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_entries_of_groups_come_in_pages(world: World, engine: Engine) -> None:
+    ada = await world.person()
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    rows = [entry(ada, start + dt.timedelta(hours=n), 60) for n in range(5)]
+    # Of this one, only the time after midnight counts.
+    early = entry(ada, dt.datetime(2026, 3, 1, 23, 30, tzinfo=dt.UTC), 3600)
+    await world.rows(*rows, early)
+    given_: dict[str, Any] = {
+        "filter": {"firstDay": "2026-03-02", "lastDay": "2026-03-02"},
+        "groupBy": ["USER"],
+    }
+    found: list[str] = []
+    after = None
+    while True:
+        reply = await world.run(GROUPED, ada, engine=engine, after=after, **given_)
+        (group,) = reply.good["timeReport"]["groups"]
+        page = group["timeEntries"]
+        assert (page["totalCount"], group["count"], group["total"]) == (6, 6, 1800 + 300)
+        found += ids_of(page)
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    assert found == [gid(row) for row in (early, *rows)]
+    reply = await world.run(GROUPED.replace("first: 2", "first: 101"), ada, engine=engine, **given_)
+    assert reply.codes == ["BAD_USER_INPUT"]
+
+
+async def test_entries_of_many_groups_take_one_statement(world: World) -> None:
+    ada = await world.person()
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    await world.rows(*(entry(ada, start + dt.timedelta(days=n), 60) for n in range(200)))
+    document = """query ($last: Date) {
+      timeReport(groupBy: [DAY], filter: {lastDay: $last}) {
+        groups { day timeEntries(first: 3) { totalCount nodes { startedAt day } } }
+      }
+    }"""
+    # The report and its entries.
+    reply = await world.run(document, ada)
+    assert [
+        (group["timeEntries"]["totalCount"], group["timeEntries"]["nodes"][0]["startedAt"][:10])
+        for group in reply.good["timeReport"]["groups"]
+    ] == [(1, group["day"]) for group in reply.good["timeReport"]["groups"]]
+    assert len(reply.good["timeReport"]["groups"]) == 200
+    assert len(reply.statements) == 2, reply.statements
+    await world.rows(entry(ada, start + dt.timedelta(days=200), 60))
+    reply = await world.run(document, ada)
+    assert reply.codes == ["LIMIT_EXCEEDED"]
+    (error,) = reply.errors
+    assert error["extensions"]["argumentPath"] == ["groupBy"]
+    # As many as that are no matter where their entries are not asked for.
+    assert (await world.run(document, ada, last="2026-03-31")).good
+    assert (await world.run("{ timeReport(groupBy: [DAY]) { groups { total } } }", ada)).good

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from db import models
 from tests.factories import World, fresh_id, gid
 from tests.graph.time.time_calls import (
+    DELETE,
     LIST,
     NOW,
     RUNNING,
@@ -103,14 +105,14 @@ async def test_an_end_stops_a_timer_and_cannot_be_taken_back(world: World) -> No
     ada = await world.person()
     entry = (await world.run(START, ada, at=NOW, input={})).good["timerStart"]["timeEntry"]
     later = NOW + dt.timedelta(hours=1)
-    given = {"id": entry["id"], "endedAt": at(12, 30)}
+    given: Any = {"id": entry["id"], "time": {"endedAt": at(12, 30)}}
     changed = (await world.run(UPDATE, ada, at=later, input=given)).good["timeEntryUpdate"]
     assert changed["timeEntry"]["duration"] == 1800
     assert not changed["timeEntry"]["isRunning"]
-    given = {"id": entry["id"], "endedAt": None}
+    given = {"id": entry["id"], "time": None}
     assert failure(await world.run(UPDATE, ada, at=later, input=given)) == (
         "BAD_USER_INPUT",
-        "input.endedAt",
+        "input.time",
     )
 
 
@@ -148,6 +150,28 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
         reply = await world.run(query, person, since=cursor)
         heard[person.username] = len(reply.good["events"]["nodes"])
     assert heard == {ada.username: 2, bob.username: 2, member.username: 0}
+
+
+async def test_changes_of_own_entries_are_told_with_their_kinds(world: World) -> None:
+    ada = await world.person()
+    cursor = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
+    entry = (await world.run(START, ada, input={})).good["timerStart"]["timeEntry"]
+    await world.run(STOP, ada, input={})
+    for change in ({"description": "x"}, {"tags": ["a"]}):
+        assert (await world.run(UPDATE, ada, input={"id": entry["id"], **change})).good
+    assert (await world.run(DELETE, ada, input={"id": entry["id"]})).good
+    query = """subscription ($after: String) {
+      timerChanged(after: $after) { kind timeEntry { id } runningTimer { id } }
+    }"""
+    heard: list[Any] = []
+    async with asyncio.timeout(20):
+        async for reply in world.deliveries(query, ada, after=cursor):
+            heard.append(reply.good["timerChanged"])
+            if len(heard) == 5:
+                break
+    kinds = ["TIMER_STARTED", "TIMER_STOPPED", *2 * ["TIME_ENTRY_UPDATED"], "TIME_ENTRY_DELETED"]
+    # The entry is told as it is now, and it is gone.
+    assert heard == [{"kind": kind, "timeEntry": None, "runningTimer": None} for kind in kinds]
 
 
 async def test_a_running_timer_counts_up_to_now(world: World) -> None:
@@ -192,9 +216,12 @@ async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_eq
     first = await start(**full)
     # Equal in all that is given, however much that is; tags are a set without regard to case.
     assert await start(**full | {"tags": ["HOT", "iron"]}) == first
-    assert await start(taskId=gid(task)) == first
+    assert await start(taskId=gid(task), isBillable=True) == first
     assert await start(isBillable=True) == first
     seen = {first}
+    # A timer is not billable unless that is said, so this is another one.
+    seen.add(await start(taskId=gid(task)))
+    seen.add(await start(**full))
     for name, value in (
         ("isBillable", False),
         ("tags", ["iron"]),

@@ -49,12 +49,24 @@ def at(hour: int, minute: int = 0, second: int = 0, *, day: int = 18) -> str:
     return f"2026-11-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"
 
 
+def during(start: str, end: str) -> dict[str, Any]:
+    return {"range": {"startedAt": start, "endedAt": end}}
+
+
+def lasting(start: str, seconds: int) -> dict[str, Any]:
+    return {"start": {"startedAt": start, "duration": seconds}}
+
+
+def on_day(day: str, seconds: int) -> dict[str, Any]:
+    return {"day": {"day": day, "duration": seconds}}
+
+
 async def create(world: World, person: Person, **given: Any) -> Reply:
     return await world.run(CREATE, person, at=NOW, input=given)
 
 
 async def created(world: World, person: Person, start: str, end: str, **given: Any) -> Any:
-    reply = await create(world, person, startedAt=start, endedAt=end, **given)
+    reply = await create(world, person, time=during(start, end), **given)
     return reply.good["timeEntryCreate"]["timeEntry"]
 
 

@@ -14,14 +14,13 @@ from db.engine import Database
 from db.models import (
     Comment,
     Integration,
-    IntegrationStatus,
     Notification,
     NotificationKind,
     Role,
     Task,
 )
 from domain.integrations import integration as integrations
-from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
+from domain.integrations.integration import Config, GitHubConfig, Reach, SlackConfig
 from domain.projects import project as projects
 from domain.projects.project import NewProject
 from events.kinds import EventKind
@@ -62,20 +61,19 @@ class Scene:
         return self
 
     async def github(self, token: str = TOKEN, **values: Any) -> Integration:
-        settings = GitHubSettings(REPOSITORY, base_url=self.other.api, **values)
-        return await self._connect(settings, token)
+        return await self._connect(GitHubConfig(REPOSITORY, token, self.other.api, **values))
 
     async def slack(self, *events: EventKind) -> Integration:
-        return await self._connect(SlackSettings(events or None), f"{self.other.url}/hook")
+        return await self._connect(SlackConfig(f"{self.other.url}/hook", events or None))
 
-    async def _connect(self, settings: Any, secret: str) -> Integration:
+    async def _connect(self, config: Config) -> Integration:
         return await self.house.do(
-            self.ada.viewer, integrations.connect, self.reach, self.project.id, settings, secret
+            self.ada.viewer, integrations.connect, self.reach, self.project.id, config
         )
 
-    async def status(self, integration: Integration, status: IntegrationStatus) -> None:
+    async def change(self, integration: Integration, **values: Any) -> None:
         await self.house.do(
-            self.ada.viewer, integrations.change, self.reach, integration.id, status=status
+            self.ada.viewer, integrations.change, self.reach, integration.id, **values
         )
 
     async def told(self) -> list[Notification]:

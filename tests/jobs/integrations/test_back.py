@@ -68,7 +68,7 @@ async def test_what_happened_during_a_pause_is_made_up(scene: Scene) -> None:
         scene.other.issue(number)
     integration = await scene.github()
     await scene.later()
-    await scene.status(integration, IntegrationStatus.PAUSED)
+    await scene.change(integration, is_paused=True)
     made = await scene.tasks()
     for number in (1, 2):
         task = made[f"Issue {number}"]
@@ -78,7 +78,7 @@ async def test_what_happened_during_a_pause_is_made_up(scene: Scene) -> None:
     scene.other.issue(2, title="Second")
     await scene.later(minutes=30)
     assert scene.other.patches == []
-    await scene.status(integration, IntegrationStatus.ACTIVE)
+    await scene.change(integration, is_paused=False)
     await scene.later(seconds=1)
     assert [issue["state"] for issue in scene.other.issues.values()] == ["closed"] * 3
     assert len(scene.other.patches) == 2

@@ -38,7 +38,7 @@ async def connect(scene: Scene, who: Any, **values: Any) -> Any:
 
 
 def slack(scene: Scene, *kinds: str) -> dict[str, Any]:
-    return {"slack": {"events": list(kinds)}, "credentials": f"{scene.other.url}/hook"}
+    return {"config": {"slack": {"events": list(kinds), "webhookUrl": f"{scene.other.url}/hook"}}}
 
 
 async def test_an_integration_ends_with_the_key_that_made_it(scene: Scene) -> None:
@@ -68,9 +68,9 @@ async def test_an_integration_ends_with_the_key_that_made_it(scene: Scene) -> No
         return reply.of("integrationUpdate")
 
     other = await key_of(scene, *SLACK)
-    (error,) = (await update(other.key.text, status="ACTIVE"))["errors"]
+    (error,) = (await update(other.key.text, isPaused=False))["errors"]
     assert (error["code"], error["path"]) == ("FORBIDDEN", ["input", "id"])
-    (error,) = (await update(status="ACTIVE"))["errors"]
+    (error,) = (await update(isPaused=False))["errors"]
     assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["input", "takeOver"])
     taken = (await update(takeOver=True))["integration"]
     assert taken == {"status": "ACTIVE", "failureReason": None, "apiKey": None}
@@ -101,7 +101,7 @@ async def test_a_channel_is_not_told_what_the_key_may_not_read(
 
 
 async def test_what_github_changes_here_the_key_may_change(scene: Scene) -> None:
-    github = {"github": {"repository": "octo/repo"}, "credentials": "token"}
+    github = {"config": {"github": {"repository": "octo/repo", "token": "token"}}}
     for scopes, needed in (
         (("integrations:write",), "tasks:write"),
         (("integrations:write", "tasks:write"), "comments:write"),
@@ -114,7 +114,8 @@ async def test_what_github_changes_here_the_key_may_change(scene: Scene) -> None
 async def test_another_s_integration_is_not_turned_to_another_channel(scene: Scene) -> None:
     integration = await scene.slack(EventKind.COMMENT_CREATED)
     key = await key_of(scene, *SLACK)
-    given = {"id": gid(integration), "credentials": f"{scene.other.url}/elsewhere"}
+    elsewhere = {"slack": {"webhookUrl": f"{scene.other.url}/elsewhere"}}
+    given = {"id": gid(integration), "config": elsewhere}
     reply = await Api(scene.house)(UPDATE, key.key.text, input=given)
     (error,) = reply.of("integrationUpdate")["errors"]
     assert error["code"] == "FORBIDDEN"

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, text, update
 
 from db.models import ExternalLink, IntegrationStatus, User
 from domain.integrations import integration as integrations
-from domain.integrations.integration import GitHubSettings
+from domain.integrations.integration import GitHubConfig
 from tests.jobs.conftest import MailServer
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import REPOSITORY, TOKEN
@@ -55,9 +55,7 @@ async def test_a_wrong_token_stops_it_until_there_is_another(scene: Scene) -> No
     assert "ghp_wrong" not in row.last_error
     await scene.later(minutes=30)
     assert len(scene.other.calls) == 1
-    await scene.house.do(
-        scene.ada.viewer, integrations.change, scene.reach, integration.id, credentials=TOKEN
-    )
+    await scene.change(integration, config=GitHubConfig(token=TOKEN))
     await scene.later(seconds=1)
     assert (await scene.fresh(integration)).status is IntegrationStatus.ACTIVE
     assert len(await scene.tasks()) == 1
@@ -125,9 +123,9 @@ async def test_it_goes_on_when_its_owners_account_comes_back(scene: Scene) -> No
 
 
 async def test_whoever_lost_the_project_imports_nothing_more(scene: Scene) -> None:
-    settings = GitHubSettings(REPOSITORY, base_url=scene.other.api)
+    config = GitHubConfig(REPOSITORY, TOKEN, scene.other.api)
     integration = await scene.house.do(
-        scene.ben.viewer, integrations.connect, scene.reach, scene.project.id, settings, TOKEN
+        scene.ben.viewer, integrations.connect, scene.reach, scene.project.id, config
     )
     await scene.later()
     async with scene.house.work() as work:
@@ -144,10 +142,7 @@ async def test_pausing_and_disconnecting_end_the_requests(scene: Scene) -> None:
     integration = await scene.github()
     await scene.later()
     count = len(scene.other.calls)
-    paused = IntegrationStatus.PAUSED
-    await scene.house.do(
-        scene.ada.viewer, integrations.change, scene.reach, integration.id, status=paused
-    )
+    await scene.change(integration, is_paused=True)
     await scene.later(minutes=30)
     assert len(scene.other.calls) == count
     await scene.house.do(scene.ada.viewer, integrations.disconnect, integration.id)

@@ -8,11 +8,9 @@ from db.models import (
     CommentMention,
     TaskStatus,
 )
-from domain.integrations import integration as integrations
-from domain.integrations.integration import GitHubSettings
+from domain.integrations.integration import GitHubConfig
 from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
-from tests.jobs.services import REPOSITORY
 
 
 async def test_issues_come_in_pages_and_are_asked_for_once(scene: Scene) -> None:
@@ -52,7 +50,7 @@ async def test_what_an_issue_has_a_task_has(scene: Scene) -> None:
     scene.other.issue(4, pull_request={"url": "…"})
     scene.other.issue(5, title="x" * 300, body=None)
     scene.other.comment(1, f"Ask @{scene.ben.username}.")
-    await scene.github(assignees=[("benhub", scene.ben.username)])
+    await scene.github(assignees=[("BenHub", scene.ben.id), ("ben2", scene.ben.id)])
     await scene.later()
     found = await scene.tasks()
     assert len(found) == 4
@@ -96,10 +94,7 @@ async def test_what_was_changed_here_stays_until_it_changes_there(scene: Scene) 
     await scene.later(minutes=11)
     assert (await scene.tasks())["Mine"].tags == ["b"]
     # Even when all is read anew.
-    changed = GitHubSettings(REPOSITORY, base_url=scene.other.api, comments=False)
-    await scene.house.do(
-        scene.ada.viewer, integrations.change, scene.reach, integration.id, settings=changed
-    )
+    await scene.change(integration, config=GitHubConfig(has_comments=False))
     await scene.later(seconds=1)
     assert list(await scene.tasks()) == ["Mine"]
 

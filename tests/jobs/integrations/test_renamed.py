@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from db.models import Integration, IntegrationStatus, TaskStatus
 from domain.integrations import integration as integrations
-from domain.integrations.integration import GitHubSettings
+from domain.integrations.integration import GitHubConfig
 from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import TOKEN
@@ -15,9 +15,9 @@ NEW = "octocat/park"
 
 
 async def connect_new_name(scene: Scene) -> Integration:
-    settings = GitHubSettings(NEW, base_url=scene.other.api)
+    config = GitHubConfig(NEW, TOKEN, scene.other.api)
     return await scene.house.do(
-        scene.ada.viewer, integrations.connect, scene.reach, scene.project.id, settings, TOKEN
+        scene.ada.viewer, integrations.connect, scene.reach, scene.project.id, config
     )
 
 
@@ -37,10 +37,8 @@ async def test_a_renamed_repository_is_followed(scene: Scene) -> None:
     assert (row.status, row.last_error) == (IntegrationStatus.ACTIVE, None)
     assert row.settings["repository"] == NEW
     # The settings that it says it has can be given to it.
-    changed = GitHubSettings(NEW, base_url=scene.other.api, comments=False)
-    await scene.house.do(
-        scene.ada.viewer, integrations.change, scene.reach, integration.id, settings=changed
-    )
+    changed = GitHubConfig(NEW, base_url=scene.other.api, has_comments=False)
+    await scene.change(integration, config=changed)
     await scene.later(seconds=1)
     assert set(await scene.tasks()) == {"Issue 1", "Issue 2"}
 
