@@ -316,7 +316,8 @@ def _given(prefix: str = "") -> Any:
 
 
 def _beyond(event: Any) -> ColumnElement[bool]:
-    return place_of(event) > _given()
+    beyond: ColumnElement[bool] = place_of(event) > _given()
+    return beyond
 
 
 def _present() -> Any:

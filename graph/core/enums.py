@@ -218,6 +218,8 @@ __all__ = [
     "Connector",
     "DeliveryState",
     "EventKind",
+    "EventSource",
+    "EventSubjectType",
     "IntegrationStatus",
     "JobState",
     "NotificationKind",

@@ -16,8 +16,8 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
-    NameNode,
     NamedTypeNode,
+    NameNode,
     OperationDefinitionNode,
     SelectionSetNode,
     parse,
@@ -38,7 +38,11 @@ _WEBHOOK_DISABLED = 8
 
 # Relations had a twin that compared the ID.
 _TWINS: Final = frozenset(
-    "projectId ownerId assigneeId parentId userId sharedById authorId uploaderId taskId".split()
+    f"{end}Id"
+    for end in (
+        *("project", "owner", "assignee", "parent", "user", "sharedBy", "author", "uploader"),
+        "task",
+    )
 )
 
 
@@ -278,7 +282,8 @@ class _Rewriter:
             fields["alias"] = node.alias or NameNode(value=name)
         if node.selection_set is not None:
             fields["selection_set"] = self.sets(below or "", node.selection_set)
-        return _with(node, **fields)
+        made: FieldNode = _with(node, **fields)
+        return made
 
 
 def _lookup(on: str, name: str) -> tuple[str | None, str | None]:
@@ -298,9 +303,7 @@ def _lookup(on: str, name: str) -> tuple[str | None, str | None]:
 def upgrade() -> None:
     op.add_column("events", sa.Column("integration_id", sa.Uuid(), nullable=True))
     for column in _ENDS:
-        op.create_index(
-            f"ix_events_{column}_xid_position", "events", [column, "xid", "position"]
-        )
+        op.create_index(f"ix_events_{column}_xid_position", "events", [column, "xid", "position"])
         op.drop_index(f"ix_events_{column}_at", "events")
     connection = op.get_bind()
     rows = connection.execute(
@@ -352,11 +355,11 @@ def _disable(connection: sa.Connection, row: Any, reason: str) -> None:
         ),
         {"id": row.id},
     )
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"field": "status", "from": "ACTIVE", "to": "DISABLED"},
         {"field": "disabled_reason", "from": None, "to": reason},
     ]
-    _record(connection, row.user_id, "WEBHOOK_UPDATED", "Webhook", row.id, now, changes)
+    _record(connection, row.user_id, "WEBHOOK_UPDATED", ("Webhook", row.id), changes)
     notification = uuid4()
     host = urlsplit(row.url).netloc
     connection.execute(
@@ -372,29 +375,25 @@ def _disable(connection: sa.Connection, row: Any, reason: str) -> None:
             "now": now,
         },
     )
-    _record(
-        connection, row.user_id, "NOTIFICATION_CREATED", "Notification", notification, now, []
-    )
+    _record(connection, row.user_id, "NOTIFICATION_CREATED", ("Notification", notification), [])
 
 
 def _record(
     connection: sa.Connection,
     user: UUID,
     kind: str,
-    subject_type: str,
-    subject: UUID,
-    now: dt.datetime,
+    subject: tuple[str, UUID],
     changes: list[dict[str, Any]],
 ) -> None:
     connection.execute(
         sa.text(
             "INSERT INTO events (id, at, kind, subject_type, subject_id, audience, changes)"
-            " VALUES (:id, :now, :kind, :type, :subject, :audience, :changes)"
+            " VALUES (:id, now(), :kind, :type, :subject, :audience, :changes)"
         ).bindparams(
             sa.bindparam("audience", [user], ARRAY(sa.Uuid())),
             sa.bindparam("changes", changes, JSONB()),
         ),
-        {"id": uuid4(), "now": now, "kind": kind, "type": subject_type, "subject": subject},
+        {"id": uuid4(), "kind": kind, "type": subject[0], "subject": subject[1]},
     )
 
 

@@ -391,7 +391,7 @@ def _kind_of_column(subject_type: str, field: str) -> type[Changed] | None:
         (_List, ARRAY),
         (_JSON, SqlJSON),
     ):
-        if isinstance(type_, types):  # type: ignore[arg-type]  # a class or a tuple of classes
+        if isinstance(type_, types):
             return kind
     return _Text
 

@@ -262,7 +262,7 @@ def _feed_statement(feed: _Feed) -> Statement:
         if given_:
             above = (name == "after") != feed.descending
             query = query.where(_on_side(event, name, above=above, inclusive=feed.inclusive))
-    order = [event.xid, event.position]
+    order: list[Any] = [event.xid, event.position]
     if feed.descending != feed.backward:
         order = [event.xid.desc(), event.position.desc()]
     limit = bindparam("limit", type_=Integer())
