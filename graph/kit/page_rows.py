@@ -30,6 +30,7 @@ from sqlalchemy import (
     case,
     column,
     func,
+    literal_column,
     select,
     true,
     union_all,
@@ -217,16 +218,16 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             .table_valued(
                 *(column(name, type_) for name, type_ in given),
                 with_ordinality=_PLACE,
-                name="page",
             )
-            .render_derived()
+            .render_derived(name="page")
         )
         if varying:
             taken = frozenset(varying)
 
             def replace(element: Any, **_: Any) -> Any:
+                # As text: in a subquery two levels below, SQLAlchemy would read `page` again.
                 if isinstance(element, BindParameter) and element.key in taken:
-                    return pages.c[element.key]
+                    return literal_column(f"page.{element.key}", element.type)
                 return None
 
             page.replace(replace)

@@ -141,9 +141,11 @@ _NEUTRAL: Final = (
     # Filters and orderings by what everyone sees of a user.
     "UserFilter UserOrder "
     # Comparators are declared by the field that they appear at.
-    "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStatusFilter "
-    "NotificationKindFilter ProjectRoleFilter ReminderRuleKindFilter StringFilter TagListFilter "
-    "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter"
+    "DateFilter DateTimeFilter DevicePlatformFilter EventKindFilter IDFilter IntFilter "
+    "IntegrationKindFilter IntegrationStatusFilter JobStatusFilter NotificationKindFilter "
+    "ProjectRoleFilter ReminderRuleKindFilter SecondsFilter StringFilter TagListFilter "
+    "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter "
+    "WebhookStatusFilter"
 )
 TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},

@@ -42,10 +42,10 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
     ... on TimeEntry { id viewerCanEdit }
   }
   tasks(first: 100) { totalCount nodes { id } }
-  inProjects: tasks(first: 100, filter: {projectId: {in: $projects}}) @include(if: $all) {
+  inProjects: tasks(first: 100, filter: {project: {id: {in: $projects}}}) @include(if: $all) {
     totalCount nodes { id }
   }
-  below: tasks(first: 100, filter: {parentId: {in: $tasks}}) @include(if: $all) {
+  below: tasks(first: 100, filter: {parent: {id: {in: $tasks}}}) @include(if: $all) {
     totalCount nodes { id }
   }
   projects(first: 100) @include(if: $all) { totalCount nodes { id } }

@@ -73,11 +73,9 @@ _COUNTED = 40
 # --- types ---------------------------------------------------------------------------------------
 
 
-@ordering.order_input("Sort key for events. Provide exactly one field.")
+@ordering.order_input("Sort key for events. Provide exactly one field.", of=EventFilter)
 class EventOrder:
-    at: SortOrder | None = ordering.by(
-        models.Event.at, "Sorts by time, in the order in which events became visible."
-    )
+    """The time alone."""
 
 
 @strawberry.type(description="An event in a list, with its cursor.")

@@ -11,14 +11,13 @@ itself matches by its ID whatever the viewer can see of it, for it shows this ID
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any, Final
 from uuid import UUID
 
-import strawberry
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, or_, select
+from sqlalchemy import ColumnElement, and_, case, inspect, or_, true
 from sqlalchemy.orm import aliased
 from strawberry.types.base import has_object_definition
 
@@ -30,23 +29,15 @@ from events.filter import Decide
 from events.kinds import EventKind
 from graph.core import ids
 from graph.core.enums import EventSubjectType
-from graph.core.inputs import optional
 from graph.kit import filtering
-from graph.kit.comparators import DateTimeFilter, IDFilter
-from graph.kit.filtering import (
-    Binds,
-    Compare,
-    Criterion,
-    Path,
-    Related,
-    Values,
-    build_filter,
-    given_fields,
-)
+from graph.kit.comparators import DateTimeFilter, EventKindFilter, IDFilter
+from graph.kit.filtering import Binds, OwnId, Related, build_filter, given_fields
 from graph.types.accounts.user import UserFilter
 from graph.types.projects.project_inputs import ProjectFilter
 from graph.types.tasks.task_inputs import TaskFilter
 
+# The name of the rows that are tasks as they were.
+FORMER: Final = "former"
 # Users can see events of these kinds without seeing the task: of their own time, and of a share
 # that ended. Of all others they see the task.
 _TASK_UNSURE: Final = frozenset(
@@ -63,27 +54,7 @@ def task_of(event: Any) -> UUID | None:
     return key
 
 
-@strawberry.input(description="Compares kinds of events.")
-class EventKindFilter:
-    eq: EventKind | None = optional("Equals this kind.")
-    not_eq: EventKind | None = optional("Does not equal this kind.")
-    in_: list[EventKind] | None = optional("Equals one of these kinds.", name="in")
-    not_in: list[EventKind] | None = optional("Equals none of these kinds.")
-
-
 # --- criteria ------------------------------------------------------------------------------------
-
-
-class _SubjectTypes(Criterion):
-    """The types of subjects."""
-
-    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
-        values.count(path)
-        values.add([kind.value for kind in value])
-        return True
-
-    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        return entity.subject_type == any_(bind(ARRAY(Text())))  # type: ignore[no-any-return]
 
 
 class _Recorded:
@@ -104,54 +75,47 @@ class _Recorded:
 
 
 class _End(Related):
-    """The task, project or user of an event: not a relation of the model, as the log outlives
-    them.
-    """
+    """The task, project or user of an event; what is in the trash included."""
 
     def __init__(self, model: type[Base], key: Callable[[Any], Any]) -> None:
-        self.model = model
-        self.key = key
+        super().__init__(models.Event.actor_id, model, audited=True)
+        self._key = key
+
+    def key(self, entity: Any) -> Any:
+        return self._key(entity)
+
+    def end(self, entity: Any) -> Any:
+        former = getattr(entity, "former_task", None) if self.model is models.Task else None
+        return super().end(entity) if former is None else former
+
+    def visible(self, viewer: Viewer, end: Any) -> ColumnElement[bool]:
+        if viewer.is_admin or getattr(inspect(end), "name", None) == FORMER:
+            return true()
+        return access.read(viewer, end, trashed=None)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        # Administrators compare with all IDs, since they read the whole log.
-        by_id = all(self._is_id(criterion) for criterion, _ in shape)
-        if by_id and self.model is not models.User:
+        if self.model is not models.User and all(map(_names_end, shape)):
             return self._of_subject(shape, entity, viewer, bind)
-        key = self.key(entity)
-        if by_id and viewer.is_admin:
-            return and_(
-                key.is_not(None), build_filter(shape, SimpleNamespace(id=key), viewer, bind)
-            )
-        return self._seen(entity, viewer, lambda end: build_filter(shape, end, viewer, bind))
-
-    def _is_id(self, criterion: Any) -> bool:
-        return type(criterion) is Compare and criterion.model is self.model
+        return super().build(shape, entity, viewer, bind)
 
     def _of_subject(
         self, shape: Any, entity: Any, viewer: Viewer, bind: Binds
     ) -> ColumnElement[bool]:
         """The ID of a task or project, in a form that the log's indexes serve."""
-        recorded = _Recorded(bind)
+        recorded: Any = _Recorded(bind)
         own = entity.subject_type == self.model.__name__
         key = entity.task_id if self.model is models.Task else entity.project_id
-        named = build_filter(shape, SimpleNamespace(id=key), viewer, recorded)  # type: ignore[arg-type]
-        if viewer.is_admin:
-            other = and_(key.is_not(None), named)
-        else:
-            other = and_(key.is_not(None), named, self._seen(entity, viewer, None))
+        other = [key.is_not(None), build_filter(shape, SimpleNamespace(id=key), viewer, recorded)]
+        if not viewer.is_admin:
+            other.append(self.exists(key, aliased(self.model), viewer))
         subject = SimpleNamespace(id=entity.subject_id)
         again: Any = recorded.again()
-        return or_(and_(own, build_filter(shape, subject, viewer, again)), and_(~own, other))
+        return or_(and_(own, build_filter(shape, subject, viewer, again)), and_(~own, *other))
 
-    def _seen(self, entity: Any, viewer: Viewer, matches: Any) -> ColumnElement[bool]:
-        former = getattr(entity, "former_task", None) if self.model is models.Task else None
-        end: Any = aliased(self.model) if former is None else former
-        conditions = [end.id == self.key(entity)]
-        if former is None:
-            conditions.append(access.read(viewer, end, trashed=None))
-        if matches is not None:
-            conditions.append(matches(end))
-        return select(1).where(*conditions).exists()
+
+def _names_end(part: tuple[Any, Any]) -> bool:
+    criterion, inner = part
+    return isinstance(criterion, OwnId) and all(name != "is_null" for name, *_ in inner)
 
 
 def _task_key(event: Any) -> Any:
@@ -184,22 +148,24 @@ _ENDS: Final[Mapping[str, _End]] = {
 class EventFilter:
     id: IDFilter | None = filtering.by_id(models.Event.id, models.Event, "The event's ID.")
     kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
-    subject_type: list[EventSubjectType] | None = optional(
-        "The type of the subject is one of these.", metadata={"criterion": _SubjectTypes()}
+    subject_type: list[EventSubjectType] | None = filtering.by_list(
+        models.Event.subject_type, "The type of the subject is one of these."
     )
-    at: DateTimeFilter | None = filtering.by(models.Event.at, "When it happened.")
-    actor: UserFilter | None = optional(
-        "The user who caused it.", metadata={"criterion": _ENDS["actor"]}
+    at: DateTimeFilter | None = filtering.by(
+        models.Event.at,
+        "When it happened.",
+        order="time, in the order in which events became visible",
     )
-    task: TaskFilter | None = optional(
+    actor: UserFilter | None = filtering.declared(_ENDS["actor"], "The user who caused it.")
+    task: TaskFilter | None = filtering.declared(
+        _ENDS["task"],
         "The task concerned, in its state at delivery. Subscriptions and `events` also deliver "
         "the events with which a task stops matching (`matches: false`).",
-        metadata={"criterion": _ENDS["task"]},
     )
-    project: ProjectFilter | None = optional(
+    project: ProjectFilter | None = filtering.declared(
+        _ENDS["project"],
         "The project concerned. If you name projects or tasks by ID, a subscription ends with "
         "`NOT_FOUND` when you can no longer see any of them.",
-        metadata={"criterion": _ENDS["project"]},
     )
 
 
@@ -208,8 +174,7 @@ class EventFilter:
 
 def decision(given: EventFilter, viewer: Viewer) -> Decide:
     """The part of a checked filter that needs no database."""
-    parts = [_part(name, value, viewer) for name, value in given_fields(given, ())]
-    return lambda event: _all(part(event) for part in parts)
+    return _joined(given, lambda name, value: _part(name, value, viewer))
 
 
 def _all(answers: Iterator[bool | None]) -> bool | None:
@@ -231,15 +196,6 @@ def _any(answers: Iterator[bool | None]) -> bool | None:
 
 
 def _part(name: str, value: Any, viewer: Viewer) -> Decide:
-    if name in {"and_", "or_"}:
-        parts = [decision(item, viewer) for item in value if _says_something(item)]
-        join = _all if name == "and_" or not parts else _any
-        return lambda event: join(part(event) for part in parts)
-    if name == "not_":
-        if not _says_something(value):
-            return lambda _event: True
-        inner = decision(value, viewer)
-        return lambda event: None if (answer := inner(event)) is None else not answer
     if name == "subject_type":
         types = frozenset(kind.value for kind in value)
         return lambda event: event.subject_type in types
@@ -262,25 +218,79 @@ def _says_something(value: Any) -> bool:
 def _of_end(name: str, value: Any, viewer: Viewer) -> Decide:
     if not _says_something(value):
         return lambda _event: True
-    end = _ENDS[name]
-    given = dict(given_fields(value, ()))
-    by_id = _comparison(given["id"], end.model) if "id" in given else None
-    alone = by_id is not None and len(given) == 1
+    inside, nothing = _inside(value, _ENDS[name].model, viewer), _of_nothing(value) is True
 
     def decide(event: Any) -> bool | None:
         key = task_of(event) if name == "task" else getattr(event, f"{name}_id")
-        if "is_me" in given and len(given) == 1 and (given["is_me"] or key == viewer.user_id):
-            return bool((key == viewer.user_id) is given["is_me"])
-        if "is_null" in given:
-            return bool(given["is_null"]) if key is None and len(given) == 1 else None
         if key is None:
-            return False
-        answer = None if by_id is None else by_id(key)
-        if answer is True and not (alone and _is_seen(name, event)):
-            return None
-        return answer
+            return nothing
+        answer = inside(key)
+        # An end that the viewer cannot see is none.
+        return answer if answer is nothing or _is_seen(name, event) else None
 
     return decide
+
+
+def _inside(value: Any, model: type[Base], viewer: Viewer) -> Callable[[UUID], bool | None]:
+    """What a filter says of an object of which only the ID is known."""
+    return _joined(value, lambda name, inner: _of_id(name, inner, model, viewer))
+
+
+def _of_id(
+    name: str, value: Any, model: type[Base], viewer: Viewer
+) -> Callable[[UUID], bool | None]:
+    if name == "id":
+        return _comparison(value, model)
+    if name == "is_me":
+        return lambda key: (key == viewer.user_id) is bool(value)
+    if name == "is_null":
+        return lambda _key: not value
+    return lambda _key: None
+
+
+def _of_nothing(value: Any) -> bool | None:
+    """What a filter says where there is no object: None if that is unknown."""
+
+    def part(name: str, inner: Any) -> Callable[[Any], bool | None]:
+        if name == "is_null":
+            return lambda _: bool(inner)
+        if name == "id":
+            given = dict(given_fields(inner, ()))
+            answers = [given[key] if key == "is_null" else None for key in given]
+            return lambda _: _all(iter(answers))
+        return lambda _: None
+
+    return _joined(value, part)(None)
+
+
+def _joined(
+    value: Any, part: Callable[[str, Any], Callable[[Any], bool | None]]
+) -> Callable[[Any], bool | None]:
+    """A filter whose own fields are decided by `part`."""
+    parts: list[Callable[[Any], bool | None]] = []
+    for name, inner in given_fields(value, ()):
+        if name in {"and_", "or_"}:
+            items = [_joined(item, part) for item in inner if _says_something(item)]
+            if items:
+                parts.append(_list(_all if name == "and_" else _any, items))
+        elif not _says_something(inner):
+            continue
+        elif name == "not_":
+            parts.append(_negated(_joined(inner, part)))
+        else:
+            parts.append(part(name, inner))
+    return _list(_all, parts)
+
+
+def _list(
+    join: Callable[[Iterator[bool | None]], bool | None],
+    parts: Sequence[Callable[[Any], bool | None]],
+) -> Callable[[Any], bool | None]:
+    return lambda thing: join(part(thing) for part in parts)
+
+
+def _negated(part: Callable[[Any], bool | None]) -> Callable[[Any], bool | None]:
+    return lambda thing: None if (answer := part(thing)) is None else not answer
 
 
 def _is_seen(name: str, event: Any) -> bool:

@@ -34,7 +34,15 @@ from graph.core.context import Context
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.loading import read_by_keys
-from graph.types.events.event_filter import EventFilter, Then, decision, named, names_in, task_of
+from graph.types.events.event_filter import (
+    FORMER,
+    EventFilter,
+    Then,
+    decision,
+    named,
+    names_in,
+    task_of,
+)
 
 LOSS = EventKind.ACCESS_LOST.value
 # A task leaves every list with these events.
@@ -72,7 +80,7 @@ def _matched(shape: Hashable, viewer_shape: ViewerShape, changed: frozenset[str]
             for row_column in [getattr(row, name)]
         )
     ).where(row.id == bindparam("key", type_=Uuid()), access.read(viewer, row, trashed=None))
-    task: Any = aliased(models.Task, former.subquery("former"), adapt_on_names=True)
+    task: Any = aliased(models.Task, former.subquery(FORMER), adapt_on_names=True)
     event = aliased(models.Event)
     matches = build_filter(shape, Then(event, task), viewer, Binds())
     return Statement(select(event.id).where(event.id == bindparam("event", type_=Uuid()), matches))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import fields
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -44,6 +44,7 @@ from graph.types.integrations.integration_inputs import (
     IntegrationConfigUpdateInput,
     IntegrationCreateInput,
     IntegrationDeleteInput,
+    IntegrationFilter,
     IntegrationOrder,
     IntegrationSyncInput,
     IntegrationUpdateInput,
@@ -194,6 +195,7 @@ class IntegrationQuery:
     integrations: IntegrationConnection = paging.connection(
         models.Integration,
         "Your integrations, oldest first by default.",
+        filter_type=IntegrationFilter,
         order_type=IntegrationOrder,
         default_order=(Key(ordering.source(models.Integration.created_at)),),
     )

@@ -44,6 +44,7 @@ from graph.types.integrations.webhook_inputs import (
     WebhookDeliveryFilter,
     WebhookDeliveryOrder,
     WebhookDeliveryRetryInput,
+    WebhookFilter,
     WebhookInput,
     WebhookOrder,
     WebhookReplayInput,
@@ -228,6 +229,7 @@ class WebhookQuery:
     webhooks: WebhookConnection = paging.connection(
         models.Webhook,
         "Your webhooks, oldest first by default.",
+        filter_type=WebhookFilter,
         order_type=WebhookOrder,
         default_order=(Key(ordering.source(models.Webhook.created_at)),),
     )

@@ -1,7 +1,7 @@
 """Comments in the schema.
 
 `Task.comments` lists all comments of a task by time, replies included; each knows its `parent`. To
-show threads, a client asks for the comments without a parent (`filter: {parentId: {isNull: true}}`)
+show threads, a client asks for the comments without a parent (`filter: {parent: {isNull: true}}`)
 and for their `replies`.
 """
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from sqlalchemy.orm import aliased
 from strawberry.types.maybe import Some
 
 from auth import access
-from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
@@ -69,6 +69,7 @@ from graph.types.tasks.task_inputs import (
     TaskReopenInput,
     TaskRestoreInput,
     TaskUpdateInput,
+    identifier,
 )
 from graph.types.time.tracked_time import task_tracked
 
@@ -125,15 +126,6 @@ async def _progress(parents: Sequence[Any], info: BatchInfo) -> list[SubtaskProg
     return [found.get(parent.id, nothing) for parent in parents]
 
 
-def _key_of(viewer: Viewer, task: Any) -> Any:
-    project = aliased(models.Project)
-    return (
-        select(project.key + "-" + cast(task.number, String))
-        .where(project.id == task.project_id, access.read(viewer, project))
-        .scalar_subquery()
-    )
-
-
 async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str]:
     frontend_url = info.context.services.settings.server.frontend_url
     return [task_page(frontend_url, parent.id) for parent in parents]
@@ -146,7 +138,7 @@ class Task(Node):
     identifier: str | None = expression(
         models.Task,
         "key",
-        _key_of,
+        identifier,
         "The task's key, such as `WEB-42`: the project's key and the task's number. Null for a "
         "personal task and if you cannot see the project.",
     )

@@ -6,9 +6,21 @@ import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import BigInteger, Integer
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    String,
+    Text,
+    and_,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import Viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
@@ -34,6 +46,7 @@ from graph.kit.comparators import (
     DateTimeFilter,
     IDFilter,
     IntFilter,
+    SecondsFilter,
     StringFilter,
     TaskPriorityFilter,
     TaskStatusFilter,
@@ -69,58 +82,94 @@ class TaskListFilter:
     of: TaskFilter
 
 
+def identifier(viewer: Viewer, task: Any) -> Any:
+    """The project's key and the task's number; null if the viewer cannot see the project."""
+    project = aliased(models.Project)
+    return (
+        select(project.key + "-" + cast(task.number, String))
+        .where(project.id == task.project_id, access.read(viewer, project))
+        .scalar_subquery()
+    )
+
+
+class _Identifier(filtering.Expressed):
+    """Compares identifiers; whole ones only with those of their projects' tasks."""
+
+    def __init__(self) -> None:
+        super().__init__(identifier, Text(), convert=str.upper)
+
+    def predicate(self, name: str, column: Any, operand: Any, entity: Any) -> ColumnElement[bool]:
+        """That of one comparator."""
+        matches = super().predicate(name, column, operand, entity)
+        if name not in {"eq", "in_"}:
+            return matches
+        operands = func.unnest(operand) if name == "in_" else operand
+        keys = select(func.split_part(operands, "-", 1))
+        project = aliased(models.Project)
+        projects = select(project.id).where(project.key.in_(keys))
+        return and_(matches, entity.project_id.in_(projects))
+
+
 @filtering.filter_input("Filter for tasks.")
 class TaskFilter:
+    is_null: bool | None = filtering.by_absence("task")
     id: IDFilter | None = filtering.by_id(models.Task.id, models.Task, "The task's ID.")
-    number: IntFilter | None = filtering.by(models.Task.number, "The number within the project.")
-    title: StringFilter | None = filtering.by(models.Task.title, "The title.")
+    identifier: StringFilter | None = filtering.declared(
+        _Identifier(), "The identifier, such as `WEB-42`. Case-insensitive."
+    )
+    number: IntFilter | None = filtering.by(
+        models.Task.number, "The number within the project.", order="number within the project"
+    )
+    title: StringFilter | None = filtering.by(models.Task.title, "The title.", order="title")
     description: StringFilter | None = filtering.by(models.Task.description, "The description.")
     notes: StringFilter | None = filtering.by(models.Task.notes, "The notes.")
-    status: TaskStatusFilter | None = filtering.by(models.Task.status, "The status.")
-    completed: bool | None = filtering.by_condition(
-        lambda _, task: task.status == TaskStatus.COMPLETED,
-        "Whether the status is COMPLETED.",
+    status: TaskStatusFilter | None = filtering.by(
+        models.Task.status, "The status.", order="status, from TODO to CANCELLED"
     )
-    priority: TaskPriorityFilter | None = filtering.by(models.Task.priority, "The priority.")
-    due_at: DateTimeFilter | None = filtering.by(
-        models.Task.due_at,
-        "The time the task is due. For an all-day due date, the end of that day.",
-    )
-    due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day due date.")
-    start_at: DateTimeFilter | None = filtering.by(
-        models.Task.start_at, "The earliest time to start work."
+    is_open: bool | None = filtering.by_condition(
+        lambda _, task: task.status < TaskStatus.COMPLETED,
+        "Whether the status is TODO or IN_PROGRESS.",
     )
     is_overdue: bool | None = filtering.by_condition(
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
-    estimate: IntFilter | None = filtering.by(
-        models.Task.estimate, "The estimated effort, in seconds."
+    priority: TaskPriorityFilter | None = filtering.by(
+        models.Task.priority, "The priority.", order="priority, from NONE to URGENT"
+    )
+    due_at: DateTimeFilter | None = filtering.by(
+        models.Task.due_at,
+        "The time the task is due. For an all-day due date, the end of that day.",
+        order="due time",
+    )
+    due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day due date.")
+    start_at: DateTimeFilter | None = filtering.by(
+        models.Task.start_at,
+        "The earliest time to start work.",
+        order="the earliest time to start work",
+    )
+    estimate: SecondsFilter | None = filtering.by(
+        models.Task.estimate, "The estimated effort.", order="estimate"
+    )
+    tracked: SecondsFilter | None = filtering.by_expression(
+        task_tracked_seconds,
+        BigInteger(),
+        "The time tracked on the task, without its subtasks, in entries that you can see.",
+        order="the time tracked on the task, without its subtasks, in entries that you can see",
+        mark="tracked_seconds",
     )
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
     )
-    project: ProjectFilter | None = filtering.by_relation(models.Task.project, "The project.")
-    project_id: IDFilter | None = filtering.by_id(
-        models.Task.project_id,
-        models.Project,
-        "The project's ID. `isNull: true` selects personal tasks.",
+    project: ProjectFilter | None = filtering.by_relation(
+        models.Task.project, "The project. `isNull: true` selects personal tasks."
     )
     owner: UserFilter | None = filtering.by_relation(models.Task.owner, "The owner.")
-    owner_id: IDFilter | None = filtering.by_id(
-        models.Task.owner_id, models.User, "The owner's ID."
+    assignee: UserFilter | None = filtering.by_relation(
+        models.Task.assignee, "The assignee. `isNull: true` selects unassigned tasks."
     )
-    assignee: UserFilter | None = filtering.by_relation(models.Task.assignee, "The assignee.")
-    assignee_id: IDFilter | None = filtering.by_id(
-        models.Task.assignee_id,
-        models.User,
-        "The assignee's ID. `isNull: true` selects unassigned tasks.",
-    )
-    parent: TaskFilter | None = filtering.by_relation(models.Task.parent, "The parent task.")
-    parent_id: IDFilter | None = filtering.by_id(
-        models.Task.parent_id,
-        models.Task,
-        "The parent task's ID. `isNull: true` selects tasks without a parent.",
+    parent: TaskFilter | None = filtering.by_relation(
+        models.Task.parent, "The parent task. `isNull: true` selects tasks without a parent."
     )
     subtasks: TaskListFilter | None = filtering.by_relations(
         models.Task.subtasks, "The direct subtasks."
@@ -128,32 +177,23 @@ class TaskFilter:
     shares: TaskShareListFilter | None = filtering.by_relations(
         models.Task.shares, "The shares that you can see."
     )
-    shared_with_me: bool | None = filtering.by_condition(
-        lambda viewer, task: task.id.in_(access.shared_tasks(viewer)),
-        "Whether the task itself is shared with you. Does not count shares of its parent tasks.",
-    )
     comments: CommentListFilter | None = filtering.by_relations(
         models.Task.comments, "The comments."
     )
     attachments: AttachmentListFilter | None = filtering.by_relations(
         models.Task.attachments, "The attachments."
     )
-    tracked: IntFilter | None = filtering.by_expression(
-        task_tracked_seconds,
-        BigInteger(),
-        "The seconds tracked on the task, without its subtasks, in entries that you can see.",
-    )
     time_entries: _TimeEntryListFilter | None = filtering.by_relations(
         models.Task.time_entries, "The time entries that you can see."
     )
     completed_at: DateTimeFilter | None = filtering.by(
-        models.Task.completed_at, "When the task was completed."
+        models.Task.completed_at, "When the task was completed.", order="completion time"
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Task.created_at, "When the task was created."
+        models.Task.created_at, "When the task was created.", order="creation time"
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Task.updated_at, "When the task last changed."
+        models.Task.updated_at, "When the task last changed.", order="the time of the last change"
     )
     search: str | None = filtering.by_search(
         (models.Task.title, models.Task.description, models.Task.notes),
@@ -161,33 +201,11 @@ class TaskFilter:
     )
 
 
-@ordering.order_input("Sort key for tasks. Provide exactly one field.")
+@ordering.order_input("Sort key for tasks. Provide exactly one field.", of=TaskFilter)
 class TaskOrder:
-    created_at: SortOrder | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
-    updated_at: SortOrder | None = ordering.by(
-        models.Task.updated_at, "Sorts by the time of the last change."
-    )
-    completed_at: SortOrder | None = ordering.by(
-        models.Task.completed_at, "Sorts by completion time."
-    )
-    due_at: SortOrder | None = ordering.by(models.Task.due_at, "Sorts by due time.")
-    start_at: SortOrder | None = ordering.by(
-        models.Task.start_at, "Sorts by the earliest time to start work."
-    )
-    title: SortOrder | None = ordering.by_text(models.Task.title, "Sorts by title.")
-    number: SortOrder | None = ordering.by(
-        models.Task.number, "Sorts by number within the project."
-    )
-    status: SortOrder | None = ordering.by(
-        models.Task.status, "Sorts by status, from TODO to CANCELLED."
-    )
-    priority: SortOrder | None = ordering.by(
-        models.Task.priority, "Sorts by priority, from NONE to URGENT."
-    )
     position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    estimate: SortOrder | None = ordering.by(models.Task.estimate, "Sorts by estimate.")
     comment_count: SortOrder | None = ordering.by_expression(
         "comment_count",
         comment_count,
@@ -200,14 +218,6 @@ class TaskOrder:
         attachment_count,
         Integer(),
         "Sorts by the number of attachments.",
-        nullable=False,
-    )
-    tracked: SortOrder | None = ordering.by_expression(
-        "tracked_seconds",
-        task_tracked_seconds,
-        BigInteger(),
-        "Sorts by the seconds tracked on the task, without its subtasks, in entries that you can "
-        "see.",
         nullable=False,
     )
     owner: UserOrder | None = ordering.by_relation(models.Task.owner, "Sorts by owner.")

@@ -21,14 +21,14 @@ EVENTS = """query ($since: String!, $filter: EventFilter) {
 }"""
 LISTS: dict[str, dict[str, Any]] = {
     "open": {"status": {"in": ["TODO", "IN_PROGRESS"]}},
-    "mine": {"assigneeId": {"eq": "$me"}},
+    "mine": {"assignee": {"id": {"eq": "$me"}}},
     "urgent": {"priority": {"gte": "HIGH"}, "not": {"status": {"eq": "CANCELLED"}}},
     "tagged": {"tags": {"some": {"eq": "red"}}},
     "named": {"title": {"startsWith": "a"}},
     "due": {"dueAt": {"lt": "2030-01-01T00:00:00Z"}},
-    "top": {"parentId": {"isNull": True}},
+    "top": {"parent": {"isNull": True}},
     "discussed": {"comments": {"some": {"body": {"contains": "yes"}}}},
-    "here": {"projectId": {"eq": "$here"}},
+    "here": {"project": {"id": {"eq": "$here"}}},
 }
 
 

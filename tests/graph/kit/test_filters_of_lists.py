@@ -231,12 +231,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "TimeEntryFilter",
         ({"id": {"eq": "$entry"}}, "A"),
         ({"user": {"fullName": {"contains": "hugo"}}}, "C"),
-        ({"userId": {"eq": "$owner"}}, "ABD"),
+        ({"user": {"id": {"eq": "$owner"}}}, "ABD"),
         ({"project": {"name": {"startsWith": "alpha"}}}, "ABC"),
-        ({"projectId": {"isNull": True}}, "D"),
+        ({"project": {"isNull": True}}, "D"),
         ({"task": {"title": {"eq": "task A"}}}, "AC"),
-        ({"taskId": {"eq": "$task"}}, "AC"),
-        ({"taskId": {"isNull": True}}, "BD"),
+        ({"task": {"id": {"eq": "$task"}}}, "AC"),
+        ({"task": {"isNull": True}}, "BD"),
         ({"description": {"startsWith": "CALL"}}, "B"),
         ({"startedAt": {"gt": NEXT}}, "D"),
         ({"startedAt": {"lte": "2020-01-05T09:00:00Z"}}, "A"),
@@ -266,7 +266,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"contentType": {"startsWith": "image/"}}, "A"),
         ({"byteSize": {"lt": 10}}, "A"),
         ({"uploader": {"fullName": {"contains": "hugo"}}}, "B"),
-        ({"uploaderId": {"eq": "$owner"}}, "A"),
+        ({"uploader": {"id": {"eq": "$owner"}}}, "A"),
         ({"createdAt": {"gt": NEXT}}, "B"),
         ({"search": "b FILE"}, "B"),
         ({"not": {"byteSize": {"lt": 10}}}, "B"),
@@ -294,7 +294,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     *_cases(
         "WebhookDeliveryFilter",
-        ({"eventId": {"eq": "$eventA"}}, "A"),
+        ({"event": {"id": {"eq": "$eventA"}}}, "A"),
         ({"status": {"eq": "FAILED"}}, "B"),
         ({"status": {"notEq": "FAILED"}}, "A"),
         ({"status": {"in": ["DELIVERED", "SKIPPED"]}}, "A"),
@@ -317,7 +317,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"actor": {"id": {"eq": "$helper"}}}, ""),
         ({"task": {"id": {"eq": "$other"}}}, "B"),
         ({"project": {"id": {"eq": "$project"}}}, "A"),
-        ({"not": {"project": {"id": {"isNull": False}}}}, "B"),
+        ({"project": {"isNull": True}}, "B"),
     ),
     *_cases(
         "TaskFilter",
@@ -328,7 +328,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"tracked": {"eq": 0}}, "B"),
         ({"attachments": {"some": {"search": "file"}}}, "A"),
         ({"attachments": {"none": {"byteSize": {"lt": 10}}}}, "B"),
-        ({"attachments": {"every": {"uploaderId": {"eq": "$owner"}}}}, "B"),
+        ({"attachments": {"every": {"uploader": {"id": {"eq": "$owner"}}}}}, "B"),
     ),
 ]
 
@@ -336,7 +336,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
     ({"firstDay": "2020-01-06", "lastDay": "2020-01-06"}, (1, 7_200)),
     ({"lastDay": "2020-01-05"}, (2, 3_600 + 5_400)),
-    ({"lastDay": "2020-01-06", "entries": {"taskId": {"eq": "$task"}}}, (2, 3_600 + 7_200)),
+    ({"lastDay": "2020-01-06", "entries": {"task": {"id": {"eq": "$task"}}}}, (2, 3_600 + 7_200)),
 ]
 # What else of the same world would be found: events of the making, and other people's jobs.
 WITHIN: dict[str, dict[str, Any]] = {

@@ -51,7 +51,7 @@ query ($id: ID!) {
   task(id: $id) {
     commentCount
     comments { nodes { body parent { body } } totalCount }
-    threads: comments(filter: {parentId: {isNull: true}}) {
+    threads: comments(filter: {parent: {isNull: true}}) {
       nodes { body replies { nodes { body } } }
     }
   }
@@ -60,7 +60,8 @@ query ($id: ID!) {
 EVENTS = """
 query ($since: String!) {
   events(after: $since) {
-    nodes { kind task { id } subject { __typename } changes { field ... on TextChange { oldText newText } ... on ListChange { added removed } } }
+    nodes { kind task { id } subject { __typename }
+      changes { field ... on TextChange { oldText newText } ... on ListChange { added removed } } }
   }
 }
 """

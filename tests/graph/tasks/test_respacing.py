@@ -19,7 +19,8 @@ from tests.graph.tasks.test_placement import listed, move
 MOST = 64
 POSITIONS = """query ($since: String!, $id: ID!) {
   events(after: $since, first: 100, filter: { project: { id: { eq: $id } } }) {
-    nodes { kind subjectId changes { field ... on TextChange { newText } } } pageInfo { hasNextPage endCursor }
+    nodes { kind subjectId changes { field ... on TextChange { newText } } }
+    pageInfo { hasNextPage endCursor }
   }
 }"""
 

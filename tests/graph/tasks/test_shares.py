@@ -47,7 +47,9 @@ query ($filter: TaskShareFilter) {
 SHARES = "query ($id: ID!) { task(id: $id) { shares { nodes { user { username } } totalCount } } }"
 EVENTS = """
 query ($since: String!) {
-  events(after: $since) { nodes { kind changes { field ... on TextChange { oldText newText } ... on NodeChange { oldId newId } ... on DateTimeChange { oldTime newTime } } subject { __typename } } }
+  events(after: $since) { nodes { kind
+    changes { field ... on TextChange { oldText newText } ... on DateTimeChange { newTime } }
+    subject { __typename } } }
 }
 """
 
@@ -95,11 +97,14 @@ async def test_a_shared_task_is_seen_by_the_one_it_is_shared_with(
         "totalCount": 1,
     }
     listed = await world.run(
-        "{ tasks(filter: {sharedWithMe: true}) { nodes { id viewerCanEdit } } }", bob, engine=engine
+        "{ tasks(filter: {shares: {some: {user: {isMe: true}}}}) { nodes { id viewerCanEdit } } }",
+        bob,
+        engine=engine,
     )
     assert listed.good["tasks"]["nodes"] == [{"id": gid(task), "viewerCanEdit": True}]
     mine = await world.run(
-        "query ($u: ID!) { tasks(filter: {shares: {some: {userId: {eq: $u}}}}) { nodes { id } } }",
+        "query ($u: ID!) {"
+        " tasks(filter: {shares: {some: {user: {id: {eq: $u}}}}}) { nodes { id } } }",
         ada,
         engine=engine,
         u=gid(bob),
