@@ -149,7 +149,7 @@ def event_arguments(default: SortOrder) -> list[StrawberryArgument]:
     return [made[0], order, *made[1:]]
 
 
-def _descending(order_by: Sequence[EventOrder] | None, default: SortOrder) -> bool:
+def _descending(order_by: Sequence[Any] | None, default: SortOrder) -> bool:
     if order_by is None or not order_by:
         return default is SortOrder.DESC
     if len(order_by) > 1:

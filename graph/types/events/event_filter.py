@@ -382,3 +382,18 @@ def names_in(given: Any) -> Iterator[str]:
         for name, inner in given_fields(given, ()):
             yield name
             yield from names_in(inner)
+
+
+def asks_state(given: Any) -> bool:
+    """Whether a filter of events asks for more of a task than which one it is."""
+    for name, value in given_fields(given, ()):
+        if name in {"and_", "or_"} and any(map(asks_state, value)):
+            return True
+        if name == "not_" and asks_state(value):
+            return True
+        if name == "task" and not set(names_in(value)) <= _IDS:
+            return True
+    return False
+
+
+_IDS: Final = {"and_", "or_", "not_", "id", "eq", "not_eq", "in_", "not_in"}

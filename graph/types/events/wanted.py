@@ -155,16 +155,13 @@ class Wanted:
     params: Mapping[str, Any] | None = None
     # The names of all fields that the filter gives.
     _names: frozenset[str] = frozenset()
+    # Whether it depends on the state of tasks, so that a task can stop matching.
+    by_state: bool = False
 
     @property
     def asks_database(self) -> bool:
         """Whether matching may need more than the events themselves."""
         return not self._names <= _IN_MEMORY or self.viewer.scoped
-
-    @property
-    def by_state(self) -> bool:
-        """Whether it depends on the state of tasks, so that a task can stop matching."""
-        return "task" in self._names and not self._names <= _BY_COLUMNS
 
     async def select(self, rows: Sequence[Any], *, stopped: bool = True) -> list[Any]:
         """Those of these events that match and that an API key may read, in their order.
@@ -185,7 +182,7 @@ class Wanted:
         for row in found:
             if sure[row.id]:
                 wanted.append(Stopped(row) if self._has_left(row) else row)
-            elif stopped and (self._has_left(row) or await self._ended_match(row)):
+            elif stopped and await self._ended_match(row):
                 wanted.append(Stopped(row))
         return wanted
 
@@ -221,14 +218,11 @@ class Wanted:
         return [row for row in rows if row.id in readable]
 
 
-_COMPARATORS = {"eq", "not_eq", "in_", "not_in", "lt", "lte", "gt", "gte"}
-_BY_COLUMNS = _COMPARATORS | {
+# What an event always decides without the database.
+_IN_MEMORY = {
     *("and_", "or_", "not_", "id", "kind", "subject_type", "at", "actor", "is_me"),
-    *("task", "project"),
+    *("eq", "not_eq", "in_", "not_in", "lt", "lte", "gt", "gte"),
 }
-# By actors and tasks only the rarest event is not decided in memory; those that name projects are
-# looked at again, for tasks that left.
-_IN_MEMORY = _BY_COLUMNS - {"task", "project"}
 
 
 def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
@@ -247,7 +241,9 @@ def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
         decide=decision(given, viewer),
     )
     params = {**viewer.params, **bound.params()}
-    return Wanted(events, reader, viewer, shape, params, frozenset(names_in(given)))
+    return Wanted(
+        events, reader, viewer, shape, params, frozenset(names_in(given)), asks_state(given)
+    )
 
 
 async def demand_within(context: Context, wanted: Wanted) -> None:
