@@ -82,7 +82,7 @@ PUBLIC = {
     "User ": {"assignedTasks", "runningTimer", "sessions", "apiKeys"},
     "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
     "UserEdge": {"node", "cursor", "__typename"},
-    "UserFilter": {"and", "or", "not", "id", "username", "fullName", "search"},
+    "UserFilter": {"and", "or", "not", "id", "isMe", "isNull", "username", "fullName", "search"},
     "UserOrder": {"username", "fullName"},
 }
 # Fields that also refer to another noun.

@@ -38,6 +38,7 @@ from graph.types.events.event_filter import (
     FORMER,
     EventFilter,
     Then,
+    asks_state,
     decision,
     named,
     names_in,
