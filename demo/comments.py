@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
+from sqlalchemy import select
+
 from db.base import new_id
-from db.models import Permission
+from db.models import Permission, User
 from domain.tasks import comment as comments
 from domain.tasks import share as shares
 from domain.work import Work
@@ -112,7 +114,9 @@ def _showing(topic: Topic, random: Random) -> Doing:
     permission = random.choice((Permission.VIEW, Permission.VIEW, Permission.EDIT))
 
     async def show(work: Work) -> None:
-        await shares.create(work, topic.task_id, username=outsider, permission=permission)
+        user_id = await work.session.scalar(select(User.id).where(User.username == outsider))
+        assert user_id is not None
+        await shares.create(work, topic.task_id, user_id=user_id, permission=permission)
 
     return _moment(topic.begin, topic.end, random), topic.owner, show
 

@@ -182,7 +182,7 @@ class _Planner:
             await projects.create(work, new)
             for name, role in story.members.items():
                 if role is not Role.OWNER:
-                    await projects.add_member(work, project_id, cast[name], None, role)
+                    await projects.add_member(work, project_id, cast[name], role)
 
         self._act(begin, story.owner, found)
         hands = tuple(name for name, role in story.members.items() if role >= Role.EDITOR)

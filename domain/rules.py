@@ -254,7 +254,7 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "pk_projects": ("id", ("id",)),
     "pk_tasks": ("id", ("id",)),
     "uq_project_members_project_id_user_id": ("membership", ("user_id",)),
-    "uq_task_shares_task_id_user_id": ("share", ("username",)),
+    "uq_task_shares_task_id_user_id": ("share", ("user_id",)),
     "pk_comments": ("id", ("id",)),
     "pk_attachments": ("id", ("id",)),
     "pk_time_entries": ("id", ("id",)),

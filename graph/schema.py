@@ -40,6 +40,10 @@ updates, webhooks and integrations.
 `sessionCreate` or with an API key from `apiKeyCreate`. What you cannot see does not exist for \
 you: its fields are null, and its ID is `NOT_FOUND`.
 
+**IDs.** Wherever arguments and mutations take an ID, they also take a task's identifier \
+(`WEB-42`), a project's key (`WEB`) and a user's name (`@ada`). Filters, `node` and `nodes` take \
+IDs only.
+
 **Paging.** Lists are connections. Use `first` and `after`, or `last` and `before`; a page has \
 {DEFAULT_PAGE} items by default and at most {MAX_PAGE}. Continue with `pageInfo.endCursor`. Most \
 lists take a `filter` and an `orderBy`.

@@ -248,7 +248,7 @@ class World:
             project = await projects.create(work, new)
             for role, members in roles:
                 for member in members:
-                    await projects.add_member(work, project.id, member.id, None, role)
+                    await projects.add_member(work, project.id, member.id, role)
         return project
 
     async def task(self, owner: Person, title: str = "A task", **values: Any) -> models.Task:

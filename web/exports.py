@@ -91,7 +91,7 @@ async def _found(runtime: Runtime, request: Request) -> Any:
     if not genuine:
         raise Forbidden("This address is no longer valid; request a new one.")
     try:
-        export_id = ids.decode(models.ReportExport, request.path_params["id"], ())
+        export_id = ids.decode_only(models.ReportExport, request.path_params["id"], ())
     except BadInput:
         raise NotFound("file") from None
     rows = await services.database.reader.fetch(_EXPORT, {"export_id": export_id})

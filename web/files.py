@@ -267,7 +267,7 @@ class _Routes:
 def _uuid(model: Any, text: str) -> UUID:
     """The ID; `NotFound` if it is invalid."""
     try:
-        return ids.decode(model, text, ())
+        return ids.decode_only(model, text, ())
     except BadInput:
         raise NotFound("file") from None
 

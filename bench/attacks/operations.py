@@ -324,8 +324,8 @@ def _secrets(target: Target) -> dict[str, Secret]:
     return {
         "node(id:)": about(f"query {by_id} {{ node(id: $x) {{ id }} }}", ids),
         "task(id:)": about(f"query {by_id} {{ task(id: $x) {{ id title }} }}", ids),
-        "task(key:)": about(
-            "query ($x: String!) { task(key: $x) { id title } }",
+        "task(id: identifier)": about(
+            "query ($x: ID!) { task(id: $x) { id title } }",
             [task["identifier"] for task in tasks],
         ),
         "project(id:)": about(

@@ -164,22 +164,18 @@ async def restore(work: Work, project_id: UUID) -> Project:
     return project
 
 
-async def add_member(
-    work: Work, project_id: UUID, user_id: UUID | None, username: str | None, role: Role
-) -> ProjectMember:
+async def add_member(work: Work, project_id: UUID, user_id: UUID, role: Role) -> ProjectMember:
     """Add a member."""
-    if username is not None:
-        checked_username(username)
     _demand_grantable(role)
     project = await work.shareable(Project, project_id, path=("project_id",))
-    user = await find_user(work, user_id, username)
+    user = await work.readable(User, user_id, path=("user_id",))
     if not user.is_active:
         raise BadInput("This account is deactivated. Choose an active user.", path=("user_id",))
     existing = await _membership(work, project.id, user.id)
     if existing is not None:
         raise AlreadyExists(
             f"{user.username} is already a member, with the role {existing.role.name}.",
-            path=("user_id",) if username is None else ("username",),
+            path=("user_id",),
         )
     member = _add_member(work, project.id, user.id, role)
     _membership_changed(work, project)

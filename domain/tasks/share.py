@@ -12,7 +12,7 @@ from sqlalchemy import select
 from auth import access
 from db.models import Permission, Project, Task, TaskShare, User
 from domain import locks, rights_change, rules
-from domain.projects.project import checked_username, demand_open, find_user, is_member
+from domain.projects.project import demand_open, is_member
 from domain.tasks import placement, visibility
 from domain.work import Work
 from errors import AlreadyExists, BadInput, ErrorCode, Failure, check
@@ -28,22 +28,17 @@ async def create(
     work: Work,
     task_id: UUID,
     *,
-    username: str | None = None,
-    user_id: UUID | None = None,
+    user_id: UUID,
     permission: Permission = Permission.VIEW,
     expires_at: dt.datetime | None = None,
 ) -> TaskShare:
-    """Share a task and its subtasks with a user, by username or id. An expired share is
-    replaced.
-    """
+    """Share a task and its subtasks with a user. An expired share is replaced."""
     path = ("task_id",)
     expires_at = _future(work, expires_at)
-    if username is not None:
-        checked_username(username)
     await locks.lock_tasks(work, [task_id], trees=True)
     task = await work.shareable(Task, task_id, path=path)
-    user = await find_user(work, user_id, username)
-    await _demand_sharable_with(work, task, user, ("user_id" if username is None else "username",))
+    user = await work.readable(User, user_id, path=("user_id",))
+    await _demand_sharable_with(work, task, user, ("user_id",))
     share = TaskShare(
         id=work.new_id(),
         task_id=task.id,

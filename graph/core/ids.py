@@ -2,14 +2,21 @@
 
 `task_018f3a1c5b7e7d3e8f00112233445566`. Opaque to clients, except that they may make one themselves
 for a create: the prefix and a UUIDv7 without hyphens, in lower case.
+
+Tasks, projects and users also have names that people use: `WEB-42`, `WEB` and `@ada`. Arguments and
+inputs of mutations take these wherever they take an id (`decode`), once `graph.kit.references` has
+looked them up. Filters and `node` take ids alone (`decode_only`, `split`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import strawberry
 
@@ -50,6 +57,20 @@ NO_ID = UUID(int=0)
 
 _ID = re.compile(r"([a-z]+(?:_[a-z]+)*)_([0-9a-f]{32})")
 
+# What people call a thing: its model, and the name in the form in which equal names are equal.
+Name = tuple[type[Base], str]
+# Ids contain an underscore, which keys do not; usernames may contain one, so they have a sign.
+_NAMES: dict[type[Base], tuple[re.Pattern[str], str]] = {
+    models.Task: (
+        re.compile(r"[A-Za-z][A-Za-z0-9]{1,9}-[1-9][0-9]{0,8}"),
+        "an identifier such as WEB-42",
+    ),
+    models.Project: (re.compile(r"[A-Za-z][A-Za-z0-9]{1,9}"), "a key such as WEB"),
+    models.User: (re.compile(r"@[A-Za-z0-9_.-]{3,50}"), "a username such as @ada"),
+}
+_NONE: Mapping[Name, UUID] = MappingProxyType({})
+_found: ContextVar[Mapping[Name, UUID]] = ContextVar("names", default=_NONE)
+
 
 def encode(model: type[Base], value: UUID) -> strawberry.ID:
     """The global id of a row."""
@@ -71,27 +92,75 @@ class Encoder:
         return self.head + value.hex
 
 
+def name_of(text: str) -> Name | None:
+    """What a text names, if it has the form of a name; no text has the forms of two things."""
+    if "_" in text and text[0] != "@":
+        # An id.
+        return None
+    for model, (form, _) in _NAMES.items():
+        if form.fullmatch(text):
+            return model, text.lower() if model is models.User else text.upper()
+    return None
+
+
+@contextmanager
+def named(found: Mapping[Name, UUID]) -> Iterator[None]:
+    """In this block, `decode` takes these names for these ids."""
+    token = _found.set(found)
+    try:
+        yield
+    finally:
+        _found.reset(token)
+
+
 def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:
     """The model and UUID of any global id."""
     match = _ID.fullmatch(text) if len(text) <= _LONGEST else None
     model = MODELS.get(match[1]) if match else None
     if match is None or model is None:
-        raise BadInput(
-            "Invalid ID. IDs look like task_018f3a1c5b7e7d3e8f00112233445566.", path=path
-        )
+        raise BadInput(f"Invalid ID. {_form(models.Task)}", path=path)
     return model, UUID(match[2])
 
 
 @check(NO_ID)
 def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
-    """The UUID of a global id that must be of this model."""
-    found, value = split(text, path)
+    """The UUID of a global id or of a name that must be of this model.
+
+    A name that leads to nothing that the viewer can see has the UUID of nothing, so that it is
+    answered like the id of nothing.
+    """
+    name = name_of(text)
+    if name is None or name[0] is not model:
+        return _decoded(model, text, path, names=True)
+    return _found.get().get(name) or uuid5(NAMESPACE_OID, text)
+
+
+@check(NO_ID)
+def decode_only(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
+    """The UUID of a global id that must be of this model, where names are not taken."""
+    return _decoded(model, text, path, names=False)
+
+
+def _decoded(model: type[Base], text: str, path: Sequence[str | int], *, names: bool) -> UUID:
+    match = _ID.fullmatch(text) if len(text) <= _LONGEST else None
+    found = MODELS.get(match[1]) if match else None
+    if match is None or found is None:
+        form, more = _form(model), _NAMES.get(model)
+        if more is not None and names:
+            form += f" You can also send {more[1]}."
+        elif more is not None:
+            form += f" Only IDs are accepted here, not {more[1]}."
+        raise BadInput(f"Invalid ID. {form}", path=path)
     if found is not model:
         raise BadInput(
             f"Expected the ID of a {PREFIXES[model]}; this is the ID of a {PREFIXES[found]}.",
             path=path,
         )
-    return value
+    return UUID(match[2])
+
+
+def _form(model: type[Base]) -> str:
+    return f"IDs look like {PREFIXES[model]}_018f3a1c5b7e7d3e8f00112233445566."
 
 
 @check()
@@ -99,7 +168,7 @@ def decode_new(model: type[Base], text: str | Any | None, path: Sequence[str | i
     """The UUID of an id that a client made for a create, or None if it made none."""
     if text is None or text is strawberry.UNSET:
         return None
-    value = decode(model, text, path)
+    value = decode_only(model, text, path)
     if value.version != 7:
         raise BadInput("An ID made by a client must contain a UUIDv7 (RFC 9562).", path=path)
     return value

@@ -222,7 +222,7 @@ class Compare(Criterion):
 
     def _value(self, value: Any, path: Path) -> Any:
         if self.model is not None:
-            return ids.decode(self.model, value, path)
+            return ids.decode_only(self.model, value, path)
         if isinstance(value, str):
             value = _text(value, path)
         if self.convert is not None:

@@ -15,17 +15,15 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, select
+from sqlalchemy import ARRAY, Uuid, and_, bindparam
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
-from db import models
 from db.base import Base
 from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
 from errors import NotFound
-from graph.core import ids
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, argument, batch, root
 from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
@@ -34,6 +32,7 @@ from graph.core.single_flight import SharedRun, others_join
 from graph.engine.plan import PlanColumns
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.engine.state import EngineState
+from graph.kit import references
 
 T = TypeVar("T")
 Labels = frozenset[str]
@@ -286,49 +285,6 @@ async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow |
     return row
 
 
-@lru_cache(maxsize=8)
-def _by_project_key(shape: ViewerShape) -> Statement:
-    key = bindparam("key", type_=Text())
-    return Statement(
-        select(models.Project.id).where(
-            models.Project.key == key, access.read(placeholder_viewer(shape), models.Project)
-        )
-    )
-
-
-async def project_id_of(context: Context, key: str) -> UUID | None:
-    """The id of the project with this key, if the viewer can see it."""
-    return await _only_id(context, _by_project_key(context.viewer.shape), {"key": key})
-
-
-@lru_cache(maxsize=8)
-def _by_task_key(shape: ViewerShape) -> Statement:
-    key, number = bindparam("key", type_=Text()), bindparam("number", type_=Integer())
-    return Statement(
-        select(models.Task.id)
-        .join(models.Project, models.Project.id == models.Task.project_id)
-        .where(
-            models.Project.key == key,
-            models.Task.number == number,
-            access.read(placeholder_viewer(shape), models.Task),
-        )
-    )
-
-
-async def task_id_of(context: Context, key: str, number: int) -> UUID | None:
-    """The id of the task `KEY-number`, if the viewer can see it."""
-    return await _only_id(
-        context, _by_task_key(context.viewer.shape), {"key": key, "number": number}
-    )
-
-
-async def _only_id(context: Context, statement: Statement, params: dict[str, Any]) -> UUID | None:
-    rows = await context.services.database.reader.fetch(
-        statement, {**context.viewer.params, **params}
-    )
-    return rows[0].id if rows else None
-
-
 def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """A relation to one row, by the model's foreign key. Null if the viewer cannot see it."""
     model: type[Base] = relationship.property.mapper.class_
@@ -341,11 +297,14 @@ def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
 
 
 def by_id(model: type[Base], id_description: str, description: str) -> Any:
-    """A root field for one object by its `id`; `NOT_FOUND` if there is none for the viewer."""
+    """A root field for one object by its `id`, which may be a name as well; `NOT_FOUND` if there is
+    none for the viewer.
+    """
 
     async def find(info: BatchInfo, *, id: str) -> AnyRow:  # noqa: A002 - as clients call it
         info.viewer.require()
-        found = await load_object(info, model, ids.decode(model, id, ("id",)))
+        key = await references.decoded(info.context, model, id, ("id",))
+        found = await load_object(info, model, key)
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=("id",))
         return found

@@ -41,6 +41,7 @@ from domain.json_value import json_value
 from domain.work import Work, is_retried
 from errors import ErrorCode, Failure, collecting, demand_no_problems, each
 from files.upload import Upload
+from graph.core import ids
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchField, BatchInfo, argument, batch, derived
@@ -262,11 +263,14 @@ def mutation(
             context.viewer.require()
         data = arguments["input"]
         name = info.field.python_name
+        named: Mapping[ids.Name, UUID] = {}
         try:
             if limit is not None:
                 await limit(context, data)
             call = partial(function, context) if in_context else function
             async with AsyncExitStack() as stack:
+                named = await references.found_by_name(context, data)
+                stack.enter_context(ids.named(named))
                 # Problems of the input are collected until the first statement.
                 stack.enter_context(collecting())
                 if single_statement is not None and not isinstance(_key(data), str):
@@ -284,7 +288,8 @@ def mutation(
                     raise single from None
             if not any(_is_refusal(single) for single in failures):
                 fetch = partial(_read, context)
-                failures += await references.broken(context.viewer, fetch, data, failures)
+                with ids.named(named):
+                    failures += await references.broken(context.viewer, fetch, data, failures)
             shown = _shown(context, _in_order(data, failures)[:MAX_ERRORS])
             return [PayloadValue(failure.refs, shown)]
         finally:

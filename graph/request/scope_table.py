@@ -203,8 +203,6 @@ FIELDS: Final[Mapping[str, Scopes]] = {
 }
 # Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {
-    # Whether there is a project with this key.
-    "Query.task(key:)": ("projects:read",),
     # With a rule of the task's dates the answer has these dates.
     "Query.reminderPreview(taskId:)": ("tasks:read",),
 }

@@ -164,7 +164,7 @@ CASES: list[Case] = [
     Case("Query.task in the trash", one("task"), by_id("trashed_task"), "trashed_task", NOBODY),
     Case(
         "Query.task by key",
-        "query ($key: String!) { task(key: $key) { id } }",
+        "query ($key: ID!) { task(id: $key) { id } }",
         lambda fixtures: {"key": fixtures.task_key},
         "task_key",
         TASK_SEEN,
@@ -265,7 +265,7 @@ CASES: list[Case] = [
         TASK_SEEN,
         result=SHARE,
         path="taskId",
-        more=lambda s: {"username": s.target_name},
+        more=lambda s: {"userId": f"@{s.target_name}"},
     ),
     mutates(
         "taskShareUpdate",
@@ -488,7 +488,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.project by key",
-        "query ($key: String!) { project(key: $key) { id } }",
+        "query ($key: ID!) { project(id: $key) { id } }",
         lambda fixtures: {"key": fixtures.project_key},
         "project_key",
         MEMBERS,
@@ -543,7 +543,7 @@ CASES: list[Case] = [
         result=MEMBER,
         suffix=" by username",
         path="projectId",
-        more=lambda s: {"username": s.target_name, "role": "VIEWER"},
+        more=lambda s: {"userId": f"@{s.target_name}", "role": "VIEWER"},
     ),
     mutates(
         "projectMemberUpdate",
@@ -559,8 +559,8 @@ CASES: list[Case] = [
     Case("Query.user", one("user"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.user by name",
-        "query ($name: String!) { user(username: $name) { id } }",
-        lambda fixtures: {"name": fixtures.target_name},
+        "query ($name: ID!) { user(id: $name) { id } }",
+        lambda fixtures: {"name": f"@{fixtures.target_name}"},
         "target_name",
         SIGNED_IN,
     ),

@@ -39,7 +39,7 @@ MUTATIONS = {
     "Task.viewerCanComment": Attempt("task", "commentCreate", lambda _: {"body": "x"}, "taskId"),
     "Task.viewerCanDelete": Attempt("subtask", "taskDelete"),
     "Task.viewerCanShare": Attempt(
-        "task", "taskShareCreate", lambda at: {"username": at.target_name}, "taskId"
+        "task", "taskShareCreate", lambda at: {"userId": f"@{at.target_name}"}, "taskId"
     ),
     "Project.viewerCanEdit": Attempt("project", "projectUpdate", lambda _: {"color": "#102030"}),
     "Project.viewerCanArchive": Attempt("project", "projectArchive"),

@@ -95,7 +95,7 @@ async def scene(world: World) -> Scene:
     )["project"]["id"]  # fmt: skip
     await _does(
         world, ada, "projectMemberAdd", "projectMember { id }",
-        projectId=project, username=bob.username, role="EDITOR",
+        projectId=project, userId=f"@{bob.username}", role="EDITOR",
     )  # fmt: skip
     task = (
         await _does(
@@ -157,7 +157,7 @@ async def scene(world: World) -> Scene:
         "reminderPreview": {"rule": {"daily": {"time": "09:00", "timezone": "UTC"}}},
         "webhook": {"id": webhook},
         "integration": {"id": integration},
-        "user": {"username": ada.username},
+        "user": {"id": f"@{ada.username}"},
         "users": {"search": ada.username},
         "search": {"query": "mark"},
         "events": {"after": since},

@@ -112,7 +112,6 @@ ALSO = {
     "Event.session": "admin",
     "Event.apiKey": "admin",
     "Event.integration": "admin",
-    "Query.task(key)": "projects",
     "Query.reminderPreview(taskId)": "tasks",
     "Mutation.reportExportCreate": "projects tasks",
 }

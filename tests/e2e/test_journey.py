@@ -223,7 +223,7 @@ async def grant_sight(ada: Somebody, bob: Somebody, project: str, task: str) -> 
     assert answer == {"project": None, "task": None, "tasks": {"totalCount": 0}}
     assert [error["extensions"]["code"] for error in errors or ()] == ["NOT_FOUND"] * 2
 
-    await ada.do(ADD_MEMBER, projectId=project, username=bob.name, role="VIEWER")
+    await ada.do(ADD_MEMBER, projectId=project, userId=f"@{bob.name}", role="VIEWER")
     answer = await bob.ask(SEE, project=project, task=task)
     assert answer["project"] == {"id": project, "viewerRole": "VIEWER"}
     assert answer["task"]["viewerCanEdit"] is False

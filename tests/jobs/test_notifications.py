@@ -53,7 +53,6 @@ class Scene:
                 projects.add_member,
                 self.project.id,
                 person.id,
-                None,
                 Role.EDITOR,
             )
         await self.workshop.all_done()
@@ -121,7 +120,7 @@ async def test_a_share_is_told(scene: Scene) -> None:
         scene.ada.viewer,
         shares.create,
         task.id,
-        username=stranger.username,
+        user_id=stranger.id,
         permission=Permission.VIEW,
     )
     assert await scene.told(stranger) == [Kind.TASK_SHARED_WITH_ME]

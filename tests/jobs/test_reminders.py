@@ -348,7 +348,7 @@ async def test_a_task_that_is_out_of_sight_turns_it_off_with_a_reason(scene: Sce
         scene.ben.viewer,
         shares.create,
         task.id,
-        username=scene.ada.username,
+        user_id=scene.ada.id,
         permission=Permission.VIEW,
     )
     reminder = await scene.reminder(Once(scene.clock() + HOUR), task_id=task.id, channels=ALL)
@@ -369,7 +369,7 @@ async def test_a_task_that_is_out_of_sight_turns_it_off_with_a_reason(scene: Sce
 async def test_a_project_that_is_out_of_sight_does_too(scene: Scene) -> None:
     project = await scene.house.do(scene.ben.viewer, projects.create, NewProject("Garden"))
     await scene.house.do(
-        scene.ben.viewer, projects.add_member, project.id, scene.ada.id, None, Role.VIEWER
+        scene.ben.viewer, projects.add_member, project.id, scene.ada.id, Role.VIEWER
     )
     rule = Daily((scene.clock() + HOUR).time().replace(second=0), "UTC")
     reminder = await scene.reminder(rule, project_id=project.id, message=None)
@@ -443,7 +443,7 @@ async def test_a_due_date_is_told_a_day_before_and_once(scene: Scene) -> None:
 async def test_whoever_is_to_do_it_is_told(scene: Scene) -> None:
     project = await scene.house.do(scene.ada.viewer, projects.create, NewProject("Garden"))
     await scene.house.do(
-        scene.ada.viewer, projects.add_member, project.id, scene.ben.id, None, Role.EDITOR
+        scene.ada.viewer, projects.add_member, project.id, scene.ben.id, Role.EDITOR
     )
     await scene.task(due_at=scene.clock() + HOUR, assignee_id=scene.ben.id, project_id=project.id)
     assert await scene.due_told(scene.ben) == 1

@@ -9,25 +9,23 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import bindparam, case, func, null, or_, select
+from sqlalchemy import bindparam, case, func, null, or_
 
-from auth import access
-from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from auth.viewer import Viewer
 from db import models
 from db.models import WeekDay
-from db.read import AnyRow, Row, Statement
+from db.read import AnyRow
 from domain import rules
 from domain.accounts import user as users
 from domain.accounts.user_deletion import delete_oneself
 from domain.work import Work
-from errors import BadInput, NotFound, Unauthenticated
+from errors import Unauthenticated
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, arg, argument, batch, column, derived, root
+from graph.core.fields import BatchInfo, argument, batch, column, derived, root
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
@@ -36,12 +34,12 @@ from graph.core.inputs import (
     optional,
     required,
 )
-from graph.core.node import TYPE_NAMES, Node, described_enum, expression, node_id, node_type
+from graph.core.node import Node, described_enum, expression, node_id, node_type
 from graph.core.scalars import URL, TimeZone
 from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
-from graph.kit.loading import Labels, columns_of, load_object
+from graph.kit.loading import by_id, load_object
 from graph.kit.mutation import (
     MutationPayload,
     Outcome,
@@ -216,46 +214,6 @@ async def _viewer(info: BatchInfo) -> AnyRow | None:
     return user
 
 
-async def _user(
-    info: BatchInfo,
-    user_id: Annotated[strawberry.ID | None, arg("The user's ID.", name="id")] = None,
-    username: Annotated[
-        str | None, arg("The username, case-insensitive; an alternative to `id`.")
-    ] = None,
-) -> AnyRow:
-    info.viewer.require()
-    if (user_id is None) == (username is None):
-        raise BadInput("Provide either id or username, not both.", path=("id",))
-    user: AnyRow | None
-    if username is not None:
-        user = await _by_username(info, rules.text(username, ("username",), most=100))
-    else:
-        wanted = ids.decode(models.User, user_id or "", ("id",))
-        user = await load_object(info, models.User, wanted)
-    if user is None:
-        raise NotFound("user", path=("id" if username is None else "username",))
-    return user
-
-
-@lru_cache(maxsize=200)
-def _username_statement(labels: Labels, shape: ViewerShape) -> Statement:
-    viewer = placeholder_viewer(shape)
-    user = models.User
-    query = select(*columns_of(user, user, labels, viewer)).where(
-        func.lower(user.username) == bindparam("username"), access.read(viewer, user)
-    )
-    return Statement(query, user)
-
-
-async def _by_username(info: BatchInfo, username: str) -> Row | None:
-    labels = info.selection.selection_index.labels.get(TYPE_NAMES[models.User], frozenset())
-    rows: list[Row] = await info.context.services.database.reader.fetch(
-        _username_statement(labels, info.viewer.shape),
-        {**info.viewer.params, "username": username.lower()},
-    )
-    return rows[0] if rows else None
-
-
 def _begins_with_search(_viewer: Viewer, user: Any) -> Any:
     pattern = bindparam("search", type_=models.User.username.type)
     return or_(func.lower(user.username).like(pattern), func.lower(user.full_name).like(pattern))
@@ -283,7 +241,11 @@ async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: An
 @strawberry.type
 class UserQuery:
     viewer: User | None = root(_viewer, "You. Null, without an error, if you are not signed in.")
-    user: User | None = root(_user, "Finds a user by ID or by username.")
+    user: User | None = by_id(
+        models.User,
+        "The user's ID, or @ and the username, such as @ada; case-insensitive.",
+        "Returns one user by ID or username. Null with `NOT_FOUND` if it does not exist.",
+    )
     users: UserConnection = batch(
         _users,
         "Users whose username or full name begins with a text, ordered by username. Use it to "

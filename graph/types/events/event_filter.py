@@ -327,7 +327,7 @@ def _plain(operand: Any, model: type[Base] | None) -> Any:
     if isinstance(operand, list):
         return frozenset(_plain(one, model) for one in operand)
     if model is not None:
-        return ids.decode(model, operand, ())
+        return ids.decode_only(model, operand, ())
     return operand.value if isinstance(operand, Enum) else operand
 
 
@@ -356,7 +356,7 @@ def _named_ids(value: Any, model: type[Base]) -> list[frozenset[UUID]]:
             for operator, operand in given_fields(inner, ()):
                 if operator in {"eq", "in_"}:
                     texts = operand if operator == "in_" else [operand]
-                    found.append(frozenset(ids.decode(model, text, ()) for text in texts))
+                    found.append(frozenset(ids.decode_only(model, text, ()) for text in texts))
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 
@@ -14,16 +13,15 @@ from db import models
 from db.models import Role
 from domain.projects import project as domain
 from domain.work import Work
-from errors import BadInput, NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, batch, column, root
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.core.pages import project_page
 from graph.core.scalars import HTML, URL, Color, Markdown, Seconds
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import load_object, project_id_of, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.kit.rendered import description_html
@@ -210,28 +208,11 @@ class ProjectMemberConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _project(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID | None, arg("The project's ID.")] = None,  # noqa: A002
-    key: Annotated[str | None, arg("The project's key, such as `WEB`.")] = None,
-) -> Any:
-    info.viewer.require()
-    if (id is None) == (key is None):
-        raise BadInput("Provide exactly one of id and key.", path=("id",))
-    if id is not None:
-        project_id: UUID | None = ids.decode(models.Project, id, ("id",))
-    else:
-        project_id = await project_id_of(info.context, key or "")
-    project = project_id and await load_object(info, models.Project, project_id)
-    if project is None:
-        raise NotFound("project", path=("id" if id is not None else "key",))
-    return project
-
-
 @strawberry.type
 class ProjectQuery:
-    project: Project | None = root(
-        _project,
+    project: Project | None = by_id(
+        models.Project,
+        "The project's ID, or its key, such as WEB.",
         "Returns one project by ID or key. Null with `NOT_FOUND` if it does not exist "
         "or you cannot see it.",
     )

@@ -133,7 +133,7 @@ class ProjectCreateInput(MutationInput):
 class ProjectUpdateInput(UpdateInput):
     """See `domain.projects.project.update_project`."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID or key.")
     name: strawberry.Maybe[str | None] = change("The name, 1 to 200 characters.")
     description: strawberry.Maybe[Markdown | None] = change(
         "The description, up to 5,000 characters."
@@ -156,7 +156,7 @@ class ProjectUpdateInput(UpdateInput):
 class _OneProject(UpdateInput):
     """Input of operations that need only the project."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID or key.")
 
 
 @strawberry.input(description="Input for `projectArchive`.")
@@ -178,20 +178,15 @@ class ProjectDeleteInput(_OneProject):
 class ProjectRestoreInput(MutationInput):
     """See `domain.projects.project.restore`."""
 
-    id: strawberry.ID = required("The project's ID.", metadata={NAMES: Names.TRASHED})
+    id: strawberry.ID = required("The project's ID or key.", metadata={NAMES: Names.TRASHED})
 
 
-@strawberry.input(
-    description="Input for `projectMemberAdd`. Provide exactly one of `userId` and `username`."
-)
+@strawberry.input(description="Input for `projectMemberAdd`.")
 class ProjectMemberAddInput(MutationInput):
     """See `domain.projects.project.add_member`."""
 
-    project_id: strawberry.ID = required("The project's ID.")
-    user_id: strawberry.ID | None = optional("The ID of the user to add.")
-    username: str | None = optional(
-        "The username of the user to add. Case-insensitive.", metadata={NAMES: Names.USERNAME}
-    )
+    project_id: strawberry.ID = required("The project's ID or key.")
+    user_id: strawberry.ID = required("The user to add: an ID, or a username such as @ada.")
     role: Role = required("The member's role; not OWNER.")
 
 
@@ -216,7 +211,7 @@ class ProjectMemberRemoveInput(UpdateInput):
 class ProjectTransferInput(UpdateInput):
     """See `domain.projects.project.transfer`."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID or key.")
     user_id: strawberry.ID = required(
-        "The ID of the new owner, who must be a member of the project."
+        "The new owner, who must be a member of the project: an ID, or a username such as @ada."
     )

@@ -78,7 +78,7 @@ class AttachmentOrder:
 class AttachmentUploadInput(MutationInput):
     """See `domain.tasks.attachment.create`."""
 
-    task_id: strawberry.ID = required("The task's ID.")
+    task_id: strawberry.ID = required("The task's ID or identifier.")
     file: Upload = required(
         "The file, up to 10 MB. Allowed extensions are .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc "
         "and .docx; the content must match the extension."
@@ -90,7 +90,7 @@ class AttachmentUploadInput(MutationInput):
 class AttachmentUploadStartInput(MutationInput):
     """See `domain.tasks.attachment.start`."""
 
-    task_id: strawberry.ID = required("The task's ID.")
+    task_id: strawberry.ID = required("The task's ID or identifier.")
     filename: str = required(
         "The file name, with the extension .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc or .docx. "
         "Folders are removed from it."

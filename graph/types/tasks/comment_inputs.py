@@ -84,7 +84,7 @@ class CommentOrder:
 class CommentCreateInput(MutationInput):
     """See `domain.tasks.comment.create`."""
 
-    task_id: strawberry.ID = required("The task's ID.")
+    task_id: strawberry.ID = required("The task's ID or identifier.")
     body: Markdown = required(
         "The text in Markdown, 1 to 10,000 characters. `@username` mentions a user."
     )

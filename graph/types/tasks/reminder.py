@@ -27,7 +27,7 @@ from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived,
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.core.scalars import LocalTime, Seconds, TimeZone
-from graph.kit import ordering, paging
+from graph.kit import ordering, paging, references
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
@@ -220,7 +220,7 @@ async def _preview(
     rule: Annotated[ReminderRuleInput, arg("The rule to preview.")],
     task_id: Annotated[
         strawberry.ID | None,
-        arg("The ID of the task. Required for a rule relative to its due or start time."),
+        arg("The task's ID or identifier. Required for a rule relative to its due or start time."),
     ] = None,
     first: Annotated[int, arg(f"The number of runs to return, at most {MAX_RUNS}.")] = DEFAULT_RUNS,
 ) -> list[dt.datetime]:
@@ -238,9 +238,9 @@ async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datet
         raise BadInput(
             "taskId is required for a rule relative to a task's time.", path=("task_id",)
         )
+    key = await references.decoded(info.context, models.Task, task, ("task_id",))
     rows = await info.context.services.database.reader.fetch(
-        _times(info.viewer.shape),
-        {**info.viewer.params, "key": ids.decode(models.Task, task, ("task_id",))},
+        _times(info.viewer.shape), {**info.viewer.params, "key": key}
     )
     if not rows:
         raise NotFound("task", path=("task_id",))

@@ -207,10 +207,12 @@ class ReminderCreateInput(MutationInput):
     id: strawberry.ID | None = new_id("reminder")
     rule: ReminderRuleInput = required("When the reminder runs.")
     task_id: strawberry.ID | None = optional(
-        "The ID of the task that the reminder is about. The reminder does not run while the task "
-        "is completed or cancelled."
+        "The ID or identifier of the task that the reminder is about. The reminder does not run "
+        "while the task is completed or cancelled."
     )
-    project_id: strawberry.ID | None = optional("The ID of the project that the reminder is about.")
+    project_id: strawberry.ID | None = optional(
+        "The ID or key of the project that the reminder is about."
+    )
     message: str | None = optional(_MESSAGE + ". Required without a task and a project.")
     channels: list[ReminderChannel] = defaulted(
         [ReminderChannel.IN_APP], "The channels through which the reminder notifies you."

@@ -10,7 +10,7 @@ from sqlalchemy import func
 
 from db import models
 from graph.core.enums import Permission
-from graph.core.inputs import NAMES, MutationInput, Names, UpdateInput, change, optional, required
+from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, TaskSharePermissionFilter
 from graph.types.accounts.user import UserFilter, UserOrder
@@ -71,18 +71,14 @@ class TaskShareOrder:
     task: _TaskOrder | None = ordering.by_relation(models.TaskShare.task, "Sorts by task.")
 
 
-@strawberry.input(
-    description="Input for `taskShareCreate`. Provide exactly one of `username` and `userId`."
-)
+@strawberry.input(description="Input for `taskShareCreate`.")
 class TaskShareCreateInput(MutationInput):
     """See `domain.tasks.share.create`."""
 
-    task_id: strawberry.ID = required("The task's ID.")
-    username: str | None = optional(
-        "The username of the user to share with. Case-insensitive.",
-        metadata={NAMES: Names.USERNAME},
+    task_id: strawberry.ID = required("The task's ID or identifier.")
+    user_id: strawberry.ID = required(
+        "The user to share the task with: an ID, or a username such as @ada."
     )
-    user_id: strawberry.ID | None = optional("The ID of the user to share with.")
     permission: Permission = strawberry.field(
         default=Permission.VIEW, description="What the user can do with the task."
     )

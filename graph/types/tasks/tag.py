@@ -313,7 +313,7 @@ class TagQuery:
 class TaskTagsAddInput(UpdateInput):
     """See `domain.tasks.tags.add`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     tags: list[str] = required(
         "The tags to add, 1 to 50 characters each. A task has at most 20 tags."
     )
@@ -323,7 +323,7 @@ class TaskTagsAddInput(UpdateInput):
 class TaskTagsRemoveInput(UpdateInput):
     """See `domain.tasks.tags.remove`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     tags: list[str] = required("The tags to remove. Case-insensitive.")
 
 

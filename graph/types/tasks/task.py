@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,16 +22,15 @@ from db.read import Statement
 from domain.tasks import placement
 from domain.tasks import task as domain
 from domain.work import Work
-from errors import BadInput, NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
+from graph.core.fields import BatchInfo, attribute, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.core.pages import task_page
 from graph.core.scalars import HTML, URL, Markdown, Seconds
 from graph.kit import ordering, paging, rates
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import load_object, task_id_of, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import (
     ONLY_ID,
     MutationPayload,
@@ -76,8 +74,6 @@ from graph.types.time.tracked_time import task_tracked
 if TYPE_CHECKING:
     from graph.types.time.time_entry import TimeEntryConnection
     from graph.types.time.time_inputs import TimeEntryFilter, TimeEntryOrder
-
-_KEY = re.compile(r"([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})")
 
 _NEWEST_FIRST = (Key(ordering.source(models.Task.created_at), descending=True),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
@@ -280,37 +276,12 @@ class TaskConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _task(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID | None, arg("The task's ID.")] = None,  # noqa: A002
-    key: Annotated[
-        str | None,
-        arg("The task's key, such as `WEB-42`: the project's key and the task's number."),
-    ] = None,
-) -> Any:
-    info.viewer.require()
-    if (id is None) == (key is None):
-        raise BadInput("Provide exactly one of id and key.", path=("id",))
-    if id is not None:
-        task_id: UUID | None = ids.decode(models.Task, id, ("id",))
-    else:
-        match = _KEY.fullmatch(key or "")
-        if match is None:
-            raise BadInput(
-                "key must be a project's key and a task's number, such as WEB-42.", path=("key",)
-            )
-        task_id = await task_id_of(info.context, match[1], int(match[2]))
-    task = task_id and await load_object(info, models.Task, task_id)
-    if task is None:
-        raise NotFound("task", path=("id" if id is not None else "key",))
-    return task
-
-
 @strawberry.type
 class TaskQuery:
-    task: Task | None = root(
-        _task,
-        "Returns one task by ID or key. Null with `NOT_FOUND` if it does not exist or you "
+    task: Task | None = by_id(
+        models.Task,
+        "The task's ID, or its identifier, such as WEB-42.",
+        "Returns one task by ID or identifier. Null with `NOT_FOUND` if it does not exist or you "
         "cannot see it.",
     )
     tasks: TaskConnection = paging.connection(

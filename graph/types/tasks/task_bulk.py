@@ -65,7 +65,7 @@ class TaskBulkUpdateInput(BulkInput):
 class TaskBulkDeleteItem:
     """See `domain.tasks.task_bulk.delete`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     if_version: int | None = optional(
         "Deletes the task only if its `version` is still this one; "
         "otherwise the item fails with `CONFLICT`."

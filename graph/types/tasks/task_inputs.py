@@ -232,12 +232,15 @@ class NewTaskFields:
     title: str = required("The title, 1 to 200 characters.")
     id: strawberry.ID | None = new_id("task")
     project_id: strawberry.ID | None = optional(
-        "The project's ID. Without it, the task is personal."
+        "The project's ID or key. Without it, the task is personal."
     )
     parent_id: strawberry.ID | None = optional(
-        "The parent task's ID, in the same project. Tasks nest at most three levels deep."
+        "The ID or identifier of the parent task, in the same project. Tasks nest at most three "
+        "levels deep."
     )
-    assignee_id: strawberry.ID | None = optional("The ID of the user to assign the task to.")
+    assignee_id: strawberry.ID | None = optional(
+        "The user to assign the task to: an ID, or a username such as @ada."
+    )
     description: Markdown | None = optional("The description, up to 10,000 characters.")
     notes: str | None = optional("Short notes, up to 500 characters.")
     status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
@@ -264,7 +267,7 @@ class TaskCreateInput(NewTaskFields, MutationInput):
 class TaskChanges:
     """The fields of a task that can change without reading another task."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
     description: strawberry.Maybe[Markdown | None] = change(
         "The description in Markdown, up to 10,000 characters."
@@ -284,8 +287,8 @@ class TaskChanges:
         "All tags of the task: up to 20 of 1 to 50 characters each."
     )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The assignee's ID. To assign a user who cannot yet see the task or one of its subtasks, "
-        "you need permission to share it."
+        "The assignee: an ID, or a username such as @ada. To assign a user who cannot yet see the "
+        "task or one of its subtasks, you need permission to share it."
     )
 
 
@@ -296,14 +299,14 @@ class TaskUpdateInput(TaskChanges, UpdateInput):
     """See `domain.tasks.task.update_task`."""
 
     parent_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The parent task's ID. Null removes the parent. If the change would give anyone new "
-        "rights on the task or its subtasks, you need permission to share them."
+        "The parent task's ID or identifier. Null removes the parent. If the change would give "
+        "anyone new rights on the task or its subtasks, you need permission to share them."
     )
 
 
 @strawberry.input
 class _OneTask(UpdateInput):
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
 
 
 described_enum(
@@ -347,16 +350,17 @@ class TaskReopenInput(_OneTask):
 class TaskRestoreInput(MutationInput):
     """See `domain.tasks.task.restore`."""
 
-    id: strawberry.ID = required("The task's ID.", metadata={NAMES: Names.TRASHED})
+    id: strawberry.ID = required("The task's ID or identifier.", metadata={NAMES: Names.TRASHED})
 
 
 @strawberry.input(description="Input for `taskAssign`.")
 class TaskAssignInput(UpdateInput):
     """See `domain.tasks.task.assign`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     assignee_id: strawberry.ID | None = optional(
-        "The new assignee's ID. Null, or no value, removes the assignee."
+        "The new assignee: an ID, or a username such as @ada. Null, or no value, removes the "
+        "assignee."
     )
 
 
@@ -375,7 +379,7 @@ described_enum(
 class TaskMoveInput(UpdateInput):
     """See `domain.tasks.placement.move`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     before_id: strawberry.ID | None = optional("Places the task directly before this task.")
     after_id: strawberry.ID | None = optional("Places the task directly after this task.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(

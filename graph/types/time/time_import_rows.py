@@ -206,7 +206,7 @@ def _task(row: Row, text: str, project_id: UUID | None, known: Names) -> UUID | 
     if found:
         return found[0]
     if text.startswith("task_"):
-        return ids.decode(models.Task, text, row.path("task"))
+        return ids.decode_only(models.Task, text, row.path("task"))
     raise NotFound("task", path=row.path("task"))
 
 

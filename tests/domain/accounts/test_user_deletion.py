@@ -27,7 +27,7 @@ async def _leave(house: House, person: Person, password: str = PASSWORD) -> UUID
 async def _project(house: House, owner: Person, *members: Person) -> models.Project:
     project = await house.do(owner.viewer, projects.create, NewProject(name=owner.username))
     for member in members:
-        await house.do(owner.viewer, projects.add_member, project.id, member.id, None, Role.EDITOR)
+        await house.do(owner.viewer, projects.add_member, project.id, member.id, Role.EDITOR)
     return project
 
 

@@ -180,7 +180,7 @@ async def test_a_user_is_asked_for_in_one_way(
 @pytest.mark.parametrize(
     "query",
     [
-        '{ user(username: "ada") { id } }',
+        '{ user(id: "@ada") { id } }',
         '{ users(search: "a") { nodes { id } } }',
         "{ adminUsers { nodes { id } } }",
         'mutation { accountUpdate(input: {locale: "fr"}) { user { id } } }',

@@ -32,7 +32,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 # Of each pair only one may be given: the inputs are tried with the one and with the other.
 EITHER = [
     {"dueAt", "dueOn"},
-    {"userId", "username"},
     {"once", "daily"},
     {"code", "token"},
     {"endpoint", "token"},
@@ -81,7 +80,7 @@ BAD_BY_NAME: dict[str, Any] = {
 }
 BAD_BY_TYPE: dict[str, Any] = {
     **dict.fromkeys(("String", "Markdown", "URL", "TimeZone", "LocalTime", "Color"), "a\x07"),
-    "ID": "nonsense",
+    "ID": "no-id",
     "DateTime": "1899-12-31T00:00:00Z",
     "Date": "1750-01-01",
 }

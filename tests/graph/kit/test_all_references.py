@@ -80,10 +80,6 @@ MAKES = {
 }
 # An export's file comes in another way, and a job is an administrator's.
 APART = {"attachmentUpload"}
-NAMES_A_USER = {
-    "ProjectMemberAddInput.username",
-    "TaskShareCreateInput.username",
-}
 GOOD: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
@@ -156,8 +152,8 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
         is_id = kind.name == "ID"
         model = named(mutation, type_.name, name) if is_id else None
         at: Place = (name, "0") if is_list else (name,)
-        if model is not None or f"{type_.name}.{name}" in NAMES_A_USER:
-            value = "nobody-at-all" if model is None else missing(model)
+        if model is not None:
+            value = missing(model)
             case.value[name] = [value] if is_list else value
             case.references.append(at)
         elif name == "items":

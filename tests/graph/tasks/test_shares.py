@@ -78,7 +78,7 @@ async def test_a_shared_task_is_seen_by_the_one_it_is_shared_with(
 ) -> None:
     ada, bob = await world.people(2)
     task = await world.task(ada, "Plan")
-    reply = await create(world, ada, task, username=bob.username.upper(), permission="EDIT")
+    reply = await create(world, ada, task, userId=f"@{bob.username}".upper(), permission="EDIT")
     share = reply.good["taskShareCreate"]["taskShare"]
     assert share["permission"] == "EDIT"
     assert share["user"]["username"] == bob.username
@@ -117,8 +117,8 @@ async def test_a_share_cannot_be_with_oneself_nor_with_the_owner(world: World) -
     project = await world.project(owner, admins=[admin])
     task = await world.task(owner, project_id=project.id)
     for who, name in ((owner, owner), (admin, admin), (admin, owner)):
-        reply = await create(world, who, task, username=name.username)
-        assert failures(reply) == [("SELF_SHARE", "input.username")]
+        reply = await create(world, who, task, userId=gid(name))
+        assert failures(reply) == [("SELF_SHARE", "input.userId")]
 
 
 async def test_an_owner_who_has_left_can_be_given_a_share(world: World) -> None:
@@ -132,7 +132,7 @@ async def test_an_owner_who_has_left_can_be_given_a_share(world: World) -> None:
     found = (await world.run(members, owner, id=gid(project))).good["project"]["members"]["nodes"]
     member = next(one["id"] for one in found if one["user"]["id"] == gid(gone))
     (await world.run(leave, owner, id=member)).good  # noqa: B018 - fails on errors
-    assert failures(await create(world, owner, task, username=gone.username)) == []
+    assert failures(await create(world, owner, task, userId=f"@{gone.username}")) == []
     seen = await world.run("query ($id: ID!) { task(id: $id) { id } }", gone, id=gid(task))
     assert seen.good["task"] == {"id": gid(task)}
 
@@ -146,16 +146,15 @@ async def test_what_a_share_needs(world: World) -> None:
     other = await world.task(bob)
     yesterday = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).isoformat()
     cases: list[tuple[models.Task, dict[str, Any], tuple[str, str]]] = [
-        (task, {"username": "nobody-of-this-name"}, ("NOT_FOUND", "input.username")),
+        (task, {"userId": "@nobody-of-this-name"}, ("NOT_FOUND", "input.userId")),
         (task, {"userId": missing(gid(bob))}, ("NOT_FOUND", "input.userId")),
-        (task, {}, ("BAD_USER_INPUT", "input.userId")),
-        (task, {"username": gone.username}, ("BAD_USER_INPUT", "input.username")),
+        (task, {"userId": gid(gone)}, ("BAD_USER_INPUT", "input.userId")),
         (
             task,
-            {"username": bob.username, "expiresAt": yesterday},
+            {"userId": gid(bob), "expiresAt": yesterday},
             ("BAD_USER_INPUT", "input.expiresAt"),
         ),
-        (other, {"username": gone.username}, ("NOT_FOUND", "input.taskId")),
+        (other, {"userId": gid(gone)}, ("NOT_FOUND", "input.taskId")),
     ]
     for about, given, wanted in cases:
         assert failures(await create(world, ada, about, **given)) == [wanted], given
@@ -167,7 +166,7 @@ async def test_two_shares_at_once_are_one(world: World) -> None:
     project = await world.project(owner, admins=[admin])
     task = await world.task(owner, project_id=project.id)
     replies = await asyncio.gather(
-        *(create(world, who, task, username=bob.username) for who in (owner, admin) * 3)
+        *(create(world, who, task, userId=f"@{bob.username}") for who in (owner, admin) * 3)
     )
     assert sorted(reply.codes for reply in replies) == [[], *[["ALREADY_EXISTS"]] * 5]
 
@@ -175,7 +174,7 @@ async def test_two_shares_at_once_are_one(world: World) -> None:
 async def test_a_repeat_with_the_same_key_is_the_same_share(world: World) -> None:
     ada, bob = await world.people(2)
     task = await world.task(ada)
-    given = {"username": bob.username, "idempotencyKey": "once"}
+    given = {"userId": gid(bob), "idempotencyKey": "once"}
     first = (await create(world, ada, task, **given)).good["taskShareCreate"]
     again = (await create(world, ada, task, **given)).good["taskShareCreate"]
     assert again["replayed"]
@@ -189,7 +188,7 @@ async def test_an_expired_share_gives_nothing_and_can_be_given_again(world: Worl
     await world.share(task, bob, expires_at=past)
     assert (await world.run(WITH_ME, bob)).good["tasksSharedWithMe"]["totalCount"] == 0
     assert (await world.run("{ tasks { totalCount } }", bob)).good["tasks"]["totalCount"] == 0
-    assert (await create(world, ada, task, username=bob.username)).codes == []
+    assert (await create(world, ada, task, userId=f"@{bob.username}")).codes == []
     assert (await world.run(WITH_ME, bob)).good["tasksSharedWithMe"]["totalCount"] == 1
 
 
@@ -213,7 +212,7 @@ async def test_who_may_see_change_and_take_back_a_share(world: World) -> None:
         reply = await world.run(UPDATE, who, input={"id": gid(share), "permission": permission})
         assert reply.good["taskShareUpdate"]["taskShare"]["permission"] == permission
     for who in (editor, viewer, bob):
-        reply = await create(world, who, task, username=stranger.username)
+        reply = await create(world, who, task, userId=gid(stranger))
         assert failures(reply) == [("FORBIDDEN", "input.taskId")]
     hidden = (await world.run(SHARES, viewer, id=gid(task))).good["task"]["shares"]
     assert hidden == {"nodes": [], "totalCount": 0}
@@ -229,7 +228,7 @@ async def test_an_archived_project_keeps_its_shares_as_they_are(world: World) ->
     async with world.database.session() as session, session.begin():
         (await session.get_one(models.Project, project.id)).archived_at = dt.datetime.now(dt.UTC)
     assert (await world.run(SHARES, ada, id=gid(task))).good["task"]["shares"]["totalCount"] == 1
-    assert (await create(world, ada, task, username=cy.username)).codes == ["PROJECT_ARCHIVED"]
+    assert (await create(world, ada, task, userId=gid(cy))).codes == ["PROJECT_ARCHIVED"]
     change = {"id": gid(share), "permission": "EDIT"}
     assert (await world.run(UPDATE, ada, input=change)).codes == ["PROJECT_ARCHIVED"]
     assert (await world.run(DELETE, ada, input={"id": gid(share)})).codes == ["PROJECT_ARCHIVED"]
@@ -241,7 +240,7 @@ async def test_a_share_does_not_expire_at_the_moment_that_it_is_made(world: Worl
     task, now = await world.task(ada), dt.datetime.now(dt.UTC).replace(microsecond=0)
     for later, codes in ((0, ["BAD_USER_INPUT"]), (1, [])):
         expires = (now + dt.timedelta(seconds=later)).isoformat()
-        given = {"taskId": gid(task), "username": bob.username, "expiresAt": expires}
+        given = {"taskId": gid(task), "userId": gid(bob), "expiresAt": expires}
         assert (await world.run(CREATE, ada, at=now, input=given)).codes == codes
 
 
@@ -269,7 +268,7 @@ async def test_who_loses_sight_is_told_and_others_hear_nothing_of_shares(world: 
     task = await world.task(owner, project_id=project.id)
     starts = {who.id: await cursor(world, who) for who in (owner, viewer, bob, member)}
     for who in (bob, member):
-        share = (await create(world, owner, task, username=who.username)).good["taskShareCreate"]
+        share = (await create(world, owner, task, userId=gid(who))).good["taskShareCreate"]
         reply = await world.run(DELETE, owner, input={"id": share["taskShare"]["id"]})
         assert reply.codes == []
     told = ["TASK_SHARE_CREATED", "TASK_SHARE_DELETED"]
@@ -300,7 +299,7 @@ subscription ($filter: EventFilter) { taskEvents(filter: $filter) { kind } }
 async def test_a_stream_on_the_task_ends_when_the_share_is_taken_back(world: World) -> None:
     ada, bob = await world.people(2)
     task = await world.task(ada)
-    share = (await create(world, ada, task, username=bob.username)).good["taskShareCreate"]
+    share = (await create(world, ada, task, userId=f"@{bob.username}")).good["taskShareCreate"]
     async with (
         asyncio.timeout(20),
         aclosing(

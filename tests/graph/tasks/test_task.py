@@ -115,7 +115,7 @@ async def test_a_task_has_what_it_was_made_with(
     assert made["viewerCanEdit"]
     assert made["viewerCanDelete"]
     found = await world.run(
-        f"query ($key: String!) {{ task(key: $key) {{ {FIELDS} }} }}", editor, key=key
+        f"query ($key: ID!) {{ task(id: $key) {{ {FIELDS} }} }}", editor, key=key
     )
     assert found.good["task"] == made | {"identifier": key}
 

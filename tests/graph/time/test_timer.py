@@ -144,7 +144,7 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
     async with world._work(bob) as work:
         from domain.projects import project as projects
 
-        await projects.add_member(work, project.id, member.id, None, models.Role.EDITOR)
+        await projects.add_member(work, project.id, member.id, models.Role.EDITOR)
     heard = {}
     for person in (ada, bob, member):
         reply = await world.run(query, person, since=cursor)

@@ -65,7 +65,7 @@ class Scene:
         self.ada, self.ben = [await self.house.person() for _ in range(2)]
         self.project = await self.house.do(self.ada.viewer, projects.create, NewProject("Garden"))
         self.member = await self.house.do(
-            self.ada.viewer, projects.add_member, self.project.id, self.ben.id, None, Role.EDITOR
+            self.ada.viewer, projects.add_member, self.project.id, self.ben.id, Role.EDITOR
         )
         await self.workshop.all_done()
         return self

@@ -272,7 +272,7 @@ async def _do(world: World, person: Person, name: str, **given: Any) -> None:
 
 
 async def test_a_filter_gives_the_same_events_by_every_way(scene: Scene, world: World) -> None:
-    chance = random.Random(7)
+    chance = random.Random(11)
     ada, ben = scene.ada, scene.ben
     here = await world.project(ada, name="apples", editors=[ben])
     there = await world.project(ada, name="berries")
@@ -287,7 +287,7 @@ async def test_a_filter_gives_the_same_events_by_every_way(scene: Scene, world: 
         "users": [gid(ada), gid(ben)],
         "events": [f"event_{n:032x}" for n in range(3)],
     }
-    filters = Filters(3, ids)
+    filters = Filters(11, ids)
     given = [filters.event(3) for _ in range(40)]
     hooks = [(await scene.webhook(filter=one))[0] for one in given]
     events: list[Any] = []
