@@ -74,6 +74,7 @@ class WebhookDeliveryOrder: ...
 @filtering.filter_input("Filter for webhooks.")
 class WebhookFilter:
     id: IDFilter | None = filtering.by_id(models.Webhook.id, models.Webhook, "The webhook's ID.")
+    name: StringFilter | None = filtering.by_name(models.Webhook.name, "The name.", order="name")
     url: StringFilter | None = filtering.by(models.Webhook.url, "The URL that events are sent to.")
     status: WebhookStatusFilter | None = filtering.by(models.Webhook.status, "The status.")
     created_at: DateTimeFilter | None = filtering.by(

@@ -100,6 +100,7 @@ async def scene(world: World) -> Scene:
     names |= {"alpha": gid(project), "beta": gid(other)}
     names |= {"owner": gid(owner), "helper": gid(helper)}
     names |= {"helperName": helper.username, "alphaKey": project.key}
+    names |= {"alphaTask": f"{project.key}-1", "alphaTaskSmall": f"{project.key}-1".lower()}
     share = await world.share(e, helper, Permission.EDIT, expires_at=at)
     common = {"created_at": NOW, "updated_at": NOW, "version": 1}
     said = models.Comment(
@@ -133,6 +134,20 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"title": {"contains": "e\u0301t\u0065\u0301"}}, "E"),
     ({"title": {"contains": "fi", "startsWith": "a"}}, "A"),
     ({"title": {"startsWith": "b SEC"}}, "B"),
+    ({"title": {"endsWith": "IRD"}}, "C"),
+    ({"title": {"endsWith": "%"}}, "B"),
+    # Names and keys, without regard to case
+    ({"identifier": {"eq": "$alphaTask"}}, "A"),
+    ({"identifier": {"eq": "$alphaTaskSmall"}}, "A"),
+    ({"identifier": {"in": ["$alphaTask", "NONE-1", "x"]}}, "A"),
+    ({"identifier": {"notEq": "$alphaTask"}}, "BCDE"),
+    ({"identifier": {"startsWith": "$alphaKey"}}, "ABC"),
+    ({"identifier": {"isNull": True}}, "E"),
+    ({"project": {"name": {"eq": "ALPHA SHIP"}}}, "ABC"),
+    ({"project": {"name": {"in": ["alpha ship", "x"]}}}, "ABC"),
+    ({"project": {"name": {"notIn": ["alpha ship", "x"]}}}, "D"),
+    ({"assignee": {"fullName": {"eq": "hugo HELPER"}}}, "A"),
+    ({"assignee": {"fullName": {"notEq": "hugo HELPER"}}}, "D"),
     ({"description": {"isNull": True}}, "BCDE"),
     ({"description": {"isNull": False}}, "A"),
     ({"description": {"notEq": "x"}}, "ABCDE"),
@@ -144,6 +159,23 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"id": {"notIn": ["$A", "$E"]}}, "BCD"),
     ({"project": {"isNull": True}}, "E"),
     ({"project": {"isNull": False}}, "ABCD"),
+    ({"project": {"id": {"isNull": True}}}, "E"),
+    ({"id": {"isNull": True}}, ""),
+    ({"isNull": True}, ""),
+    ({"isNull": False}, "ABCDE"),
+    ({"assignee": {"isMe": True}}, "D"),
+    ({"assignee": {"isMe": False}}, "A"),
+    ({"assignee": {"not": {"isMe": True}}}, "A"),
+    ({"not": {"assignee": {"isMe": True}}}, "ABCE"),
+    ({"assignee": {"not": {"isNull": True}}}, "AD"),
+    ({"assignee": {"not": {"isNull": False}}}, "BCE"),
+    ({"assignee": {"or": [{"isNull": True}, {"isMe": True}]}}, "BCDE"),
+    ({"assignee": {"not": {"or": [{"isNull": True}, {"isMe": True}]}}}, "A"),
+    ({"assignee": {"not": {"isNull": False, "isMe": True}}}, "ABCE"),
+    ({"assignee": {"isNull": False, "fullName": {"contains": "o"}}}, "AD"),
+    ({"parent": {"assignee": {"isNull": True}}}, ""),
+    ({"not": {"parent": {"assignee": {"isNull": False}}}}, "ADE"),
+    ({"comments": {"some": {"author": {"isMe": True}}}}, "AB"),
     ({"project": {"id": {"eq": "$alpha"}}}, "ABC"),
     ({"owner": {"id": {"eq": "$helper"}}}, "C"),
     ({"assignee": {"isNull": True}}, "BCE"),
@@ -166,6 +198,13 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"startAt": {"gt": "2030-06-01T00:00:00Z"}}, "B"),
     ({"startAt": {"gte": "2030-06-01T00:00:00Z"}}, "AB"),
     ({"startAt": {"isNull": True}}, "CDE"),
+    ({"startAt": {"in": ["2030-06-01T00:00:00Z", "2031-06-01T00:00:00Z"]}}, "A"),
+    ({"startAt": {"notEq": "2030-06-01T00:00:00Z"}}, "BCDE"),
+    ({"startAt": {"notIn": ["2030-06-01T00:00:00Z"]}}, "BCDE"),
+    ({"dueAt": {"within": "-P2D"}}, "AD"),
+    ({"dueAt": {"within": "-PT6H"}}, ""),
+    ({"dueAt": {"within": "P36500D"}}, "BC"),
+    ({"createdAt": {"within": "-PT1H"}}, "ABCDE"),
     ({"dueAt": {"gte": "2030-01-01T00:00:00Z"}}, "BC"),
     ({"completedAt": {"isNull": False}}, "C"),
     ({"createdAt": {"gt": "2031-01-01T00:00:00Z"}}, ""),
@@ -178,11 +217,19 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"dueOn": {"gt": "2030-06-01"}}, "C"),
     ({"dueOn": {"gte": "2030-06-03"}}, ""),
     ({"dueOn": {"isNull": False}}, "C"),
+    ({"dueOn": {"notEq": "2030-06-02"}}, "ABDE"),
+    ({"dueOn": {"notIn": ["2030-06-02"]}}, "ABDE"),
+    ({"dueOn": {"within": "P5200W"}}, "C"),
+    ({"dueOn": {"within": "P7D"}}, ""),
     # TaskStatusFilter
     ({"status": {"eq": "TODO"}}, "AE"),
     ({"status": {"notEq": "TODO"}}, "BCD"),
     ({"status": {"in": ["TODO", "COMPLETED"]}}, "ACE"),
     ({"status": {"notIn": ["TODO", "COMPLETED"]}}, "BD"),
+    ({"status": {"lt": "COMPLETED"}}, "ABE"),
+    ({"status": {"gte": "COMPLETED", "isNull": False}}, "CD"),
+    ({"isOpen": True}, "ABE"),
+    ({"isOpen": False}, "CD"),
     ({"status": {"eq": "COMPLETED"}}, "C"),
     ({"status": {"notEq": "COMPLETED"}}, "ABDE"),
     # TaskPriorityFilter
@@ -238,6 +285,8 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"shares": {"some": {"task": {"title": {"startsWith": "E"}}}}}, "E"),
     ({"shares": {"some": {"expiresAt": {"gt": "2030-01-01T00:00:00Z"}}}}, "E"),
     ({"shares": {"some": {"createdAt": {"lt": "2020-01-01T00:00:00Z"}}}}, ""),
+    ({"shares": {"some": {"updatedAt": {"within": "-P1D"}}}}, "E"),
+    ({"shares": {"some": {"permission": {"gt": "VIEW"}}}}, "E"),
     ({"shares": {"some": {"user": {"isMe": True}}}}, ""),
     ({"shares": {"none": {"user": {"isMe": True}}}}, "ABCDE"),
     # CommentListFilter
@@ -253,6 +302,8 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"comments": {"some": {"task": {"title": {"startsWith": "B"}}}}}, "B"),
     ({"comments": {"some": {"editedAt": {"isNull": False}}}}, "A"),
     ({"comments": {"some": {"createdAt": {"lt": "2020-01-01T00:00:00Z"}}}}, ""),
+    ({"comments": {"some": {"updatedAt": {"within": "-P1D"}}}}, "AB"),
+    ({"comments": {"some": {"parent": {"body": {"contains": "needle"}}}}}, "A"),
     # search: all words, anywhere
     ({"search": "draft a_NOTE"}, "A"),
     ({"search": "first second"}, ""),
@@ -281,6 +332,7 @@ PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"name": {"contains": "100%"}}, "B"),
     ({"description": {"isNull": True}}, "B"),
     ({"owner": {"fullName": {"eq": "Olga Owner"}}}, "AB"),
+    ({"tracked": {"eq": 0}}, "AB"),
     ({"isArchived": True}, ""),
     ({"isArchived": False}, "AB"),
     ({"archivedAt": {"isNull": True}}, "AB"),
@@ -293,6 +345,9 @@ PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"members": {"some": {"role": {"lte": "EDITOR"}}}}, "A"),
     ({"members": {"some": {"createdAt": {"gt": "2020-01-01T00:00:00Z"}}}}, "AB"),
     ({"members": {"none": {"user": {"search": "hugo"}}}}, "B"),
+    ({"members": {"some": {"updatedAt": {"within": "-P1D"}}}}, "AB"),
+    ({"members": {"some": {"user": {"isMe": True}, "role": {"gt": "ADMIN"}}}}, "AB"),
+    ({"isNull": True}, ""),
 ]
 
 
@@ -344,11 +399,14 @@ def test_every_criterion_of_every_filter_has_a_case() -> None:
         shown.update(used(filters[root], filter_))
     combined = {f"TaskFilter.{name}" for name in COMBINERS}
     assert combined <= shown
+    # Comparators come from one declaration, so each is shown by any of them.
+    comparators = {name for name, type_ in filters.items() if "eq" in type_.fields}
+    operators = {one.partition(".")[2] for one in shown if one.partition(".")[0] in comparators}
     every = {
         f"{name}.{field}"
         for name, type_ in filters.items()
         for field in type_.fields
-        if field not in COMBINERS
+        if field not in (operators if name in comparators else COMBINERS)
     }
     # Members are only reached through their project, by role and person.
     assert sorted(every - shown - {"ProjectMemberFilter.id"}) == []
@@ -373,6 +431,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"project": {"id": {"in": ["$alpha", "$A"]}}}, ["filter", "project", "id", "in", "1"]),
     ({"title": {"in": ["x"] * 1_001}}, ["filter", "title", "in"]),
     ({"or": [{"isOpen": True}] * 101}, []),
+    ({"dueAt": {"within": "P36526D"}}, ["filter", "dueAt", "within"]),
+    ({"not": {"dueOn": {"within": "-P99999W"}}}, ["filter", "not", "dueOn", "within"]),
 ]
 
 
@@ -398,6 +458,10 @@ async def test_what_is_null_or_malformed_is_refused_with_its_place(
         {"dueAt": {"lt": "tomorrow"}},
         {"dueAt": {"lt": "2030-01-01T00:00:00"}},
         {"dueOn": {"eq": "2030-02-30"}},
+        {"dueAt": {"within": "P1M"}},
+        {"dueAt": {"within": "7 days"}},
+        {"assignee": {"isMe": "yes"}},
+        {"projectId": {"eq": "x"}},
         {"estimate": {"eq": 2**53}},
         {"estimate": {"eq": 1.5}},
         {"title": {"in": ["x", None]}},
