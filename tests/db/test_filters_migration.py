@@ -115,7 +115,7 @@ BACK = [old if back is None else back for old, _, back in FILTERS]
 
 @pytest.mark.parametrize("stored", NEW, ids=str)
 def test_what_is_stored_then_is_a_filter(stored: Any) -> None:
-    assert from_json(schema, TimeReportFilter, stored)
+    assert from_json(schema, TimeReportFilter, stored) is not None
 
 
 async def test_stored_filters_follow(settings: Settings) -> None:
@@ -127,10 +127,10 @@ async def test_stored_filters_follow(settings: Settings) -> None:
         database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
 
         def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0034-1")
+            command.downgrade(migrate._config(connection), "0035")
 
         def forward(connection: Connection) -> None:
-            command.upgrade(migrate._config(connection), "0034")
+            command.upgrade(migrate._config(connection), "0035")
 
         await migrate.upgrade(database)
         await migrate._locked(database, back)
