@@ -311,4 +311,3 @@ def _demand_active(webhook: Webhook) -> None:
 @check()
 def _name(name: str | None) -> str | None:
     return None if name is None else rules.text(name, ("name",), least=1, most=100)
-

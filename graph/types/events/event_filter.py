@@ -75,10 +75,14 @@ class _Recorded:
 
 
 class _End(Related):
-    """The task, project or user of an event; what is in the trash included."""
+    """The task, project or user of an event; what is in the trash included.
+
+    Administrators, who read the whole log, compare with every ID, but with nothing else of what
+    they cannot see.
+    """
 
     def __init__(self, model: type[Base], key: Callable[[Any], Any]) -> None:
-        super().__init__(models.Event.actor_id, model, audited=True)
+        super().__init__(models.Event.actor_id, model)
         self._key = key
 
     def key(self, entity: Any) -> Any:
@@ -89,13 +93,18 @@ class _End(Related):
         return super().end(entity) if former is None else former
 
     def visible(self, viewer: Viewer, end: Any) -> ColumnElement[bool]:
-        if viewer.is_admin or getattr(inspect(end), "name", None) == FORMER:
+        if getattr(inspect(end), "name", None) == FORMER:
             return true()
         return access.read(viewer, end, trashed=None)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        if self.model is not models.User and all(map(_names_end, shape)):
-            return self._of_subject(shape, entity, viewer, bind)
+        if all(map(_names_end, shape)):
+            if self.model is not models.User:
+                return self._of_subject(shape, entity, viewer, bind)
+            if viewer.is_admin:
+                key = self.key(entity)
+                named = build_filter(shape, SimpleNamespace(id=key), viewer, bind)
+                return and_(key.is_not(None), named)
         return super().build(shape, entity, viewer, bind)
 
     def _of_subject(

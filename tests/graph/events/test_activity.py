@@ -110,6 +110,13 @@ async def test_administrators_read_the_whole_log_but_not_the_things(world: World
     assert entry["ip"] is not None
     assert entry["task"] is None
     assert "Private matter" not in entry["summary"]
+    # Nor do they find entries by what they cannot see.
+    for hidden in (
+        {"task": {"title": {"contains": "Private"}}},
+        {"task": {"id": {"eq": gid(task)}, "title": {"contains": "Private"}}},
+        {"task": {"owner": {"id": {"eq": gid(ada)}}}},
+    ):
+        assert (await world.run(AUDIT, admin, filter=hidden)).good["adminAuditLog"]["nodes"] == []
 
 
 async def test_the_stories_of_a_page_of_tasks_take_few_statements(world: World) -> None:
