@@ -39,7 +39,7 @@ DOCUMENTS, EVERY = 50_000, 5_000
 _SERIALIZED, _RUNS = 10, 5
 # Each contains a number, which makes every document different.
 _KINDS: Final = (
-    "query Q{n} {{ viewer {{ id a{n}: username email }} }}",
+    "query Q{n} {{ viewer {{ id a{n}: email user {{ username }} }} }}",
     "{{ t{n}: tasks(first: 3) {{ nodes {{ id title status owner {{ username }} }} }} }}",
     "{{ projects(first: 2) {{ nodes {{ p{n}: name tasks(first: 2) {{ nodes {{ title }} }} }} }} }}",
     '{{ tasks(first: 1, filter: {{title: {{contains: "x{n}"}}}}) {{ totalCount }} }}',

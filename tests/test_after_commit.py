@@ -279,8 +279,8 @@ async def test_a_failure_after_the_commit_does_not_fail_the_change(scene: Scene)
     transactions = Transactions(scene.world.database, BrokenBus())
     assert await transactions.run(act, now=NOW, request=RequestInfo(id="test")) == "done"
     assert called == ["first", "second"]
-    reply = await scene.world.post("{ viewer { fullName } }", ada)
-    assert reply.good["viewer"]["fullName"] == "Ada L."
+    reply = await scene.world.post("{ viewer { user { fullName } } }", ada)
+    assert reply.good["viewer"]["user"]["fullName"] == "Ada L."
 
 
 async def test_a_change_that_fails_is_not_announced(scene: Scene) -> None:

@@ -49,7 +49,7 @@ mutation ($input: AttachmentDeleteInput!) {
 """
 AVATAR = """
 mutation ($input: AvatarUploadInput!) {
-  avatarUpload(input: $input) { user { id avatarUrl } errors { code path message } }
+  avatarUpload(input: $input) { viewer { user { id avatarUrl } } errors { code path message } }
 }
 """
 

@@ -14,6 +14,7 @@ from db.base import Base, Ordered, Versioned, sort_key
 
 if TYPE_CHECKING:
     from db.models.api_key import ApiKey
+    from db.models.project import Project
     from db.models.session import Session
     from db.models.task import Task
 
@@ -65,6 +66,10 @@ class User(Versioned, Base):
     assigned_tasks: Mapped[list[Task]] = relationship(
         "Task", lazy="raise", foreign_keys="Task.assignee_id", back_populates="assignee"
     )
+    owned_tasks: Mapped[list[Task]] = relationship(
+        "Task", lazy="raise", foreign_keys="Task.owner_id", viewonly=True
+    )
+    owned_projects: Mapped[list[Project]] = relationship("Project", lazy="raise", viewonly=True)
 
     __table_args__ = (
         Index("uq_users_username_lower", func.lower(text("username")), unique=True),

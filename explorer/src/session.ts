@@ -33,11 +33,11 @@ interface SessionPayload {
   accessToken: string | null;
   refreshToken: string | null;
   accessTokenExpiresAt: string | null;
-  user: { username: string } | null;
+  viewer: { user: { username: string } } | null;
   errors: { code: string; path: string[]; message: string }[];
 }
 
-const FIELDS = "accessToken refreshToken accessTokenExpiresAt user { username } errors { code path message }";
+const FIELDS = "accessToken refreshToken accessTokenExpiresAt viewer { user { username } } errors { code path message }";
 const CREATE = `mutation SignIn($input: SessionCreateInput!) { sessionCreate(input: $input) { ${FIELDS} } }`;
 const REFRESH = `mutation Refresh($input: SessionRefreshInput!) { sessionRefresh(input: $input) { ${FIELDS} } }`;
 const REVOKE = `mutation SignOut($input: SessionRevokeInput!) { sessionRevoke(input: $input) { errors { code } } }`;
@@ -139,13 +139,13 @@ export class Session {
     }
     const payload = (result.data as Record<string, SessionPayload | null> | null | undefined)?.[field];
     if (payload === undefined || payload === null) throw new Unreachable("The answer of the server cannot be read.");
-    const { accessToken, refreshToken, accessTokenExpiresAt, user, errors } = payload;
+    const { accessToken, refreshToken, accessTokenExpiresAt, viewer, errors } = payload;
     if (errors.length > 0) throw new Refused(errors.map(({ message }) => message).join(" "));
-    if (accessToken === null || refreshToken === null || accessTokenExpiresAt === null || user === null) {
+    if (accessToken === null || refreshToken === null || accessTokenExpiresAt === null || viewer === null) {
       throw new Refused("The server returned no token.");
     }
     const expiresAt = Date.parse(accessTokenExpiresAt);
-    return { accessToken, refreshToken, expiresAt, username: user.username };
+    return { accessToken, refreshToken, expiresAt, username: viewer.user.username };
   }
 
   #keep(tokens: Tokens): void {

@@ -15,6 +15,7 @@ from auth.viewer import Viewer
 from db.base import Base
 from graph.core import ids
 from graph.core.fields import ColumnField, Expression, column
+from graph.core.selection import SAME_ROWS
 
 T = TypeVar("T")
 
@@ -63,16 +64,34 @@ def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T
     """Declare an object type that shows rows of a model."""
 
     def declare(cls: type[T]) -> type[T]:
-        is_type_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
-        for name, field in vars(cls).items():
-            if isinstance(field, ColumnField) and not (field.label or field.whole_row):
-                field.read(getattr(model, name).key)
+        declared = _showing_rows(cls, model, description)
         TYPE_NAMES[model] = cls.__name__
-        declared: type[T] = strawberry.type(cls, description=description)
         NODE_TYPES.append(declared)
         return declared
 
     return declare
+
+
+def second_type(model: type[Base], description: str) -> Callable[[type[T]], type[T]]:
+    """Declare another object type that shows rows of a model, beside its `node_type`. It is no
+    `Node`, and has ids of its own, so that clients keep the two apart.
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        declared = _showing_rows(cls, model, description)
+        SAME_ROWS[cls.__name__] = TYPE_NAMES[model]
+        return declared
+
+    return declare
+
+
+def _showing_rows(cls: type[T], model: type[Base], description: str) -> type[T]:
+    is_type_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
+    for name, field in vars(cls).items():
+        if isinstance(field, ColumnField) and not (field.label or field.whole_row):
+            field.read(getattr(model, name).key)
+    declared: type[T] = strawberry.type(cls, description=description)
+    return declared
 
 
 def expression(

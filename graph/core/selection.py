@@ -32,6 +32,9 @@ from graphql import (
 
 DEFINITION = "strawberry-definition"
 
+# Types that show rows of another type, by its name: what both request is read together.
+SAME_ROWS: dict[str, str] = {}
+
 
 class SelectionIndex:
     """One operation of a document, for questions about the whole operation; kept with the
@@ -87,7 +90,8 @@ class SelectionIndex:
         found: dict[str, tuple[set[str], set[str]]],
     ) -> None:
         for object_type in concrete_types(self.schema, type_):
-            labels, relations = found.setdefault(object_type.name, (set(), set()))
+            name = SAME_ROWS.get(object_type.name, object_type.name)
+            labels, relations = found.setdefault(name, (set(), set()))
             below: dict[str, list[SelectionSetNode]] = {}
             for node in fields_of(self, object_type, sets):
                 field = object_type.fields.get(node.name.value)
@@ -99,8 +103,8 @@ class SelectionIndex:
                     relations.add(relation)
                 if node.selection_set:
                     below.setdefault(node.name.value, []).append(node.selection_set)
-            for name, inner in below.items():
-                inner_type = get_named_type(object_type.fields[name].type)
+            for field_name, inner in below.items():
+                inner_type = get_named_type(object_type.fields[field_name].type)
                 self._gather(inner_type, inner, found)
 
 

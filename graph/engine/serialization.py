@@ -23,7 +23,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from graph.core.selection import Selection, relation_of, required_columns
+from graph.core.selection import SAME_ROWS, Selection, relation_of, required_columns
 from graph.engine.columns import Column, for_each
 from graph.engine.plan import (
     FieldPlan,
@@ -201,8 +201,9 @@ def plan_columns(root: ObjectPlan) -> PlanColumns:
             # Asynchronous fields get their objects from loaders, others in ways
             # that are not known here: these read all columns that they need.
             serialized = each.source.waits and each.shape.is_text
-            known = objects.get(place.type.name, KEY_ONLY)
-            objects[place.type.name] = _joined(known, _columns(place, serialized=serialized))
+            name = SAME_ROWS.get(place.type.name, place.type.name)
+            known = objects.get(name, KEY_ONLY)
+            objects[name] = _joined(known, _columns(place, serialized=serialized))
         rows = _rows_of(each)
         if rows:
             places = (_columns(place, serialized=True) for place in rows)

@@ -205,7 +205,7 @@ def ref(model: type[Base], description: str, name: str | None = None) -> Any:
         refs = [parent.refs.get(key) for parent in parents]
         if all(isinstance(given, Row) for given in refs):
             return refs
-        return await load_objects(info, model, [_uuid(given) for given in refs])
+        return await load_objects(info, model, [uuid_of(given) for given in refs])
 
     return batch(rows, description)
 
@@ -229,7 +229,8 @@ def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
-def _uuid(value: Any) -> UUID | None:
+def uuid_of(value: Any) -> UUID | None:
+    """An id among the refs, which is a text if the payload is repeated."""
     return UUID(value) if isinstance(value, str) else value
 
 

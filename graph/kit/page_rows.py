@@ -227,7 +227,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             def replace(element: Any, **_: Any) -> Any:
                 # As text: in a subquery two levels below, SQLAlchemy would read `page` again.
                 if isinstance(element, BindParameter) and element.key in taken:
-                    return literal_column(f"page.{element.key}", element.type)
+                    return literal_column(f'page."{element.key}"', element.type)
                 return None
 
             page.replace(replace)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import strawberry
 from sqlalchemy.orm import InstrumentedAttribute
@@ -22,7 +22,6 @@ from db.base import Base
 from db.read import values_of
 from errors import BadInput
 from graph.core.fields import BatchInfo, argument, batch, derived
-from graph.core.node import TYPE_NAMES
 from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns
 from graph.engine.state import EngineState
@@ -360,7 +359,6 @@ def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
     known = (serialized or selection.selection_index).statements
     found: _Requested | None = known.get((selection, model))
     if found is None:
-        object_type: Any = selection.selection_index.schema.get_type(TYPE_NAMES[model])
         nodes = [below(selection, "nodes"), below(selection, "edges", "node")]
         cursors = [
             below(selection, "edges", "cursor"),
@@ -371,7 +369,7 @@ def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
         if columns is None:
             columns = Columns(
                 frozenset().union(
-                    *(place.labels(object_type) for place in nodes if place is not None)
+                    *(place.labels(cast("Any", place.type)) for place in nodes if place is not None)
                 )
             )
         found = known[selection, model] = _Requested(
@@ -440,12 +438,12 @@ def connection(
     default_order: Sequence[Key] = (),
     where: Callable[[Viewer, Any], Any] | None = None,
 ) -> Any:
-    """A root list of all rows of a model that the viewer can see."""
+    """A list of all rows of a model that the viewer can see, at the root or under `viewer`."""
 
-    async def pages(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
+    async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
         info.viewer.require()
         found = await read_pages(info, model, default_order=default_order, where=where, **paging)
-        return [found[None]]
+        return [found[None]] * len(parents)
 
     return batch(pages, description, arguments=paging_arguments(filter_type, order_type))
 

@@ -6,9 +6,9 @@ The formula, which docs/limits.md explains to clients:
 
 *Objects* are the most that the response may have: an item of a page counts once for each item that
 the page may have (`first` or `last`, 50 by default), an object below it as often as its parent.
-What only holds items (connections, edges, `pageInfo`, payloads) is free, and so are values. Some
-fields cost more than what they show (`WEIGHTS`), and a mutation costs 50 objects, and 5 for each
-item of the lists in its input.
+What only holds items (connections, edges, `pageInfo`, payloads, `viewer`) is free, and so are
+values. Some fields cost more than what they show (`WEIGHTS`), and a mutation costs 50 objects, and
+5 for each item of the lists in its input.
 
 So a board of 100 tasks with their assignees costs 5 points, and 20 projects of 20 tasks of 5
 comments with people 97.
@@ -63,7 +63,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.__type": 50,
     "Query.search": 100,
     "Query.taskStats": 100,
-    "Query.activityStats": 100,
+    "Viewer.activityStats": 100,
     "Query.timeReport": 150,
     # A report can have many more groups than `PLAIN_LIST`.
     "TimeReportGroup.timeEntries": 50,
@@ -76,7 +76,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Subscription.taskEvents": 50,
 }
 
-_STRUCTURE: Final = ("Connection", "Edge", "PageInfo", "Payload")
+_STRUCTURE: Final = ("Connection", "Edge", "PageInfo", "Payload", "Viewer")
 _PAGING: Final = ("first", "last")
 _ABSENT: Final = "absent"
 _MOST_KEPT: Final = 64

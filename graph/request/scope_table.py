@@ -46,11 +46,7 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
     "time": ("time:read",),
     "report": ("time:read",),
     "user": ("people:read",),
-    "activity": ("events:read",),
     "event": ("events:read",),
-    "notification": ("notifications:read",),
-    "unreadNotification": ("notifications:read",),
-    "device": (SESSION,),
     "reminder": ("reminders:read",),
     "webhook": ("webhooks:read",),
     "integration": ("integrations:read",),
@@ -130,9 +126,11 @@ _TYPES: Final[Mapping[str, str]] = {
         "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
         "SlackSettings"
     ),
-    "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
+    "admin:read": "Job JobQueue AdminUser",
     SESSION: "Session ApiKey Device",
 }
+# Their fields belong to many nouns; each of them is declared in `FIELDS`.
+BY_FIELD: Final = frozenset({"Viewer"})
 # Declared by the field that they appear at.
 _NEUTRAL: Final = (
     "Node MutationPayload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
@@ -151,12 +149,36 @@ TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
     **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchResult"], _SEARCHED),
     "SearchFragment": _SEARCHED,
+    **dict.fromkeys(BY_FIELD, FREE),
     **dict.fromkeys(_NEUTRAL.split(), FREE),
 }
 
 # --- fields --------------------------------------------------------------------------------------
 
 FIELDS: Final[Mapping[str, Scopes]] = {
+    "Viewer.id": FREE,
+    "Viewer.user": FREE,
+    "Viewer.email": ("people:read",),
+    "Viewer.emailVerifiedAt": ("people:read",),
+    "Viewer.timezone": ("people:read",),
+    "Viewer.weekStart": ("people:read",),
+    "Viewer.locale": ("people:read",),
+    "Viewer.isAdmin": ("people:read",),
+    "Viewer.sessions": (SESSION,),
+    "Viewer.apiKeys": (SESSION,),
+    "Viewer.devices": (SESSION,),
+    "Viewer.notifications": ("notifications:read",),
+    "Viewer.unreadNotificationCount": ("notifications:read",),
+    "Viewer.notificationPreferences": ("notifications:read",),
+    "Viewer.reminders": ("reminders:read",),
+    "Viewer.webhooks": ("webhooks:read",),
+    "Viewer.integrations": ("integrations:read",),
+    "Viewer.activity": ("events:read",),
+    "Viewer.activityStats": ("events:read",),
+    "Viewer.assignedTasks": ("tasks:read",),
+    "Viewer.ownedTasks": ("tasks:read",),
+    "Viewer.receivedShares": ("tasks:read",),
+    "Viewer.runningTimer": ("time:read",),
     # Fields that need more than their type.
     "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),
@@ -197,9 +219,8 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "User.avatarUrl": FREE,
     # Declared by its own type.
     "User.assignedTasks": FREE,
-    "User.runningTimer": FREE,
-    "User.sessions": FREE,
-    "User.apiKeys": FREE,
+    "User.ownedTasks": FREE,
+    "User.ownedProjects": FREE,
 }
 # Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {

@@ -34,7 +34,16 @@ from auth.viewer import Viewer
 from errors import Forbidden
 from events.kinds import EventKind
 from graph.core.selection import SelectionIndex
-from graph.request.scope_table import ARGUMENTS, FIELDS, FREE, ROOTS, SESSION, TYPES, Scopes
+from graph.request.scope_table import (
+    ARGUMENTS,
+    BY_FIELD,
+    FIELDS,
+    FREE,
+    ROOTS,
+    SESSION,
+    TYPES,
+    Scopes,
+)
 from graph.request.scoped_inputs import in_document, in_value, in_variables
 
 # Belongs to its owner alone and to no project: not for keys that are restricted to projects.
@@ -234,6 +243,9 @@ def _undeclared(schema: GraphQLSchema) -> Iterator[str]:
             continue
         if scopes_of_type(type_.name) is None and not _inherits(schema, type_.name):
             yield f"{type_.name} declares no scope"
+    for name in BY_FIELD:
+        places = (f"{name}.{field}" for field in getattr(schema.get_type(name), "fields", {}))
+        yield from (f"{place} declares no scope" for place in places if place not in FIELDS)
     for kind in OperationType:
         root = schema.get_root_type(kind)
         for name in root.fields if root is not None else ():

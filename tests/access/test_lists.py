@@ -147,17 +147,52 @@ async def test_assigned_tasks_of_another_user_are_the_visible_ones(
     world: World, scene: Scene
 ) -> None:
     query = """query ($id: ID!) {
-      user(id: $id) { assignedTasks { nodes { title } totalCount } sessions { totalCount } }
+      user(id: $id) { assignedTasks { nodes { title } totalCount } }
     }"""
     stranger = await world.person()
     of_helper = gid(scene.helper)
     reply = await world.run(query, stranger, id=of_helper)
     nothing = {"nodes": [], "totalCount": 0}
-    assert reply.good["user"] == {"assignedTasks": nothing, "sessions": {"totalCount": 0}}
+    assert reply.good["user"] == {"assignedTasks": nothing}
     reply = await world.run(query, scene.owner, id=of_helper)
     assert reply.good["user"]["assignedTasks"]["totalCount"] == 2
-    reply = await world.run(query, scene.helper, id=of_helper)
-    assert reply.good["user"]["sessions"]["totalCount"] >= 1
+
+
+async def test_owned_tasks_and_projects_of_another_user_are_the_visible_ones(
+    world: World,
+) -> None:
+    owner, member, stranger = await world.people(3)
+    shown = await world.project(owner, viewers=[member])
+    await world.project(owner)
+    await world.task(owner, "shown", project_id=shown.id)
+    await world.task(owner, "personal")
+    query = """query ($id: ID!) {
+      user(id: $id) {
+        ownedTasks(orderBy: [{title: ASC}]) { nodes { title } totalCount }
+        ownedProjects { nodes { id } totalCount }
+      }
+    }"""
+    for person, tasks_, projects in (
+        (owner, ["personal", "shown"], 2),
+        (member, ["shown"], 1),
+        (stranger, [], 0),
+    ):
+        seen = (await world.run(query, person, id=gid(owner))).good["user"]
+        assert [node["title"] for node in seen["ownedTasks"]["nodes"]] == tasks_
+        assert seen["ownedTasks"]["totalCount"] == len(tasks_)
+        assert seen["ownedProjects"]["totalCount"] == len(seen["ownedProjects"]["nodes"])
+        assert seen["ownedProjects"]["totalCount"] == projects
+
+
+async def test_sessions_and_keys_are_ones_own_even_to_administrators(world: World) -> None:
+    ada, ben = await world.people(2)
+    admin = await world.house.admin()
+    await world.house.login(ben)
+    query = "{ viewer { sessions { totalCount nodes { user { username } } } } }"
+    for person in (ada, ben, admin):
+        sessions = (await world.run(query, person)).good["viewer"]["sessions"]
+        assert {node["user"]["username"] for node in sessions["nodes"]} == {person.username}
+        assert sessions["totalCount"] == len(sessions["nodes"])
 
 
 async def test_a_signed_out_client_lists_nothing(world: World) -> None:

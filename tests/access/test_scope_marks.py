@@ -287,14 +287,26 @@ def selection(type_: Any, scopes: set[str], depth: int) -> str:
 
 def reads(scene: Scene, scopes: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """A document for each root field that a key may read, and for each ordering of its lists."""
-    query = SCHEMA.query_type
+    query, viewer = SCHEMA.query_type, SCHEMA.type_map["Viewer"]
     assert query is not None
-    for name, field in query.fields.items():
-        if missing(scopes, needs_of("Query", name)) or name == "nodes":
+    assert isinstance(viewer, GraphQLObjectType)
+    for document, values in _reads_of(scene, query, scopes):
+        yield document, values
+    for document, values in _reads_of(scene, viewer, scopes):
+        head, _, body = document.partition("{")
+        yield f"{head}{{ viewer {{{body} }}", values
+
+
+def _reads_of(
+    scene: Scene, root: GraphQLObjectType, scopes: set[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, field in root.fields.items():
+        if missing(scopes, needs_of(root.name, name)) or name == "nodes":
             continue
         inner = get_named_type(field.type)
         below = "" if is_leaf_type(inner) else f" {{ {selection(inner, scopes, DEPTH)} }}"
-        given = [values for key, values in scene.arguments.items() if key.split()[0] == name]
+        named = scene.arguments if root is SCHEMA.query_type else {}
+        given = [values for key, values in named.items() if key.split()[0] == name]
         for values in given:
             below = NOT_LOGGED.sub("", below) if name == "events" else below
             yield _asking(name, field, below, values)

@@ -37,6 +37,7 @@ from graph.schema import schema
 from tests.factories import World
 
 SCHEMA: GraphQLSchema = schema._schema
+VIEWER_TYPE = SCHEMA.type_map["Viewer"]
 NO_KEY = "a session"
 
 # --- the oracle ----------------------------------------------------------------------------------
@@ -67,7 +68,7 @@ NOUNS = {
     ),
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
-    "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
+    "": "Viewer Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
     "tasks comments projects": "Search SearchResult SearchFragment",
     # Items of bulk mutations.
     "tasks ": "TaskBulkResult",
@@ -79,10 +80,12 @@ NOUN |= {type_: [NO_KEY] for type_ in NOUNS[NO_KEY].split()}
 PUBLIC = {
     "User": {"__typename", "id", "username", "fullName", "displayName", "avatarUrl"},
     # Lists: the types of their items determine the noun.
-    "User ": {"assignedTasks", "runningTimer", "sessions", "apiKeys"},
+    "User ": {"assignedTasks", "ownedTasks", "ownedProjects"},
     "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
     "UserEdge": {"node", "cursor", "__typename"},
-    "UserFilter": {"and", "or", "not", "id", "isMe", "isNull", "username", "fullName", "search"},
+    "UserFilter": {
+        *("and", "or", "not", "isNull", "isMe", "id", "username", "fullName", "search"),
+    },
     "UserOrder": {"username", "fullName"},
 }
 # Fields that also refer to another noun.
@@ -123,7 +126,17 @@ GIVES = {
     "rateLimit": "",
     "serverInfo": "",
     "eventCursor": "events",
-    "unreadNotificationCount": "notifications",
+    # Of `Viewer`.
+    "Viewer.__typename": "",
+    "Viewer.id": "",
+    "Viewer.user": "",
+    "Viewer.email": "people",
+    "Viewer.emailVerifiedAt": "people",
+    "Viewer.timezone": "people",
+    "Viewer.weekStart": "people",
+    "Viewer.locale": "people",
+    "Viewer.isAdmin": "people",
+    "Viewer.unreadNotificationCount": "notifications",
     "reminderPreview": "reminders",
     "users": "people",
     "adminUsers": "admin",
@@ -165,11 +178,12 @@ def needs_of(type_name: str, field: str) -> Needs:
         starts = [start for start in WRITES if field.startswith(start)]
         noun = WRITES[max(starts, key=len)]
         return more | {noun if noun == NO_KEY else f"{noun}:write"}
-    if type_ in {SCHEMA.query_type, SCHEMA.subscription_type}:
-        gives = GIVES.get(field)
-        fields = type_.fields
-        nouns = noun_of(get_named_type(fields[field].type).name) if gives is None else gives.split()
-        return more | read(nouns)
+    if type_ in {SCHEMA.query_type, SCHEMA.subscription_type, VIEWER_TYPE}:
+        gives = GIVES.get(f"Viewer.{field}" if type_name == "Viewer" else field)
+        if gives is None:
+            fields = type_.fields  # type: ignore[attr-defined]  # an object type
+            return more | read(noun_of(get_named_type(fields[field].type).name))
+        return more | read(gives.split())
     if is_object_type(type_) and SCHEMA.type_map["MutationPayload"] in type_.interfaces:
         return frozenset()
     if is_input_object_type(type_) and type_name.endswith(("Input", "Item")):

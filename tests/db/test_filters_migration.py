@@ -127,7 +127,7 @@ async def test_stored_filters_follow(settings: Settings) -> None:
         database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
 
         def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0035")
+            command.downgrade(migrate._config(connection), "0034")
 
         def forward(connection: Connection) -> None:
             command.upgrade(migrate._config(connection), "0035")

@@ -24,7 +24,9 @@ from tests.accounts import PASSWORD
 
 REGISTER = """
 mutation Register($input: UserRegisterInput!) {
-  userRegister(input: $input) { accessToken user { id username } errors { code path message } }
+  userRegister(input: $input) {
+    accessToken viewer { user { id username } } errors { code path message }
+  }
 }
 """
 CREATE_PROJECT = """
@@ -128,7 +130,7 @@ async def registered(url: str) -> AsyncIterator[Somebody]:
     async with Client(transport=HTTPXAsyncTransport(f"{url}/graphql", timeout=30)) as nobody:
         payload = (await nobody.execute(operation(REGISTER, input=given)))["userRegister"]
     assert payload["errors"] == []
-    assert payload["user"]["username"] == name
+    assert payload["viewer"]["user"]["username"] == name
     token = payload["accessToken"]
     transport = HTTPXAsyncTransport(
         f"{url}/graphql", headers={"Authorization": f"Bearer {token}"}, timeout=30

@@ -38,7 +38,7 @@ mutation ($email: String!, $password: String!) {
 """
 VERIFY = """
 mutation ($code: String, $token: String) { emailVerify(input: {code: $code, token: $token}) {
-  email user { id email emailVerifiedAt } errors { code path message } } }
+  email viewer { user { id } email emailVerifiedAt } errors { code path message } } }
 """
 
 
@@ -181,7 +181,7 @@ async def test_an_address_is_verified_by_code(post: Post) -> None:
     spaced = f"{code[:3]} {code[3:]}"
     verified = (await post.api(VERIFY, ada, code=spaced)).of("emailVerify")
     assert verified["email"] == ada.email
-    assert verified["user"]["emailVerifiedAt"] is not None
+    assert verified["viewer"]["emailVerifiedAt"] is not None
     # Once; and there is nothing left to verify.
     assert (await post.api(VERIFY, ada, code=code)).failures("emailVerify")
     (failure,) = (await post.api(REQUEST, ada)).failures("emailVerificationRequest")
@@ -218,7 +218,7 @@ async def test_an_address_is_verified_by_link_signed_out(post: Post) -> None:
     ada = await post.house.person()
     _, token = await post.code(ada)
     verified = (await post.api(VERIFY, token=token)).of("emailVerify")
-    assert verified == {"email": ada.email, "user": None, "errors": []}
+    assert verified == {"email": ada.email, "viewer": None, "errors": []}
     assert (await post.user(ada)).email_verified_at is not None
 
 
@@ -247,7 +247,7 @@ async def test_an_address_is_changed_once_it_is_verified(post: Post) -> None:
     code = digits(await post.latest(new))
     assert (await post.user(ada)).email == ada.email
     verified = (await post.api(VERIFY, ada, code=code)).of("emailVerify")
-    assert verified["user"]["email"] == new
+    assert verified["viewer"]["email"] == new
     assert (await post.user(ada)).email == new
 
 

@@ -49,7 +49,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
     totalCount nodes { id }
   }
   projects(first: 100) @include(if: $all) { totalCount nodes { id } }
-  tasksSharedWithMe(first: 100) @include(if: $all) { totalCount nodes { id } }
+  viewer @include(if: $all) { receivedShares(first: 100) { totalCount nodes { id } } }
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
   events(after: $since, first: 100, filter: {kind: {in: [TASK_DELETED, PROJECT_DELETED]}}) {
@@ -113,7 +113,7 @@ class Comparison(Fixtures):
         if others or reply.data is None:
             self.fail(f"{person} cannot read: {others}")
         self.cursors[person] = reply.data["events"]["cursor"]
-        return reply.data
+        return {**reply.data, **reply.data.get("viewer", {})}
 
     def _compare_rights(self, person: str, held: set[Right], data: Any) -> None:
         given = set()
@@ -139,7 +139,7 @@ class Comparison(Fixtures):
             "inProjects": {name for name in tasks if model.tasks[name].project in projects},
             "below": {name for name in tasks if model.tasks[name].parent in tasks},
             "projects": projects,
-            "tasksSharedWithMe": {key for key in active if model.shares[key].person == person},
+            "receivedShares": {key for key in active if model.shares[key].person == person},
             "timeEntries": {name for name in seen if name[0] == "e"},
         }
         for field_, names in wanted.items():
@@ -149,7 +149,7 @@ class Comparison(Fixtures):
             self._compare_inner(person, seen, data)
         stats = {
             "total": len(tasks),
-            "sharedWithMe": len(wanted["tasksSharedWithMe"]),
+            "sharedWithMe": len(wanted["receivedShares"]),
             "sharedByMe": len(
                 {s.task for s in model.shares.values() if s.by == person and s.task in tasks}
             ),

@@ -87,7 +87,7 @@ async def test_they_are_told_for_everything_else(http: httpx.AsyncClient, house:
     refresh = f'sessionRefresh(input: {{refreshToken: "{person.grant.refresh_token}"}})'
     for header in worthless(house, person).values():
         for query in (
-            "{ viewer { username } }",
+            "{ viewer { user { username } } }",
             "{ serverInfo { name } }",
             CREATE,
             "subscription { taskEvents { id } }",

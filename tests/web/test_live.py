@@ -111,7 +111,7 @@ async def test_what_the_signed_out_are_told(live_server: LiveServer) -> None:
 
 # What happens to every application one day.
 FAILING = """{
-    viewer { username }
+    viewer { user { username } }
     good: tasks(first: 1) { nodes { title } }
     cursor: tasks(after: "garbage") { nodes { title } }
     search: users(search: "") { totalCount }
@@ -119,7 +119,7 @@ FAILING = """{
     log: adminAuditLog { nodes { id } }
     unknown: task(id: "task_00000000000000000000000000000000") { title }
 }"""
-BOOT = "{ viewer { username } serverInfo { name } tasks { totalCount } }"
+BOOT = "{ viewer { user { username } } serverInfo { name } tasks { totalCount } }"
 
 
 async def test_errors_of_one_field_over_http_and_a_socket(
@@ -129,7 +129,7 @@ async def test_errors_of_one_field_over_http_and_a_socket(
     await world.task(ada, "Mend the gate")
     nothing = dict.fromkeys(["cursor", "search", "filter", "log", "unknown"])
     expected = {
-        "viewer": {"username": ada.username},
+        "viewer": {"user": {"username": ada.username}},
         "good": {"nodes": [{"title": "Mend the gate"}]},
         **nothing,
     }

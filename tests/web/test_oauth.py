@@ -39,11 +39,11 @@ async def signed_in(http: httpx.AsyncClient, person: Person) -> dict[str, Any]:
 async def who(http: httpx.AsyncClient, access_token: str) -> Any:
     response = await http.post(
         "/graphql",
-        json={"query": "{ viewer { username } }"},
+        json={"query": "{ viewer { user { username } } }"},
         headers={"Authorization": f"Bearer {access_token}"},
     )
     data = response.json().get("data")
-    return data and data["viewer"]["username"]
+    return data and data["viewer"]["user"]["username"]
 
 
 async def test_the_grants(world: World) -> None:

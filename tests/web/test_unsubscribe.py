@@ -15,14 +15,19 @@ from tests.accounts import Person
 from tests.factories import World
 
 CHOSEN = """
-{ notificationPreferences {
-    isEmailEnabled mentioned { inApp email } taskAssignedToMe { inApp email }
-} }
+{
+  viewer {
+    notificationPreferences {
+      isEmailEnabled mentioned { inApp email } taskAssignedToMe { inApp email }
+    }
+  }
+}
 """
 
 
 async def chosen(world: World, person: Person) -> Mapping[str, object]:
-    found: Mapping[str, object] = (await world.post(CHOSEN, person)).good["notificationPreferences"]
+    viewer = (await world.post(CHOSEN, person)).good["viewer"]
+    found: Mapping[str, object] = viewer["notificationPreferences"]
     return found
 
 
@@ -83,10 +88,11 @@ async def test_the_page_names_what_it_turns_off(
     wanted = token(settings, ada, kind)
     page = await client.get("/unsubscribe", params={"token": wanted})
     assert "Unsubscribe from mails about" in page.text
-    asked = f"{{ notificationPreferences {{ isEmailEnabled {field} {{ inApp email push }} }} }}"
-    before = (await world.post(asked, ada)).good["notificationPreferences"]
+    chosen = f"notificationPreferences {{ isEmailEnabled {field} {{ inApp email push }} }}"
+    asked = f"{{ viewer {{ {chosen} }} }}"
+    before = (await world.post(asked, ada)).good["viewer"]["notificationPreferences"]
     await client.post("/unsubscribe", params={"token": wanted})
-    after = (await world.post(asked, ada)).good["notificationPreferences"]
+    after = (await world.post(asked, ada)).good["viewer"]["notificationPreferences"]
     assert after == before | {field: before[field] | {"email": False}}
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from db import models
 from domain.accounts import account_mail as domain
 from domain.accounts.account_mail import Sent
 from domain.work import Work
@@ -22,13 +20,10 @@ from graph.kit.mutation import (
     moment,
     mutation,
     payload,
-    ref,
     shared_payload,
     value,
 )
-
-if TYPE_CHECKING:
-    from graph.types.accounts.user import User
+from graph.types.accounts.account import LazyViewer, oneself
 
 
 @shared_payload()
@@ -57,8 +52,8 @@ class PasswordResetPayload(MutationPayload):
 @payload("Payload of `emailVerify`.")
 class EmailVerifyPayload(MutationPayload):
     email: str | None = value("email", "The address that is now verified.")
-    user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
-        models.User, "You; null if a link was used while signed out.", "user"
+    viewer: LazyViewer | None = oneself(
+        "You; null if you used a link while signed out, or a link of another account."
     )
 
 
@@ -128,8 +123,7 @@ async def _verify(context: Context, work: Work, data: EmailVerifyInput) -> Refs 
             # Committed rather than rolled back, so that the failed attempt is counted.
             return Outcome({}, [found])
         user = found
-    own = user.id if user.id == work.viewer.user_id else None
-    return {"email": user.email, "user": own}
+    return {"email": user.email, "user": user.id}
 
 
 def _sent(sent: Sent) -> Refs:

@@ -23,6 +23,7 @@ from graph.kit import filtering, ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.ordering import Key
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
 SCOPES = (
@@ -104,6 +105,17 @@ class ApiKeyFilter:
 
 @ordering.order_input("Sort key for API keys. Provide exactly one field.", of=ApiKeyFilter)
 class ApiKeyOrder: ...
+
+
+def api_keys() -> Any:
+    """The field `Viewer.apiKeys`."""
+    return paging.connection(
+        models.ApiKey,
+        "Your API keys, newest first by default.",
+        filter_type=ApiKeyFilter,
+        order_type=ApiKeyOrder,
+        default_order=(Key(ordering.source(models.ApiKey.created_at), descending=True),),
+    )
 
 
 @strawberry.input(description="Input for `apiKeyCreate`.")

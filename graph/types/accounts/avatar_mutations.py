@@ -14,7 +14,7 @@ from graph.core.context import Context
 from graph.core.inputs import MutationInput, required
 from graph.kit import rates
 from graph.kit.mutation import Refs, mutation
-from graph.types.accounts.user import UserPayload
+from graph.types.accounts.user import ViewerPayload
 
 
 @strawberry.input(description="Input for `avatarUpload`.")
@@ -44,7 +44,7 @@ async def _delete(context: Context, work: Work, _: AvatarDeleteInput) -> Refs:
 
 @strawberry.type
 class AvatarMutation:
-    avatar_upload: UserPayload = mutation(
+    avatar_upload: ViewerPayload = mutation(
         _upload,
         AvatarUploadInput,
         "Sets your avatar with a multipart request. Anyone can see it, signed in or not.",
@@ -52,7 +52,7 @@ class AvatarMutation:
         around=_staged,
         limit=rates.upload,
     )
-    avatar_delete: UserPayload = mutation(
+    avatar_delete: ViewerPayload = mutation(
         _delete,
         AvatarDeleteInput,
         "Deletes your avatar. Does nothing if you have none.",

@@ -22,7 +22,9 @@ from graph.kit import filtering, ordering, rates
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.loading import to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
-from graph.kit.paging import connection_type
+from graph.kit.ordering import Key
+from graph.kit.paging import connection, connection_type
+from graph.types.accounts.account import LazyViewer, oneself
 
 if TYPE_CHECKING:
     from graph.types.accounts.user import User
@@ -67,6 +69,17 @@ class Session(Node):
     version: int = column("Increases with each change; pass it as `ifVersion`.")
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = to_one(
         models.Session.user, "The user who is signed in."
+    )
+
+
+def sessions_of_viewer() -> Any:
+    """The field `Viewer.sessions`."""
+    return connection(
+        models.Session,
+        "Your sessions, newest first by default.",
+        filter_type=SessionFilter,
+        order_type=SessionOrder,
+        default_order=(Key(ordering.source(models.Session.created_at), descending=True),),
     )
 
 
@@ -121,11 +134,7 @@ class GrantPayload(MutationPayload):
         "expires_at", "When the access token expires."
     )
     session: Session | None = ref(models.Session, "The session.")
-    user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
-        models.User,
-        "The signed-in user. Fields below are read with this user's permissions.",
-        name="user",
-    )
+    viewer: LazyViewer | None = oneself("You, now signed in. Null if `replayed` is true.")
 
 
 @payload("Payload of `sessionUpdate`.")

@@ -1,31 +1,27 @@
-"""Users in the schema.
+"""Users in the schema: public profiles, which every signed-in user can read.
 
-Every signed-in user can read public profiles. All other fields are null except to the user and to
-administrators. `_private` applies this rule in SQL, so that hidden values never leave the database.
+What only oneself and administrators see of an account is in `Viewer` and `AdminUser`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import bindparam, case, func, null, or_
+from sqlalchemy import bindparam, func, or_
 
-from auth.viewer import Viewer
 from db import models
 from db.models import WeekDay
-from db.read import AnyRow
 from domain import rules
 from domain.accounts import user as users
 from domain.accounts.user_deletion import delete_oneself
 from domain.work import Work
-from errors import Unauthenticated
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, argument, batch, column, derived, root
+from graph.core.fields import BatchInfo, argument, batch, column, derived
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
@@ -34,76 +30,44 @@ from graph.core.inputs import (
     optional,
     required,
 )
-from graph.core.node import Node, described_enum, expression, node_id, node_type
+from graph.core.node import Node, node_id, node_type
 from graph.core.scalars import URL, TimeZone
 from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
-from graph.kit.loading import by_id, load_object
+from graph.kit.loading import by_id
 from graph.kit.mutation import (
     MutationPayload,
     Outcome,
     Refs,
     mutation,
     payload,
-    ref,
     shared_payload,
     value,
 )
 from graph.kit.ordering import Key, SortOrder
 from graph.kit.paging import Page, connection_type, paging_arguments, read_pages, to_many
-from graph.types.accounts.api_key import ApiKeyConnection, ApiKeyFilter, ApiKeyOrder
+from graph.types.accounts.account import LazyViewer, oneself
 from graph.types.accounts.avatar import avatar_urls
-from graph.types.accounts.session import (
-    SECRETS,
-    GrantPayload,
-    SessionConnection,
-    SessionFilter,
-    SessionOrder,
-    signed_in,
-)
-from graph.types.time.running_timer import running_timer
+from graph.types.accounts.session import SECRETS, GrantPayload, signed_in
 
 if TYPE_CHECKING:
+    from graph.types.projects.project import ProjectConnection
+    from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
     from graph.types.tasks.task import TaskConnection
     from graph.types.tasks.task_inputs import TaskFilter, TaskOrder
-    from graph.types.time.time_entry import TimeEntry
 
-described_enum(
-    WeekDay,
-    "A day of the week.",
-    {day: f"{day.name.title()}, day {day.value} of ISO 8601." for day in WeekDay},
-)
-
-
-def _private(attribute: Any, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
-    """A column that is null except to the user and to administrators."""
-    name = attribute.key
-
-    def sql(viewer: Viewer, user: Any) -> Any:
-        value = getattr(user, name)
-        if viewer.is_admin:
-            return value
-        return case((user.id == viewer.sql_id, value), else_=null())
-
-    return expression(
-        models.User,
-        f"private_{name}",
-        sql,
-        f"{description} Null unless this is you or you are an administrator.",
-        convert=convert,
-    )
-
-
-_TimeEntry = Annotated["TimeEntry", strawberry.lazy("graph.types.time.time_entry")]
 _TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.types.tasks.task")]
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
+_ProjectConnection = Annotated["ProjectConnection", strawberry.lazy("graph.types.projects.project")]
+_ProjectFilter = Annotated["ProjectFilter", strawberry.lazy("graph.types.projects.project_inputs")]
+_ProjectOrder = Annotated["ProjectOrder", strawberry.lazy("graph.types.projects.project_inputs")]
 
 
 @node_type(
     models.User,
-    "A person with an account. `Project.members` lists the users of a project.",
+    "The public profile of a person with an account.",
 )
 class User(Node):
     id: strawberry.ID = node_id(models.User)
@@ -120,47 +84,29 @@ class User(Node):
         "a new URL. Replace `.webp` by `.png` or `.jpg` for other formats.",
         requires=("id", "avatar_id"),
     )
-    email: str | None = _private(models.User.email, "The email address.")
-    timezone: TimeZone | None = _private(
-        models.User.timezone, "The time zone in which all-day dates and reports are computed."
-    )
-    week_start: WeekDay | None = _private(
-        models.User.week_start, "The first day of the user's week.", WeekDay
-    )
-    locale: str | None = _private(models.User.locale, "The language tag for messages to the user.")
-    is_active: bool | None = _private(
-        models.User.is_active, "Whether the account is active. Administrators can deactivate it."
-    )
-    is_admin: bool | None = _private(
-        models.User.is_admin, "Whether the user is an administrator of the server."
-    )
-    email_verified_at: dt.datetime | None = _private(
-        models.User.email_verified_at, "When the email address was verified."
-    )
     created_at: dt.datetime = column("When the account was created.")
     updated_at: dt.datetime = column("When the profile last changed.")
     version: int = column("Increases with each change; pass it as `ifVersion`.")
-    sessions: SessionConnection = to_many(
-        models.User.sessions,
-        "The user's sessions, newest first. Empty unless this is you.",
-        filter_type=SessionFilter,
-        order_type=SessionOrder,
-        default_order=(Key(ordering.source(models.Session.created_at), descending=True),),
-    )
-    running_timer: _TimeEntry | None = running_timer()
-    api_keys: ApiKeyConnection = to_many(
-        models.User.api_keys,
-        "The user's API keys, newest first. Empty unless this is you.",
-        filter_type=ApiKeyFilter,
-        order_type=ApiKeyOrder,
-        default_order=(Key(ordering.source(models.ApiKey.created_at), descending=True),),
-    )
     assigned_tasks: _TaskConnection = to_many(
         models.User.assigned_tasks,
-        "Tasks that are assigned to the user and that you can see, newest first.",
+        "Tasks that are assigned to the user and that you can see, newest first by default.",
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=(Key(ordering.source(models.Task.created_at), descending=True),),
+    )
+    owned_tasks: _TaskConnection = to_many(
+        models.User.owned_tasks,
+        "Tasks that the user owns and that you can see, newest first by default.",
+        filter_type=_TaskFilter,
+        order_type=_TaskOrder,
+        default_order=(Key(ordering.source(models.Task.created_at), descending=True),),
+    )
+    owned_projects: _ProjectConnection = to_many(
+        models.User.owned_projects,
+        "Projects that the user owns and that you can see, newest first by default.",
+        filter_type=_ProjectFilter,
+        order_type=_ProjectOrder,
+        default_order=(Key(ordering.source(models.Project.created_at), descending=True),),
     )
 
 
@@ -205,16 +151,7 @@ class UserOrder:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _viewer(info: BatchInfo) -> AnyRow | None:
-    if info.viewer.user_id is None:
-        return None
-    user: AnyRow | None = await load_object(info, models.User, info.viewer.user_id)
-    if user is None:
-        raise Unauthenticated("This account was deleted.")
-    return user
-
-
-def _begins_with_search(_viewer: Viewer, user: Any) -> Any:
+def _begins_with_search(_viewer: Any, user: Any) -> Any:
     pattern = bindparam("search", type_=models.User.username.type)
     return or_(func.lower(user.username).like(pattern), func.lower(user.full_name).like(pattern))
 
@@ -240,7 +177,6 @@ async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: An
 
 @strawberry.type
 class UserQuery:
-    viewer: User | None = root(_viewer, "You. Null, without an error, if you are not signed in.")
     user: User | None = by_id(
         models.User,
         "The user's ID, or @ and the username, such as @ada; case-insensitive.",
@@ -319,13 +255,11 @@ class UserRegisterPayload(GrantPayload):
     """See `GrantPayload`."""
 
 
-@shared_payload("`user` is the current profile.")
-class UserPayload(MutationPayload):
-    """The payload of mutations of a user."""
+@shared_payload("`viewer` is the current account.")
+class ViewerPayload(MutationPayload):
+    """The payload of mutations of one's own account."""
 
-    user: User | None = ref(
-        models.User, "The user after the mutation; null if nothing was changed.", "user"
-    )
+    viewer: LazyViewer | None = oneself("You after the mutation; null if nothing was changed.")
 
 
 @payload("Payload of `accountDelete`.")
@@ -399,10 +333,10 @@ class UserMutation:
         secrets=SECRETS,
         limit=rates.registration,
     )
-    account_update: UserPayload = mutation(
+    account_update: ViewerPayload = mutation(
         _update_profile, AccountUpdateInput, "Changes your profile.", in_context=True
     )
-    password_change: UserPayload = mutation(
+    password_change: ViewerPayload = mutation(
         _change_password,
         PasswordChangeInput,
         "Sets a new password, given the current one. Revokes your other sessions.",

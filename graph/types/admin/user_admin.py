@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import Text
@@ -15,16 +17,53 @@ from domain.work import Work
 from errors import Forbidden
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, batch
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import MutationInput, UpdateInput, change, given, required
+from graph.core.node import second_type
 from graph.core.scalars import TimeZone
 from graph.kit import filtering, ordering
 from graph.kit.commands import changes_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key, SortOrder
-from graph.kit.paging import Page, paging_arguments, read_pages
-from graph.types.accounts.user import User, UserConnection, UserPayload
+from graph.kit.paging import Page, connection_type, paging_arguments, read_pages
+from graph.types.accounts.account import private, profile
+from graph.types.accounts.user import User
+
+# An account's own prefix, so that client caches keep it apart from the user's public profile.
+_PREFIX = "admin_user_"
+
+
+@second_type(models.User, "An account as administrators see it.")
+class AdminUser:
+    id: strawberry.ID = column(
+        "The account's ID, different from that of `user`, so that client caches keep the two "
+        "apart. Mutations accept either ID; `node` does not accept this one.",
+        convert=lambda key: f"{_PREFIX}{key.hex}",
+    )
+    user: User = profile("The user's public profile.")
+    email: str = private(models.User.email, "The email address.")
+    email_verified_at: dt.datetime | None = private(
+        models.User.email_verified_at, "When the email address was verified."
+    )
+    timezone: TimeZone = private(models.User.timezone, "The user's time zone.")
+    week_start: WeekDay = private(
+        models.User.week_start, "The first day of the user's week.", WeekDay
+    )
+    locale: str = private(models.User.locale, "The language tag for messages to the user.")
+    is_active: bool = private(
+        models.User.is_active,
+        "Whether the account is active. The user of an inactive account cannot sign in.",
+    )
+    is_admin: bool = private(
+        models.User.is_admin, "Whether the user is an administrator of the server."
+    )
+
+
+@connection_type("A page of accounts.", edge="An account in a list, with its cursor.")
+class AdminUserConnection:
+    node: AdminUser
+
 
 # --- filters and orderings -----------------------------------------------------------------------
 
@@ -93,9 +132,9 @@ async def _admin_users(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list
 
 @strawberry.type
 class UserAdminQuery:
-    admin_users: UserConnection = batch(
+    admin_users: AdminUserConnection = batch(
         _admin_users,
-        "All users, newest first. Administrators only.",
+        "All accounts, newest first by default. Administrators only.",
         arguments=paging_arguments(AdminUserFilter, AdminUserOrder),
     )
 
@@ -141,14 +180,19 @@ class AdminUserSessionsRevokeInput(_UserInput):
     """`adminUserSessionsRevoke`."""
 
 
-@payload("Payload of `adminUserUpdate`. On `CONFLICT`, `user` is the current one.")
-class AdminUserUpdatePayload(UserPayload):
-    """`adminUserUpdate`."""
+@shared_payload("`adminUser` is the current account.")
+class _AccountPayload(MutationPayload):
+    """Fields of all payloads of accounts."""
+
+    admin_user: AdminUser | None = ref(
+        models.User, "The account after the mutation; null if nothing was changed.", "user"
+    )
 
 
 @payload("Payload of `adminUserSessionsRevoke`.")
-class AdminUserSessionsRevokePayload(MutationPayload):
-    user: User | None = ref(models.User, "The user; null if nothing was changed.", "user")
+class AdminUserSessionsRevokePayload(_AccountPayload):
+    """`adminUserSessionsRevoke`."""
+
     revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
 
 
@@ -158,11 +202,19 @@ class AdminUserSessionsRevokePayload(MutationPayload):
 _changes = changes_of(AdminUserUpdateInput, users.CHANGEABLE)
 
 
+def _id_of(data: AdminUserUpdateInput | _UserInput) -> UUID:
+    """The user's id, of either kind."""
+    text = data.id
+    if text.startswith(_PREFIX):
+        text = strawberry.ID(f"{ids.PREFIXES[models.User]}_{text.removeprefix(_PREFIX)}")
+    return ids.decode(models.User, text, ("id",))
+
+
 async def _administer(context: Context, work: Work, data: AdminUserUpdateInput) -> Refs:
     user = await users.administer(
         work,
         context.services.authenticator,
-        ids.decode(models.User, data.id, ("id",)),
+        _id_of(data),
         _changes(data),
         if_version=given(data.if_version),
     )
@@ -170,36 +222,32 @@ async def _administer(context: Context, work: Work, data: AdminUserUpdateInput) 
 
 
 async def _activate(work: Work, data: AdminUserActivateInput) -> Refs:
-    return {"user": (await users.activate(work, ids.decode(models.User, data.id, ("id",)))).id}
+    return {"user": (await users.activate(work, _id_of(data))).id}
 
 
 async def _deactivate(context: Context, work: Work, data: AdminUserDeactivateInput) -> Refs:
-    user = await users.deactivate(
-        work, context.services.authenticator, ids.decode(models.User, data.id, ("id",))
-    )
+    user = await users.deactivate(work, context.services.authenticator, _id_of(data))
     return {"user": user.id}
 
 
 async def _revoke_sessions(
     context: Context, work: Work, data: AdminUserSessionsRevokeInput
 ) -> Refs:
-    user_id, count = await users.revoke_sessions(
-        work, context.services.authenticator, ids.decode(models.User, data.id, ("id",))
-    )
+    user_id, count = await users.revoke_sessions(work, context.services.authenticator, _id_of(data))
     return {"user": user_id, "revoked_count": count}
 
 
 @strawberry.type
 class UserAdminMutation:
-    admin_user_update: AdminUserUpdatePayload = mutation(
+    admin_user_update: _AccountPayload = mutation(
         _administer, AdminUserUpdateInput, "Changes any user. Administrators only.", in_context=True
     )
-    admin_user_activate: UserPayload = mutation(
+    admin_user_activate: _AccountPayload = mutation(
         _activate,
         AdminUserActivateInput,
         "Activates a user, who can then sign in again. Administrators only.",
     )
-    admin_user_deactivate: UserPayload = mutation(
+    admin_user_deactivate: _AccountPayload = mutation(
         _deactivate,
         AdminUserDeactivateInput,
         "Deactivates a user and ends their sessions. Administrators only.",

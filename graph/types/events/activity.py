@@ -171,8 +171,6 @@ def activity_stats() -> Any:
 
 @strawberry.type
 class ActivityQuery:
-    activity: EventConnection = activity_of()
-    activity_stats: EventStats = activity_stats()
     admin_audit_log: EventConnection = batch(
         _audit_log,
         "Lists the actions of all users, newest first by default, with network address and "

@@ -185,19 +185,23 @@ class IntegrationConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
+def integrations() -> Any:
+    """The field `Viewer.integrations`."""
+    return paging.connection(
+        models.Integration,
+        "Your integrations, oldest first by default.",
+        filter_type=IntegrationFilter,
+        order_type=IntegrationOrder,
+        default_order=(Key(ordering.source(models.Integration.created_at)),),
+    )
+
+
 @strawberry.type
 class IntegrationQuery:
     integration: Integration | None = by_id(
         models.Integration,
         "The integration's ID.",
         "One of your integrations; null with `NOT_FOUND` if it does not exist.",
-    )
-    integrations: IntegrationConnection = paging.connection(
-        models.Integration,
-        "Your integrations, oldest first by default.",
-        filter_type=IntegrationFilter,
-        order_type=IntegrationOrder,
-        default_order=(Key(ordering.source(models.Integration.created_at)),),
     )
 
 

@@ -219,19 +219,23 @@ class WebhookConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
+def webhooks() -> Any:
+    """The field `Viewer.webhooks`."""
+    return paging.connection(
+        models.Webhook,
+        "Your webhooks, oldest first by default.",
+        filter_type=WebhookFilter,
+        order_type=WebhookOrder,
+        default_order=(Key(ordering.source(models.Webhook.created_at)),),
+    )
+
+
 @strawberry.type
 class WebhookQuery:
     webhook: Webhook | None = by_id(
         models.Webhook,
         "The webhook's ID.",
         "One of your webhooks; null with `NOT_FOUND` if it does not exist.",
-    )
-    webhooks: WebhookConnection = paging.connection(
-        models.Webhook,
-        "Your webhooks, oldest first by default.",
-        filter_type=WebhookFilter,
-        order_type=WebhookOrder,
-        default_order=(Key(ordering.source(models.Webhook.created_at)),),
     )
 
 

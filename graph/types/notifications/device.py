@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import strawberry
 
@@ -71,9 +72,9 @@ class DeviceFilter:
 class DeviceOrder: ...
 
 
-@strawberry.type
-class DeviceQuery:
-    devices: DeviceConnection = paging.connection(
+def devices() -> Any:
+    """The field `Viewer.devices`."""
+    return paging.connection(
         models.Device,
         "Your devices that receive push messages, newest first by default.",
         filter_type=DeviceFilter,

@@ -279,19 +279,25 @@ async def _count_unread(info: BatchInfo) -> int:
     return int(rows[0].count)
 
 
-@strawberry.type
-class NotificationQuery:
-    notifications: NotificationConnection = paging.connection(
+def notifications() -> Any:
+    """The field `Viewer.notifications`."""
+    return paging.connection(
         models.Notification,
         "Your notifications, newest first by default.",
         filter_type=NotificationFilter,
         order_type=NotificationOrder,
         default_order=(Key(ordering.source(models.Notification.created_at), descending=True),),
     )
-    unread_notification_count: int = root(_count_unread, "The number of your unread notifications.")
-    notification_preferences: NotificationPreferences = root(
-        _preferences, "Which notifications you receive, and through which channels."
-    )
+
+
+def unread_notification_count() -> Any:
+    """The field `Viewer.unreadNotificationCount`."""
+    return root(_count_unread, "The number of your unread notifications.")
+
+
+def notification_preferences() -> Any:
+    """The field `Viewer.notificationPreferences`."""
+    return root(_preferences, "Which notifications you receive, and through which channels.")
 
 
 # --- mutations -----------------------------------------------------------------------------------

@@ -248,19 +248,23 @@ async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datet
     return at
 
 
+def reminders() -> Any:
+    """The field `Viewer.reminders`."""
+    return paging.connection(
+        models.Reminder,
+        "Your reminders, newest first by default.",
+        filter_type=ReminderFilter,
+        order_type=ReminderOrder,
+        default_order=(Key(ordering.source(models.Reminder.created_at), descending=True),),
+    )
+
+
 @strawberry.type
 class ReminderQuery:
     reminder: Reminder | None = by_id(
         models.Reminder,
         "The reminder's ID.",
         "Returns one of your reminders by ID. Null with `NOT_FOUND` if it does not exist.",
-    )
-    reminders: ReminderConnection = paging.connection(
-        models.Reminder,
-        "Lists your reminders, newest first by default.",
-        filter_type=ReminderFilter,
-        order_type=ReminderOrder,
-        default_order=(Key(ordering.source(models.Reminder.created_at), descending=True),),
     )
     reminder_preview: list[dt.datetime] = root(
         _preview,

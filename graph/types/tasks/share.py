@@ -102,12 +102,12 @@ def _with_the_viewer(viewer: Viewer, share: Any) -> Any:
     return and_(share.user_id == viewer.sql_id, ~is_expired(viewer, share))
 
 
-@strawberry.type
-class TaskShareQuery:
-    tasks_shared_with_me: TaskShareConnection = paging.connection(
+def received_shares() -> Any:
+    """The field `Viewer.receivedShares`."""
+    return paging.connection(
         models.TaskShare,
-        "Lists the shares that other users gave you, newest first by default. Expired shares are "
-        "not included.",
+        "The shares that other users gave you, newest first by default. Expired shares are not "
+        "included.",
         filter_type=TaskShareFilter,
         order_type=TaskShareOrder,
         default_order=(Key(ordering.source(models.TaskShare.created_at), descending=True),),

@@ -270,7 +270,7 @@ class TaskChanges:
     id: strawberry.ID = required("The task's ID or identifier.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
     description: strawberry.Maybe[Markdown | None] = change(
-        "The description in Markdown, up to 10,000 characters."
+        "The description, up to 10,000 characters."
     )
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
     status: strawberry.Maybe[TaskStatus | None] = change("The status.")

@@ -35,17 +35,10 @@ async def read_running(info: BatchInfo) -> Any:
     return rows[0] if rows else None
 
 
-async def _running_of(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
-    if all(parent.id != info.viewer.user_id for parent in parents):
-        return [None] * len(parents)
-    running = await read_running(info)
-    return [running if parent.id == info.viewer.user_id else None for parent in parents]
+async def _running(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+    return [await read_running(info)] * len(parents)
 
 
 def running_timer() -> Any:
-    """The field `User.runningTimer`."""
-    return batch(
-        _running_of,
-        "The running timer. Null if none is running or this is not you.",
-        requires=("id",),
-    )
+    """The field `Viewer.runningTimer`."""
+    return batch(_running, "Your running timer; null if none is running.")

@@ -35,7 +35,7 @@ async def picture(http: httpx.AsyncClient, person: Person, data: bytes, name: st
 async def test_an_avatar_is_public_in_all_sizes_and_types(world: World, format_: str) -> None:
     ada, ben = await world.people(2)
     reply = await picture(world.http, ada, uploads.image(format_, (500, 300)))
-    url = local(reply.good["avatarUpload"]["user"]["avatarUrl"])
+    url = local(reply.good["avatarUpload"]["viewer"]["user"]["avatarUrl"])
     fetched = await world.http.get(url)
     assert (fetched.status_code, fetched.headers["content-type"]) == (200, "image/webp")
     assert "immutable" in fetched.headers["cache-control"]
@@ -61,11 +61,11 @@ async def test_an_avatar_is_public_in_all_sizes_and_types(world: World, format_:
 
 async def test_other_sizes_are_refused(world: World) -> None:
     ada = await world.person()
-    reply = await world.run("{ viewer { username avatarUrl(size: 65) } }", ada)
+    reply = await world.run("{ viewer { user { username avatarUrl(size: 65) } } }", ada)
     (error,) = reply.errors
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"] == "size must be one of 64, 128, 256; it is 65."
-    assert reply.data["viewer"] == {"username": ada.username, "avatarUrl": None}
+    assert reply.data["viewer"]["user"] == {"username": ada.username, "avatarUrl": None}
 
 
 async def test_another_picture_and_none(world: World, settings: Settings) -> None:
@@ -73,14 +73,16 @@ async def test_another_picture_and_none(world: World, settings: Settings) -> Non
     before = await objects(world, settings)
     first = await picture(world.http, ada, uploads.image("PNG", color="red"))
     second = await picture(world.http, ada, uploads.image("PNG", color="blue"))
-    urls = [reply.good["avatarUpload"]["user"]["avatarUrl"] for reply in (first, second)]
+    urls = [reply.good["avatarUpload"]["viewer"]["user"]["avatarUrl"] for reply in (first, second)]
     assert urls[0] != urls[1]
     # Nine pictures; those of the first are gone.
     assert len(await objects(world, settings) - before) == 9
-    delete = """mutation { avatarDelete(input: {}) { user { avatarUrl } errors { code } } }"""
+    delete = (
+        """mutation { avatarDelete(input: {}) { viewer { user { avatarUrl } } errors { code } } }"""
+    )
     for _ in range(2):
         gone = await world.post(delete, ada)
-        assert gone.good["avatarDelete"]["user"]["avatarUrl"] is None
+        assert gone.good["avatarDelete"]["viewer"]["user"]["avatarUrl"] is None
     assert (await world.http.get(local(urls[1]))).status_code == 404
     assert await objects(world, settings) == before
 
@@ -113,4 +115,6 @@ async def test_pictures_that_are_refused(world: World, data: bytes, code: str) -
     ada = await world.person()
     reply = await picture(world.http, ada, data)
     assert reply.codes == [code]
-    assert (await world.run("{ viewer { avatarUrl } }", ada)).good["viewer"]["avatarUrl"] is None
+    assert (await world.run("{ viewer { user { avatarUrl } } }", ada)).good["viewer"]["user"][
+        "avatarUrl"
+    ] is None

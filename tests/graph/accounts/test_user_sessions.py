@@ -14,7 +14,7 @@ from tests.graph_api import Api
 
 GRANT = (
     "accessToken refreshToken accessTokenExpiresAt replayed session { id isCurrent } "
-    "user { username email } errors { code path message }"
+    "viewer { user { username } email } errors { code path message }"
 )
 SIGN_IN = f"mutation ($input: SessionCreateInput!) {{ sessionCreate(input: $input) {{ {GRANT} }} }}"
 REFRESH = (
@@ -37,11 +37,11 @@ async def test_sign_in_gives_tokens_and_oneself(api: Api, house: House) -> None:
     done = (await api(SIGN_IN, input={"login": person.email, "password": PASSWORD})).of(
         "sessionCreate"
     )
-    assert done["user"] == {"username": person.username, "email": person.email}
+    assert done["viewer"] == {"user": {"username": person.username}, "email": person.email}
     assert done["session"]["isCurrent"]
     assert done["accessTokenExpiresAt"].endswith("Z")
-    me = await api("{ viewer { username } }", done["accessToken"])
-    assert me.of("viewer") == {"username": person.username}
+    me = await api("{ viewer { user { username } } }", done["accessToken"])
+    assert me.of("viewer") == {"user": {"username": person.username}}
 
 
 async def test_a_refused_sign_in_gives_nothing_and_says_nothing(api: Api, house: House) -> None:
@@ -53,7 +53,7 @@ async def test_a_refused_sign_in_gives_nothing_and_says_nothing(api: Api, house:
     assert all(answer == answers[0] for answer in answers)
     failed = answers[0]["sessionCreate"]
     assert [error["code"] for error in failed["errors"]] == ["INVALID_CREDENTIALS"]
-    assert (failed["accessToken"], failed["user"], failed["session"]) == (None, None, None)
+    assert (failed["accessToken"], failed["viewer"], failed["session"]) == (None, None, None)
 
 
 async def test_a_refresh_renews_the_connection(api: Api, house: House) -> None:
@@ -62,7 +62,7 @@ async def test_a_refresh_renews_the_connection(api: Api, house: House) -> None:
     done = await api(REFRESH, person, input={"refreshToken": person.grant.refresh_token})
     payload = done.of("sessionRefresh")
     assert payload["refreshToken"] != person.grant.refresh_token
-    assert payload["user"]["email"] == person.email
+    assert payload["viewer"]["email"] == person.email
     assert api.renewed is not None
     assert api.renewed.user_id == person.id
     assert api.renewed.expires_at is not None
@@ -84,7 +84,7 @@ async def test_a_refresh_needs_no_access_token(api: Api, house: House) -> None:
     person = await house.person()
     house.clock.forward(hours=1)
     done = await api(REFRESH, input={"refreshToken": person.grant.refresh_token})
-    assert done.of("sessionRefresh")["user"]["username"] == person.username
+    assert done.of("sessionRefresh")["viewer"]["user"]["username"] == person.username
 
 
 async def test_reuse_is_refused_and_ends_the_session(api: Api, house: House) -> None:
@@ -95,7 +95,7 @@ async def test_reuse_is_refused_and_ends_the_session(api: Api, house: House) -> 
     again = await api(REFRESH, input=token)
     assert again.failures("sessionRefresh") == [("INVALID_CREDENTIALS", "input.refreshToken")]
     with pytest.raises(Unauthenticated):
-        await api("{ viewer { id } }", fresh["accessToken"])
+        await api("{ viewer { user { id } } }", fresh["accessToken"])
 
 
 async def test_repeats_show_no_token(api: Api, house: House) -> None:
@@ -135,8 +135,8 @@ async def test_signing_out_is_the_sessions_end(api: Api, house: House) -> None:
     done = (await api(REVOKE, other.access_token, input={})).of("sessionRevoke")
     assert (done["session"]["isActive"], done["errors"]) == (False, [])
     with pytest.raises(Unauthenticated):
-        await api("{ viewer { id } }", other.access_token)
-    await api("{ viewer { id } }", person)
+        await api("{ viewer { user { id } } }", other.access_token)
+    await api("{ viewer { user { id } } }", person)
 
 
 async def test_another_session_is_ended_by_its_id_and_nobody_elses(api: Api, house: House) -> None:
@@ -169,7 +169,7 @@ async def test_a_stream_token_opens_streams_only(api: Api, house: House) -> None
     done = (await api(query, person)).of("streamTokenCreate")
     assert (await house.auth.use_stream_token(done["token"])).user_id == person.id
     with pytest.raises(Unauthenticated):
-        await api("{ viewer { id } }", done["token"])
+        await api("{ viewer { user { id } } }", done["token"])
 
 
 async def test_a_session_is_named(api: Api, house: House) -> None:

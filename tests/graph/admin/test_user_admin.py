@@ -16,7 +16,7 @@ from tests.graph_api import Api
 LIST = """
 query ($filter: AdminUserFilter, $orderBy: [AdminUserOrder!], $first: Int) {
   adminUsers(filter: $filter, orderBy: $orderBy, first: $first) {
-    totalCount nodes { username email isActive isAdmin }
+    totalCount nodes { user { username } email isActive isAdmin }
   }
 }
 """
@@ -33,7 +33,7 @@ def gid(person: Person) -> str:
 
 async def _names(api: Api, admin: Person, **variables: Any) -> list[str]:
     found = (await api(LIST, admin, **variables)).of("adminUsers")
-    return [node["username"] for node in found["nodes"]]
+    return [node["user"]["username"] for node in found["nodes"]]
 
 
 async def test_users_are_found_by_everything(api: Api, house: House) -> None:
@@ -68,13 +68,15 @@ async def test_others_get_neither_list_nor_operations(api: Api, house: House) ->
 
 async def test_a_deactivated_user_is_out_and_back(api: Api, house: House) -> None:
     admin, person = await house.admin(), await house.person()
-    query = "mutation ($id: ID!) { %s(input: {id: $id}) { user { isActive } errors { code } } }"
+    query = """
+    mutation ($id: ID!) { %s(input: {id: $id}) { adminUser { isActive } errors { code } } }
+    """
     out = await api(query % "adminUserDeactivate", admin, id=gid(person))
-    assert out.of("adminUserDeactivate") == {"user": {"isActive": False}, "errors": []}
+    assert out.of("adminUserDeactivate") == {"adminUser": {"isActive": False}, "errors": []}
     with pytest.raises(Unauthenticated):
-        await api("{ viewer { id } }", person)
-    back = await api(query % "adminUserActivate", admin, id=gid(person))
-    assert back.of("adminUserActivate") == {"user": {"isActive": True}, "errors": []}
+        await api("{ viewer { user { id } } }", person)
+    back = await api(query % "adminUserActivate", admin, id=f"admin_user_{person.id.hex}")
+    assert back.of("adminUserActivate") == {"adminUser": {"isActive": True}, "errors": []}
     await house.login(person)
 
 
@@ -82,13 +84,15 @@ async def test_an_administrator_changes_an_address(api: Api, house: House) -> No
     admin, person = await house.admin(), await house.person()
     query = """
     mutation ($input: AdminUserUpdateInput!) {
-      adminUserUpdate(input: $input) { user { email isAdmin version } errors { code path } }
+      adminUserUpdate(input: $input) {
+        adminUser { email isAdmin user { version } } errors { code path }
+      }
     }
     """
     wanted = {"id": gid(person), "email": f"new-{person.email}", "isAdmin": True, "ifVersion": 1}
     done = await api(query, admin, input=wanted)
     assert done.of("adminUserUpdate") == {
-        "user": {"email": f"new-{person.email}", "isAdmin": True, "version": 2},
+        "adminUser": {"email": f"new-{person.email}", "isAdmin": True, "user": {"version": 2}},
         "errors": [],
     }
     taken = await api(query, admin, input={"id": gid(person), "email": admin.email.upper()})
@@ -104,12 +108,14 @@ async def test_an_administrator_ends_sessions(api: Api, house: House) -> None:
     admin, person = await house.admin(), await house.person()
     query = """
     mutation ($id: ID!) {
-      adminUserSessionsRevoke(input: {id: $id}) { revokedCount user { username } errors { code } }
+      adminUserSessionsRevoke(input: {id: $id}) {
+        revokedCount adminUser { user { username } } errors { code }
+      }
     }
     """
     done = await api(query, admin, id=gid(person))
     assert done.of("adminUserSessionsRevoke") == {
         "revokedCount": 1,
-        "user": {"username": person.username},
+        "adminUser": {"user": {"username": person.username}},
         "errors": [],
     }

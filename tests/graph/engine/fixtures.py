@@ -40,7 +40,7 @@ from tests.graph.engine.differential import assert_agree, read
 from tests.graph.engine.operations import CorpusOperation, at
 
 RENAME = """
-    mutation ($input: AccountUpdateInput!) { accountUpdate(input: $input) { user { id } } }
+    mutation ($input: AccountUpdateInput!) { accountUpdate(input: $input) { viewer { id } } }
 """
 # Ids, cursors, tokens (long, and without a space), and signed addresses.
 _CHANCE = re.compile(r"[a-z_]+_[0-9a-f]{32}|[\w.+/=-]{20,}|https://\S+&signature=\S+")

@@ -105,7 +105,11 @@ KINDS: Mapping[str, Kind] = {
         "users",
         "user",
         {"username": _plain("username"), "fullName": _plain("full_name")},
-        many={"assignedTasks": ("Task", "assignee_id", _NEWEST)},
+        many={
+            "assignedTasks": ("Task", "assignee_id", _NEWEST),
+            "ownedTasks": ("Task", "owner_id", _NEWEST),
+            "ownedProjects": ("Project", "owner_id", _NEWEST),
+        },
     ),
     "Project": Kind(
         "projects",
@@ -218,7 +222,7 @@ KINDS: Mapping[str, Kind] = {
     "Webhook": Kind("webhooks", "webhook", {"url": _plain("url")}),
 }
 
-# The lists at the root: of what, and their default order.
+# The lists at the root and of the viewer: of what, and their default order.
 ROOTS: Mapping[str, tuple[str, tuple[Key, ...]]] = {
     "tasks": ("Task", _NEWEST),
     "projects": ("Project", _NEWEST),
@@ -227,8 +231,22 @@ ROOTS: Mapping[str, tuple[str, tuple[Key, ...]]] = {
     "reminders": ("Reminder", _NEWEST),
     "integrations": ("Integration", _OLDEST),
     "webhooks": ("Webhook", _OLDEST),
-    "tasksSharedWithMe": ("TaskShare", _NEWEST),
+    "receivedShares": ("TaskShare", _NEWEST),
+    "assignedTasks": ("Task", _NEWEST),
+    "ownedTasks": ("Task", _NEWEST),
 }
+# Those that are below `viewer`.
+OF_VIEWER = frozenset(
+    {
+        "notifications",
+        "reminders",
+        "integrations",
+        "webhooks",
+        "receivedShares",
+        "assignedTasks",
+        "ownedTasks",
+    }
+)
 # Columns with names and titles, which are ordered as people expect.
 _WORDS = {"title", "name", "username", "full_name"}
 
@@ -362,8 +380,11 @@ class Oracle:
         """The rows of a list at the root."""
         kind = ROOTS[name][0]
         rows = [row for row in self.rows(kind) if self.sees(kind, row)]
-        if name == "tasksSharedWithMe":
+        if name == "receivedShares":
             rows = [row for row in rows if row["user_id"] == self.me and self.is_current(row)]
+        if name in {"assignedTasks", "ownedTasks"}:
+            column = "assignee_id" if name == "assignedTasks" else "owner_id"
+            rows = [row for row in rows if row[column] == self.me]
         return kind, rows
 
     def _value(self, kind: str, key: Key, row: Row) -> Any:
@@ -504,7 +525,20 @@ class Oracle:
                 found[each.key] = "Query"
             elif each.name == "tags":
                 found[each.key] = self.tags(each)
+            elif each.name == "viewer":
+                found[each.key] = {inner.key: self._of_viewer(inner) for inner in each.below}
             else:
-                kind, rows = self.root(each.name)
-                found[each.key] = self.connection(kind, rows, ROOTS[each.name][1], each)
+                found[each.key] = self._listed(each)
         return found
+
+    def _listed(self, each: Field) -> Any:
+        kind, rows = self.root(each.name)
+        return self.connection(kind, rows, ROOTS[each.name][1], each)
+
+    def _of_viewer(self, each: Field) -> Any:
+        if each.name in OF_VIEWER:
+            return self._listed(each)
+        me = self.tables["users"][self.me]
+        if each.name == "user":
+            return self.object("User", me, each.below)
+        return me[each.name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.graph.engine.oracle import KINDS, ROOTS, STATUS, Field, Key, Oracle, Page, Row
+from tests.graph.engine.oracle import KINDS, OF_VIEWER, ROOTS, STATUS, Field, Key, Oracle, Page, Row
 
 # What lists are ordered by, in the API and as columns.
 _ORDERS: Mapping[str, Mapping[str, tuple[str, bool]]] = {
@@ -83,6 +83,8 @@ class Selections:
             name = self.random.choice([*ROOTS, "tasks", "projects", "timeEntries", "tags"])
             if name == "tags":
                 self._drawn.fields.append(self._tags())
+            elif name in OF_VIEWER:
+                self._drawn.fields.append(self._viewer(name))
             else:
                 self._drawn.fields.append(self._list(name, *ROOTS[name], depth=3))
         body = self._text("Query", self._drawn.fields)
@@ -90,6 +92,15 @@ class Selections:
         head = f"query Drawn({declared}) " if declared else "query Drawn "
         self._drawn.text = "\n".join([head + body, *self._fragments])
         return self._drawn
+
+    def _viewer(self, name: str) -> Field:
+        """A list of the viewer's, perhaps beside their account and profile."""
+        below = [self._list(name, *ROOTS[name], depth=3)]
+        if self.random.random() < 0.4:
+            below.append(Field("user", "user", self._object("User", 2), "User"))
+        below += [Field(each, each) for each in ("email", "locale") if self.random.random() < 0.3]
+        self.random.shuffle(below)
+        return Field("viewer", self._key("viewer", alias=True), below, "Viewer")
 
     # --- what is asked -----------------------------------------------------------------------
 

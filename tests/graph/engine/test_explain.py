@@ -102,7 +102,7 @@ def statements(explained: Any) -> list[str]:
 
 
 QUERIES = [
-    "{ viewer { username } }",
+    "{ viewer { user { username } } }",
     "query ($project: ID!) { project(id: $project) { name owner { username } } }",
     "{ tasks(first: 2) { totalCount nodes { title owner { username } project { name } } } }",
     """query ($project: ID!) { project(id: $project) { tasks(first: 3) { nodes {
@@ -112,7 +112,7 @@ QUERIES = [
         high: tasks(first: 1, filter: {priority: {eq: HIGH}}) { nodes { id } }
         low: tasks(first: 1, filter: {priority: {eq: LOW}}) { nodes { id } }
     }""",
-    "{ taskStats { total } activity(first: 2) { nodes { kind } } }",
+    "{ taskStats { total } viewer { activity(first: 2) { nodes { kind } } } }",
     '{ tasks(first: 1, filter: {title: {contains: "secret words"}}) { nodes { title } } }',
 ]
 
@@ -208,7 +208,7 @@ async def test_operations_at_once_do_not_hear_each_other(observed: Observed) -> 
 async def test_the_standard_engine_says_why_it_was_needed(observed: Observed) -> None:
     ada = await observed.world.person()
     explained = await observed.compare(
-        "{ __schema { queryType { name } } viewer { username } }", ada
+        "{ __schema { queryType { name } } viewer { user { username } } }", ada
     )
     assert (explained["engine"], explained["reason"]) == ("standard", "introspection")
     assert "fields" not in explained
@@ -218,7 +218,7 @@ async def test_production_refuses_and_says_so(settings: Settings) -> None:
     server = settings.server.model_copy(update={"env": "production"})
     app = create_app(settings.model_copy(update={"server": server}))
     executor = app.runtime.executor
-    request = GraphQLRequest("{ viewer { username } }", extensions={"explain": True})
+    request = GraphQLRequest("{ viewer { user { username } } }", extensions={"explain": True})
     with pytest.raises(Refused) as refused:
         await executor.prepare(request, request_id="explained")
     (error,) = refused.value.answer.errors
@@ -230,7 +230,7 @@ async def test_production_refuses_and_says_so(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("query", "wanted", "message"),
     [
-        ("{ viewer { username } }", "yes", "`extensions.explain` must be a boolean."),
+        ("{ viewer { user { username } } }", "yes", "`extensions.explain` must be a boolean."),
         ("subscription { taskEvents { cursor } }", True, "is for queries and mutations"),
     ],
 )

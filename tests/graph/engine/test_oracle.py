@@ -29,7 +29,7 @@ from settings import Settings
 from tests.factories import Engine, World, world_of
 from tests.graph.engine import filters
 from tests.graph.engine.access_paths import Counting
-from tests.graph.engine.oracle import KINDS, Marked, Oracle, Row
+from tests.graph.engine.oracle import KINDS, OF_VIEWER, Marked, Oracle, Row
 from tests.graph.engine.selections import Drawn, Selections
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -382,7 +382,7 @@ async def test_answers_are_what_the_oracle_says_all_night(fixtures: Fixtures, pa
         await check(fixtures, seed)
 
 
-# Lists at the root whose filters are modelled.
+# Lists whose filters are modelled.
 FILTERED = {
     "tasks": "Task",
     "projects": "Project",
@@ -401,8 +401,11 @@ async def found_by(
     asked = " ".join(
         f"{key}: {name}(filter: ${key}, first: 100) {{ nodes {{ id }} }}" for key in variables
     )
+    if name in OF_VIEWER:
+        asked = f"viewer {{ {asked} }}"
     reply = await fixtures.world.run(f"query ({declared}) {{ {asked} }}", viewer, **variables)
-    return [{node["id"] for node in reply.good[key]["nodes"]} for key in variables]
+    lists = reply.good["viewer"] if name in OF_VIEWER else reply.good
+    return [{node["id"] for node in lists[key]["nodes"]} for key in variables]
 
 
 async def check_filters(

@@ -12,9 +12,9 @@ from tests.factories import ENGINES, Engine, World, gid
 
 MINE = """
 query ($filter: EventFilter, $first: Int) {
-  activity(filter: $filter, first: $first) {
+  viewer { activity(filter: $filter, first: $first) {
     totalCount nodes { kind summary actor { username } via session { id } changes { field } }
-  }
+  } }
 }
 """
 OF_TASK = """
@@ -80,12 +80,14 @@ async def test_the_activity_is_ones_own_and_filtered(world: World) -> None:
     await _update(world, ben, id=gid(task), title="other")
     only = {"kind": {"in": ["TASK_CREATED", "TASK_UPDATED"]}}
     reply = await world.run(MINE, ada, filter=only)
-    assert [node["kind"] for node in reply.good["activity"]["nodes"]] == ["TASK_CREATED"]
+    assert [node["kind"] for node in reply.good["viewer"]["activity"]["nodes"]] == ["TASK_CREATED"]
     reply = await world.run(MINE, ben, filter=only)
-    (node,) = reply.good["activity"]["nodes"]
+    (node,) = reply.good["viewer"]["activity"]["nodes"]
     assert node["changes"] == [{"field": "title"}]
-    stats = "{ activityStats { total byKind { kind count } bySubjectType { subjectType count } } }"
-    stats_of = (await world.run(stats, ben)).good["activityStats"]
+    stats = """
+    { viewer { activityStats { total byKind { kind count } bySubjectType { subjectType count } } } }
+    """
+    stats_of = (await world.run(stats, ben)).good["viewer"]["activityStats"]
     assert {"kind": "TASK_UPDATED", "count": 1} in stats_of["byKind"]
     assert {"subjectType": "TASK", "count": 1} in stats_of["bySubjectType"]
     assert stats_of["total"] == sum(bar["count"] for bar in stats_of["byKind"])
@@ -95,7 +97,7 @@ async def test_strangers_read_nothing_of_it(world: World) -> None:
     ada, eve = await world.people(2)
     task = await world.task(ada, status=TaskStatus.IN_PROGRESS)
     assert (await world.run(OF_TASK, eve, id=gid(task))).codes == ["NOT_FOUND"]
-    kinds = [n["kind"] for n in (await world.run(MINE, eve)).good["activity"]["nodes"]]
+    kinds = [n["kind"] for n in (await world.run(MINE, eve)).good["viewer"]["activity"]["nodes"]]
     assert "TASK_CREATED" not in kinds
     assert (await world.run(AUDIT, eve)).codes == ["FORBIDDEN"]
     assert (await world.run(AUDIT, None)).codes == ["UNAUTHENTICATED"]

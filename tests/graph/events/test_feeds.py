@@ -122,10 +122,10 @@ async def test_everything_that_changed_is_shown(world: World, engine: Engine) ->
       webhookCreate(input: { url: "https://example.com/hook" }) { errors { code } }
     }"""
     assert (await world.run(make, ada)).good
-    asked = """{ activity { nodes { kind subjectId subject {
+    asked = """{ viewer { activity { nodes { kind subjectId subject {
       __typename ... on ApiKey { id } ... on Webhook { id } ... on Session { id }
-      ... on User { id } } } } }"""
-    nodes = (await world.run(asked, ada, engine=engine)).good["activity"]["nodes"]
+      ... on User { id } } } } } }"""
+    nodes = (await world.run(asked, ada, engine=engine)).good["viewer"]["activity"]["nodes"]
     subjects = {node["kind"]: node["subject"] for node in nodes}
     assert subjects["API_KEY_CREATED"]["__typename"] == "ApiKey"
     assert subjects["WEBHOOK_CREATED"]["__typename"] == "Webhook"
@@ -137,8 +137,9 @@ async def test_everything_that_changed_is_shown(world: World, engine: Engine) ->
         ada.viewer, api_key.create, name="events", scopes=["events:read", "webhooks:read"]
     )
     key = await world.services.authenticator.viewer(f"Bearer {made.key.text}")
-    of_key = "{ activity { nodes { kind subject { __typename ... on Webhook { id } } } } }"
-    nodes = (await world.run(of_key, key, engine=engine)).good["activity"]["nodes"]
+    of_key = """{ viewer { activity { nodes {
+      kind subject { __typename ... on Webhook { id } } } } } }"""
+    nodes = (await world.run(of_key, key, engine=engine)).good["viewer"]["activity"]["nodes"]
     assert {node["kind"] for node in nodes} == {"WEBHOOK_CREATED"}
     assert [node["subject"]["__typename"] for node in nodes] == ["Webhook"]
 

@@ -28,7 +28,9 @@ UPDATE = f"""mutation ($input: IntegrationUpdateInput!) {{
     integration {{ {FIELDS} }} errors {{ code path message }}
   }}
 }}"""
-LIST = f"{{ integrations {{ totalCount nodes {{ id {SETTINGS} project {{ name }} }} }} }}"
+LIST = (
+    f"{{ viewer {{ integrations {{ totalCount nodes {{ id {SETTINGS} project {{ name }} }} }} }} }}"
+)
 SECRET = "ghp_never-to-be-seen"
 HOOK = "https://hooks.example.com/services/T1/B1/never-to-be-seen"
 
@@ -76,15 +78,15 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
         "assignees": [{"login": "octoben", "user": {"id": gid(ben)}}],
     }
     assert shown[1] == {"events": ["TASK_CREATED", "TASK_COMPLETED", "COMMENT_CREATED"]}
-    events = """{ activity { nodes { kind summary changes {
+    events = """{ viewer { activity { nodes { kind summary changes {
       field ... on TextChange { oldText newText } ... on ListChange { added removed }
-      ... on JSONChange { oldValue newValue } } } } }"""
+      ... on JSONChange { oldValue newValue } } } } } }"""
     for query in (LIST, events):
         reply = await world.run(query, ada)
         assert reply.good
         assert b"never-to-be-seen" not in reply.body
     with world.heard() as statements:
-        assert (await world.run(LIST, ada)).good["integrations"]["totalCount"] == 2
+        assert (await world.run(LIST, ada)).good["viewer"]["integrations"]["totalCount"] == 2
     # The list, its count, the projects and the users.
     assert len(statements) <= 4
 
@@ -130,6 +132,10 @@ async def test_assignees_are_users_whom_one_sees(world: World, ada: Person) -> N
     reply = await connect(world, ada, project, **github(assignees=pairs))
     path = ["input", "config", "github", "assignees"]
     assert failure(reply) == ("NOT_FOUND", [*path, "1", "userId"])
+    by_name = [{"login": "octoben", "userId": f"@{ben.username}"}]
+    named = await connect(world, ada, project, **github(assignees=by_name))
+    made = named.good["integrationCreate"]["integration"]
+    assert made["settings"]["assignees"] == [{"login": "octoben", "user": {"id": gid(ben)}}]
     pairs = [{"login": "a b", "userId": gid(ben)}]
     reply = await connect(world, ada, project, **github(assignees=pairs))
     assert failure(reply) == ("BAD_USER_INPUT", [*path, "0", "login"])

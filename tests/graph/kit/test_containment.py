@@ -39,7 +39,7 @@ NEIGHBOURS = {
         "serverInfo": "serverInfo { name }",
     },
     "Mutation": {
-        "accountUpdate": 'accountUpdate(input: {locale: "de"}) { user { locale } errors { code } }',
+        "accountUpdate": 'accountUpdate(input: {locale: "de"}) { viewer { locale } replayed }',
         "taskCreate": 'taskCreate(input: {title: "Kept"}) { task { title } errors { code } }',
     },
     "Project": {"name": "name", "owner": "owner { username }", "tasks": "tasks { totalCount }"},

@@ -461,7 +461,7 @@ async def test_what_is_null_or_malformed_is_refused_with_its_place(
         {"dueAt": {"within": "P1M"}},
         {"dueAt": {"within": "7 days"}},
         {"assignee": {"isMe": "yes"}},
-        {"projectId": {"eq": "x"}},
+        {"project": {"id": {"eq": "x"}}},
         {"estimate": {"eq": 2**53}},
         {"estimate": {"eq": 1.5}},
         {"title": {"in": ["x", None]}},

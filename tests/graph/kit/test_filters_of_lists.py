@@ -36,7 +36,7 @@ LISTS = {
       task(id: $task) { attachments(filter: $filter) {
         nodes { label: filename } totalCount } } }""",
     "NotificationFilter": """query ($filter: NotificationFilter!) {
-      notifications(filter: $filter) { nodes { label: message } totalCount } }""",
+      viewer { notifications(filter: $filter) { nodes { label: message } totalCount } } }""",
     "JobFilter": """query ($filter: JobFilter!) {
       adminJobs(filter: $filter) { nodes { label: name } totalCount } }""",
     "WebhookDeliveryFilter": """query ($filter: WebhookDeliveryFilter!, $webhook: ID!) {
@@ -45,13 +45,13 @@ LISTS = {
     "ApiKeyFilter": """query ($filter: ApiKeyFilter!) {
       viewer { apiKeys(filter: $filter) { nodes { label: name } totalCount } } }""",
     "DeviceFilter": """query ($filter: DeviceFilter!) {
-      devices(filter: $filter) { nodes { label: name } totalCount } }""",
+      viewer { devices(filter: $filter) { nodes { label: name } totalCount } } }""",
     "IntegrationFilter": """query ($filter: IntegrationFilter!) {
-      integrations(filter: $filter) { nodes { label: failureReason } totalCount } }""",
+      viewer { integrations(filter: $filter) { nodes { label: failureReason } totalCount } } }""",
     "WebhookFilter": """query ($filter: WebhookFilter!) {
-      webhooks(filter: $filter) { nodes { label: name } totalCount } }""",
+      viewer { webhooks(filter: $filter) { nodes { label: name } totalCount } } }""",
     "EventFilter": """query ($filter: EventFilter!) {
-      activity(filter: $filter) { nodes { label: requestId } totalCount } }""",
+      viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
       tasks(filter: $filter) { nodes { label: title } totalCount } }""",
 }

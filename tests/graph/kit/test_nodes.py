@@ -8,7 +8,7 @@ from db import models
 from graph.core import ids
 from tests.factories import ENGINES, Engine, World, fresh_id
 
-NODES = "query ($ids: [ID!]!) { viewer { id } nodes(ids: $ids) { id __typename } }"
+NODES = "query ($ids: [ID!]!) { viewer { user { id } } nodes(ids: $ids) { id __typename } }"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -19,7 +19,7 @@ async def test_a_malformed_id_is_an_error_of_its_own(world: World, engine: Engin
     unknown = ids.encode(models.Task, fresh_id())
     asked = [own, "gone", mine, unknown, "", "task_", f"{mine}0", "ghost_" + "0" * 32, own]
     reply = await world.run(NODES, ada, engine=engine, ids=asked)
-    assert reply.data["viewer"] == {"id": own}
+    assert reply.data["viewer"] == {"user": {"id": own}}
     assert reply.data["nodes"] == [
         {"id": own, "__typename": "User"},
         None,

@@ -18,11 +18,13 @@ from tests.factories import World, fresh_id, gid
 
 INBOX = """
 query ($filter: NotificationFilter) {
-  notifications(filter: $filter) {
-    totalCount
-    nodes { id kind isRead actor { username } task { title } comment { body } event { kind } }
+  viewer {
+    notifications(filter: $filter) {
+      totalCount
+      nodes { id kind isRead actor { username } task { title } comment { body } event { kind } }
+    }
+    unreadNotificationCount
   }
-  unreadNotificationCount
 }
 """
 
@@ -37,7 +39,7 @@ async def tell(world: World, person: Person, **values: Any) -> models.Notificati
 
 
 async def inbox(world: World, person: Person, **filter_: Any) -> Any:
-    return (await world.post(INBOX, person, filter=filter_ or None)).good
+    return (await world.post(INBOX, person, filter=filter_ or None)).good["viewer"]
 
 
 async def test_the_inbox_lists_what_one_was_told_the_newest_first(world: World) -> None:
@@ -132,7 +134,8 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
       integrationFailed { inApp email push }
     """
     on, off = ({"inApp": value, "email": value, "push": value} for value in (True, False))
-    before = (await world.post(f"{{ notificationPreferences {{ {fields} }} }}", ada)).good
+    asked = f"{{ viewer {{ notificationPreferences {{ {fields} }} }} }}"
+    before = (await world.post(asked, ada)).good["viewer"]
     assert before["notificationPreferences"] == {
         "isEmailEnabled": True,
         "version": 0,
@@ -212,8 +215,8 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
         return reply.good["deviceCreate"]["device"]
 
     async def listed(person: Person) -> list[str]:
-        reply = await world.post("{ devices { nodes { id } } }", person)
-        return [node["id"] for node in reply.good["devices"]["nodes"]]
+        reply = await world.post("{ viewer { devices { nodes { id } } } }", person)
+        return [node["id"] for node in reply.good["viewer"]["devices"]["nodes"]]
 
     device = await register(ada)
     assert (device["platform"], device["name"]) == ("IOS", "Phone")

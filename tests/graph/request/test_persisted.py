@@ -178,7 +178,7 @@ async def test_a_server_that_runs_registered_documents_only(
         assert good.json()["data"]["serverInfo"]["name"] == "Taskloom"
         # In full as well: it is the same document.
         assert (await send(http, text)).json()["data"]
-        for other in ("{ viewer { username } }", "{ __schema { types { name } } }"):
+        for other in ("{ viewer { user { username } } }", "{ __schema { types { name } } }"):
             refused = await send(http, other)
             assert (refused.status_code, code(refused)) == (403, "FORBIDDEN")
             # Nor can it be smuggled in by its hash.
@@ -213,7 +213,7 @@ async def test_processes_know_each_others_documents_by_redis(
         await one.keep(sha256_of(INFO), INFO)
         assert await two.find(sha256_of(INFO)) == INFO
         # What somebody else wrote under a hash that is not its own is nothing.
-        await one.keep("0" * 64, "{ viewer { id } }")
+        await one.keep("0" * 64, "{ viewer { user { id } } }")
         assert await two.find("0" * 64) is None
     finally:
         await one.close()

@@ -73,8 +73,8 @@ async def test_html_is_kept_for_the_next_reader(monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_display_name_is_the_full_name_or_the_username(world: World) -> None:
     named, bare = await world.person(full_name="Ada Lovelace"), await world.person(full_name=None)
-    query = "{ viewer { username fullName displayName } }"
-    seen = (await world.run(query, named)).good["viewer"]
+    query = "{ viewer { user { username fullName displayName } } }"
+    seen = (await world.run(query, named)).good["viewer"]["user"]
     assert seen["displayName"] == seen["fullName"] == "Ada Lovelace"
-    seen = (await world.run(query, bare)).good["viewer"]
+    seen = (await world.run(query, bare)).good["viewer"]["user"]
     assert (seen["fullName"], seen["displayName"]) == (None, bare.username)

@@ -34,9 +34,11 @@ DELETE = """mutation ($input: ReminderDeleteInput!) {
 }"""
 ONE = "query ($id: ID!) { reminder(id: $id) { id nextRunAt } }"
 LIST = """query ($filter: ReminderFilter, $orderBy: [ReminderOrder!], $first: Int) {
-  reminders(filter: $filter, orderBy: $orderBy, first: $first) {
-    totalCount nodes {
-      message nextRuns rule { ... on ReminderDaily { time } } task { title } owner { username }
+  viewer {
+    reminders(filter: $filter, orderBy: $orderBy, first: $first) {
+      totalCount nodes {
+        message nextRuns rule { ... on ReminderDaily { time } } task { title } owner { username }
+      }
     }
   }
 }"""
@@ -306,14 +308,14 @@ async def test_nobody_else_finds_or_touches_a_reminder(world: World) -> None:
     made = await created(world, ada, rule=DAILY, projectId=gid(project))
     assert (await world.run(ONE, ada, id=made["id"])).good["reminder"]["id"] == made["id"]
     assert (await world.run(ONE, bob, id=made["id"])).codes == ["NOT_FOUND"]
-    assert (await world.run(LIST, bob)).good["reminders"]["totalCount"] == 0
+    assert (await world.run(LIST, bob)).good["viewer"]["reminders"]["totalCount"] == 0
     assert failure(await update(world, bob, id=made["id"], message="x"))[0] == "NOT_FOUND"
     assert failure(await world.run(DELETE, bob, input={"id": made["id"]}))[0] == "NOT_FOUND"
     changes = """query ($filter: EventFilter) {
-      activity(filter: $filter) { nodes { kind summary subject { __typename } } }
+      viewer { activity(filter: $filter) { nodes { kind summary subject { __typename } } } }
     }"""
     wanted = {"kind": {"eq": "REMINDER_CREATED"}}
-    (entry,) = (await world.run(changes, ada, filter=wanted)).good["activity"]["nodes"]
+    (entry,) = (await world.run(changes, ada, filter=wanted)).good["viewer"]["activity"]["nodes"]
     assert entry["subject"] == {"__typename": "Reminder"}
     assert entry["summary"].endswith("created a reminder")
 
@@ -329,7 +331,7 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
 
     async def found(**options: Any) -> list[str]:
         reply = await world.run(LIST, ada, **options)
-        return [node["message"] for node in reply.good["reminders"]["nodes"]]
+        return [node["message"] for node in reply.good["viewer"]["reminders"]["nodes"]]
 
     by_run: list[Any] = [{"nextRunAt": "ASC"}]
     assert await found(orderBy=by_run) == ["once", "daily", "due", "off"]
@@ -367,7 +369,7 @@ async def test_a_list_takes_a_statement_a_level_however_long_it_is(
         task = await world.task(ada, f"Task {number}")
         await created(world, ada, rule=DAILY, taskId=gid(task))
         reply = await world.run(LIST, ada, engine=engine, first=50)
-        assert reply.good["reminders"]["totalCount"] == number
+        assert reply.good["viewer"]["reminders"]["totalCount"] == number
         counts.append(len(reply.statements))
     # The page, its count, the tasks and the owner; fewer once it has come a few times.
     assert max(counts) <= 4
@@ -375,5 +377,5 @@ async def test_a_list_takes_a_statement_a_level_however_long_it_is(
 
 
 async def test_the_signed_out_have_no_reminders(world: World) -> None:
-    assert (await world.run(LIST, None)).codes == ["UNAUTHENTICATED"]
+    assert (await world.run(LIST, None)).good == {"viewer": None}
     assert (await world.run(PREVIEW, None, rule=DAILY)).codes == ["UNAUTHENTICATED"]

@@ -38,10 +38,10 @@ mutation ($input: TaskShareDeleteInput!) {
 """
 WITH_ME = """
 query ($filter: TaskShareFilter) {
-  tasksSharedWithMe(filter: $filter) {
+  viewer { receivedShares(filter: $filter) {
     nodes { permission expiresAt owner { username } sharedBy { username } task { id title } }
     totalCount
-  }
+  } }
 }
 """
 SHARES = "query ($id: ID!) { task(id: $id) { shares { nodes { user { username } } totalCount } } }"
@@ -84,7 +84,7 @@ async def test_a_shared_task_is_seen_by_the_one_it_is_shared_with(
     assert share["user"]["username"] == bob.username
     assert share["viewerCanEdit"]
     found = await world.run(WITH_ME, bob, engine=engine)
-    assert found.good["tasksSharedWithMe"] == {
+    assert found.good["viewer"]["receivedShares"] == {
         "nodes": [
             {
                 "permission": "EDIT",
@@ -186,10 +186,10 @@ async def test_an_expired_share_gives_nothing_and_can_be_given_again(world: Worl
     task = await world.task(ada)
     past = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
     await world.share(task, bob, expires_at=past)
-    assert (await world.run(WITH_ME, bob)).good["tasksSharedWithMe"]["totalCount"] == 0
+    assert (await world.run(WITH_ME, bob)).good["viewer"]["receivedShares"]["totalCount"] == 0
     assert (await world.run("{ tasks { totalCount } }", bob)).good["tasks"]["totalCount"] == 0
     assert (await create(world, ada, task, userId=f"@{bob.username}")).codes == []
-    assert (await world.run(WITH_ME, bob)).good["tasksSharedWithMe"]["totalCount"] == 1
+    assert (await world.run(WITH_ME, bob)).good["viewer"]["receivedShares"]["totalCount"] == 1
 
 
 async def test_who_may_see_change_and_take_back_a_share(world: World) -> None:

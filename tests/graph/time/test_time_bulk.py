@@ -63,8 +63,8 @@ async def strict_project(world: World, owner: Person) -> models.Project:
 
 
 async def kinds_of(world: World, who: Person) -> list[str]:
-    query = "{ activity(first: 100) { nodes { kind } } }"
-    nodes = (await world.run(query, who)).good["activity"]["nodes"]
+    query = "{ viewer { activity(first: 100) { nodes { kind } } } }"
+    nodes = (await world.run(query, who)).good["viewer"]["activity"]["nodes"]
     return [node["kind"] for node in nodes if node["kind"].startswith("TIME")]
 
 

@@ -96,9 +96,9 @@ async def test_the_timer_of_another_is_nobodys_to_see(world: World) -> None:
     ada, bob = await world.people(2)
     project = await world.project(bob, viewers=[ada])
     await world.run(START, ada, input={"projectId": gid(project)})
-    query = "query ($id: ID!) { user(id: $id) { runningTimer { id } } }"
-    assert (await world.run(query, bob, id=gid(ada))).good["user"]["runningTimer"] is None
-    assert (await world.run(query, ada, id=gid(ada))).good["user"]["runningTimer"]
+    query = "{ viewer { runningTimer { id } } }"
+    assert (await world.run(query, bob)).good["viewer"]["runningTimer"] is None
+    assert (await world.run(query, ada)).good["viewer"]["runningTimer"]
 
 
 async def test_an_end_stops_a_timer_and_cannot_be_taken_back(world: World) -> None:

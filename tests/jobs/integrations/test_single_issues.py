@@ -208,8 +208,8 @@ async def test_an_issue_that_always_fails_does_not_hold_up_the_rest(scene: Scene
     assert list((await problems(scene, integration)).values()) == ["GitHub answered 500."]
 
 
-SHOWN = """{ integrations { nodes { failureReason problems { totalCount nodes {
-  failureReason since retryAt externalUrl task { title syncProblem } } } } } }"""
+SHOWN = """{ viewer { integrations { nodes { failureReason problems { totalCount nodes {
+  failureReason since retryAt externalUrl task { title syncProblem } } } } } } }"""
 
 
 async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scene) -> None:
@@ -217,7 +217,7 @@ async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scen
     scene.other.missing = {1}
     await complete(scene, "Issue 1")
     api = Api(scene.house)
-    (shown,) = (await api(SHOWN, scene.ada)).data["integrations"]["nodes"]
+    (shown,) = (await api(SHOWN, scene.ada)).data["viewer"]["integrations"]["nodes"]
     assert (shown["failureReason"], shown["problems"]["totalCount"]) == (None, 1)
     (problem,) = shown["problems"]["nodes"]
     message = "The issue was deleted on GitHub."
@@ -226,7 +226,7 @@ async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scen
     assert problem["externalUrl"].endswith("/issues/1")
     assert problem["retryAt"] is None
     # The integration is its owner's alone; what is wrong with a task shows to all who see it.
-    assert (await api(SHOWN, scene.ben)).data["integrations"]["nodes"] == []
+    assert (await api(SHOWN, scene.ben)).data["viewer"]["integrations"]["nodes"] == []
     query = "{ tasks { nodes { title syncProblem } } }"
     nodes = (await api(query, scene.ben)).data["tasks"]["nodes"]
     assert {node["title"]: node["syncProblem"] for node in nodes} == {
