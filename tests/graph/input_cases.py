@@ -163,8 +163,7 @@ def _webhook() -> dict[str, Any]:
     return {
         "url": "https://new.example.com/hook",
         "name": "Assigned to me",
-        "events": ["TASK_CREATED"],
-        "filter": {"kinds": ["TASK_CREATED"]},
+        "filter": {"kind": {"in": ["TASK_CREATED"]}},
         "payload": "{ kind at }",
     }
 

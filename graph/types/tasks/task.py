@@ -44,7 +44,8 @@ from graph.kit.mutation import (
 from graph.kit.ordering import Key
 from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
-from graph.types.events.activity import ActivityConnection, task_activity
+from graph.types.events.activity import activity_of
+from graph.types.events.event_connection import EventConnection
 from graph.types.integrations.integration_inputs import sync_problem
 from graph.types.projects.project import Project
 from graph.types.tasks.attachment import NEWEST_FIRST as NEWEST_ATTACHMENT_FIRST
@@ -237,7 +238,7 @@ class Task(Node):
         "change made here or there could not be copied to the other side. Null if both are in "
         "sync. Changes made here are kept, and are sent as soon as possible.",
     )
-    activity: ActivityConnection = task_activity()
+    activity: EventConnection = activity_of(models.Task)
     tracked: Seconds = task_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Task.time_entries,

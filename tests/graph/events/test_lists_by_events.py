@@ -59,7 +59,9 @@ class Client:
     async def follow(self) -> None:
         more = True
         while more:
-            filter_ = {"task": self.task} | ({"projects": self.only} if self.only else {})
+            filter_ = {"task": self.task} | (
+                {"project": {"id": {"in": self.only}}} if self.only else {}
+            )
             reply = await self.world.run(EVENTS, self.person, since=self.cursor, filter=filter_)
             page = reply.good["events"]
             for event in page["nodes"]:

@@ -18,8 +18,9 @@ from tests.graph.tasks.test_placement import listed, move
 
 MOST = 64
 POSITIONS = """query ($since: String!, $id: ID!) {
-  events(after: $since, first: 100, filter: { projects: [$id] }) {
-    nodes { kind subjectId changes { field to } } pageInfo { hasNextPage endCursor }
+  events(after: $since, first: 100, filter: { project: { id: { eq: $id } } }) {
+    nodes { kind subjectId changes { field ... on TextChange { newText } } }
+    pageInfo { hasNextPage endCursor }
   }
 }"""
 
@@ -57,7 +58,7 @@ async def _follow(world: World, person: Person, project: Any, since: str, kept: 
         for event in page["nodes"]:
             for change in event["changes"]:
                 if change["field"] == "position":
-                    kept[event["subjectId"]] = change["to"]
+                    kept[event["subjectId"]] = change["newText"]
         since, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
     return since
 
