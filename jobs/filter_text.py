@@ -35,8 +35,9 @@ _OPERATORS = {
     "contains": ("contains {}", "contains {}"),
     "startsWith": ("starts with {}", "starts with {}"),
     "endsWith": ("ends with {}", "ends with {}"),
-    "within": ("is between now and {} from now", "is between now and {} from now"),
+    "within": ("is within {}", "is within {}"),
 }
+_UNITS = {"W": "week", "D": "day", "H": "hour", "M": "minute", "S": "second"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 _ID = re.compile(r"[a-z_]+_[0-9a-f]{32}")
 
@@ -68,7 +69,8 @@ def _criteria(filter_: Mapping[str, Any], subject: str, name_of: NameOf) -> Iter
         elif name == "not":
             yield f"not ({_all_of(value, subject, name_of)})"
         elif name == "search":
-            yield f"the text has the words “{value}”"
+            what = "the text" if subject == "the " else _object(subject)
+            yield f"{what} has the words “{value}”"
         elif isinstance(value, bool):
             yield _flag(name, value, subject)
         elif name == "id" and isinstance(value, Mapping):
@@ -107,7 +109,9 @@ def _of_field(name: str, value: Mapping[str, Any], subject: str, name_of: NameOf
         elif key in _OPERATORS:
             yield f"{subject}{words} {_compared(key, inner, name_of)}"
         elif key in _QUANTIFIERS:
-            yield from _of_field_values(f"{_QUANTIFIERS[key]} {_singular(words)}", inner, name_of)
+            of = "" if subject == "the " else f" of {_object(subject)}"
+            one = f"{_QUANTIFIERS[key]} {_singular(words)}{of}"
+            yield from _of_field_values(one, inner, name_of)
         else:
             # A criterion of a related object.
             yield from _criteria({key: inner}, f"{subject}{words}'s ", name_of)
@@ -124,10 +128,19 @@ def _of_field_values(subject: str, value: Mapping[str, Any], name_of: NameOf) ->
 
 
 def _compared(operator: str, value: Any, name_of: NameOf) -> str:
+    if operator == "within":
+        return _OPERATORS[operator][1].format(_period(value))
     values = value if isinstance(value, list) else [value]
     is_number = all(isinstance(one, (int, float)) for one in values)
     shown = " or ".join(_shown(one, name_of) for one in values) or "nothing"
     return _OPERATORS[operator][0 if is_number else 1].format(shown)
+
+
+def _period(duration: str) -> str:
+    """`-P1DT2H` is `the last 1 day 2 hours`."""
+    parts = re.findall(r"(\d+)([WDHMS])", duration)
+    lengths = [f"{int(n)} {_UNITS[unit]}{'' if int(n) == 1 else 's'}" for n, unit in parts]
+    return f"the {'last' if duration.startswith('-') else 'next'} {' '.join(lengths)}"
 
 
 def _shown(value: Any, name_of: NameOf) -> str:

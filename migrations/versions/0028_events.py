@@ -26,7 +26,7 @@ from graphql import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 revision: str = "0028"
-down_revision: str | None = "0035"
+down_revision: str | None = "0030"
 branch_labels: str | None = None
 depends_on: str | None = None
 
