@@ -75,8 +75,8 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_ARCHIVED: "A project was archived and is read-only.",
     EventKind.PROJECT_UNARCHIVED: "A project was unarchived.",
     EventKind.PROJECT_DELETED: (
-        "A project was moved to the trash with its tasks. Users who could see these tasks get "
-        "`ACCESS_LOST` for each."
+        "A project was moved to the trash with its tasks; each task has a `TASK_DELETED` of its "
+        "own."
     ),
     EventKind.PROJECT_RESTORED: "A project was restored from the trash with its tasks.",
     EventKind.PROJECT_TRANSFERRED: "A project was transferred to a new owner.",
@@ -95,8 +95,8 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
         "event of its own."
     ),
     EventKind.TASK_DELETED: (
-        "A task was moved to the trash with its subtasks. Users who could see these subtasks "
-        "get `ACCESS_LOST` for each."
+        "A task was moved to the trash, on its own or with its parent or project. Delivered to "
+        "everyone who could see it."
     ),
     EventKind.TASK_RESTORED: (
         "A task was restored from the trash, on its own or with its parent or project."

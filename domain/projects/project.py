@@ -129,14 +129,16 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
     work.check_version(project, if_version, fields=[], ref="project")
     changed = work.apply(project, {"deleted_at": work.now})
     seen = await rights_change.seen_in_project(work, project.id)
-    await work.session.execute(
+    went = await work.session.scalars(
         update(Task)
         .where(Task.project_id == project.id, Task.deleted_at.is_(None))
         .values(deleted_at=work.now, deleted_with=project.id)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
     )
     work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
-    await rights_change.record_lost(
-        work, [(task, project.id, people) for task, people in seen.items()]
+    await rights_change.record_deleted(
+        work, [(task, project.id, seen.get(task, ())) for task in went]
     )
     return project
 

@@ -5,7 +5,7 @@ creation in `domain.tasks.task_creation`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import or_, select, update
@@ -30,6 +30,7 @@ from errors import BadInput, Forbidden, NotFound
 from events.kinds import EventKind
 
 __all__ = [
+    "Deleted",
     "NewTask",
     "Subtasks",
     "assign",
@@ -84,33 +85,48 @@ async def assign(
     return await update_task(work, task_id, {"assignee_id": assignee_id}, if_version)
 
 
+class Deleted(NamedTuple):
+    """A task that was moved to the trash, and the IDs of all tasks that went: its own, then those
+    of its subtasks.
+    """
+
+    task: Task
+    ids: list[UUID]
+
+
 async def delete(
     work: Work,
     task_id: UUID,
     if_version: int | None,
     subtasks: Subtasks = Subtasks.DELETE,
-) -> Task:
+) -> Deleted:
     """Move a task to the trash for 30 days: its subtasks go with it, or move up."""
     await _lock_tree(work, task_id)
     task = await work.deletable(Task, task_id)
     work.check_version(task, if_version, fields=[], ref="task")
-    async with rights_change.guarded(work, [task.id], told=[task.id]) as before:
+    gone: list[UUID] = []
+    async with rights_change.guarded(work, [task.id], told=gone) as before:
         if subtasks is Subtasks.MOVE_UP:
             await placement.move_up(work, {task.id: task}, without={task.id: task})
         else:
             demand_all_deletable(work, before, task.id)
-        await work.session.execute(
+        went = await work.session.scalars(
             update(Task)
             .where(Task.id.in_(placement.tree(task.id)), Task.deleted_at.is_(None))
             .values(deleted_at=work.now, deleted_with=task.id)
+            .returning(Task.id)
             .execution_options(synchronize_session=False)
         )
+        gone += [task.id, *sorted({*went} - {task.id})]
         await work.session.refresh(task)
         task.version += 1
         task.updated_at = work.now
-        record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
+        watchers = before.watchers()
+        await rights_change.record_deleted(
+            work, [(one, task.project_id, watchers.get(one, ())) for one in gone]
+        )
     await work.session.flush()
-    return task
+    return Deleted(task, gone)
 
 
 def demand_all_deletable(

@@ -38,7 +38,7 @@ from db.models import Project, Role, Task, User
 from domain import locks, rights_change, rules
 from domain.projects.project import demand_editing
 from domain.tasks import placement, ranks, visibility
-from domain.tasks.task import demand_all_deletable
+from domain.tasks.task import Deleted, demand_all_deletable
 from domain.tasks.task_creation import hidden_from_assignee
 from domain.tasks.task_values import (
     Changes,
@@ -368,9 +368,10 @@ async def update_tasks(
 
 async def delete(
     work: Work, items: Sequence[Deletion | Failure], *, all_or_nothing: bool
-) -> list[Task | Failure]:
+) -> list[Deleted | Failure]:
     """Move tasks to the trash, and their subtasks unless these move up. A task that is deleted
-    together with one of its ancestors is restored with it.
+    together with one of its ancestors is restored with it. What went with several of these tasks
+    is told with the nearest.
     """
     work.viewer.require()
     wanted = {item.task_id for item in items if isinstance(item, Deletion)}
@@ -395,31 +396,47 @@ async def delete(
             results.append(task)
         except Failure as failure:
             results.append(failure)
-    if _stopped(results, all_or_nothing):
-        return results
     tasks = {task.id: task for task in _good(results)}
-    if tasks:
-        await placement.move_up(work, emptied, without=tasks)
-        # Their current places: what was between two of them may have moved up.
-        stand: Any = select(Task).where(Task.id.in_(tasks))
-        await _rows(work, emptied, stand.execution_options(populate_existing=True))
-        await _put_into_trash(work, tasks)
-    for task in tasks.values():
-        record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
+    gone: dict[UUID, list[UUID]] = {task_id: [task_id] for task_id in tasks}
+    deleted = [
+        result if isinstance(result, Failure) else Deleted(result, gone[result.id])
+        for result in results
+    ]
+    if not tasks or _stopped(results, all_or_nothing):
+        return deleted
+    await placement.move_up(work, emptied, without=tasks)
+    # Their current places: what was between two of them may have moved up.
+    stand: Any = select(Task).where(Task.id.in_(tasks))
+    await _rows(work, emptied, stand.execution_options(populate_existing=True))
+    for went in await _put_into_trash(work, tasks):
+        if went.id not in tasks:
+            gone[went.parent_id if went.parent_id in tasks else went.root_id].append(went.id)
+    watchers = before.watchers()
+    await rights_change.record_deleted(
+        work,
+        [
+            (one, task.project_id, watchers.get(one, ()))
+            for task in tasks.values()
+            for one in gone[task.id]
+        ],
+    )
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_lost_access(work, before, after, told=tasks)
-    return results
+    await rights_change.record_lost_access(
+        work, before, after, told={one for some in gone.values() for one in some}
+    )
+    return deleted
 
 
-async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> None:
+async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> Sequence[Any]:
+    """Returns the IDs of all tasks that went, with those of their parents and roots."""
     tops = [
         task.id
         for task in tasks.values()
         if task.parent_id not in tasks and task.root_id not in tasks
     ]
     named = Task.id.in_(tasks)
-    await work.session.execute(
+    went = await work.session.execute(
         update(Task)
         .where(
             or_(Task.id.in_(tops), Task.parent_id.in_(tops), Task.root_id.in_(tops)),
@@ -436,8 +453,10 @@ async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> None:
             version=Task.version + case((named, 1), else_=0),
             updated_at=case((named, work.now), else_=Task.updated_at),
         )
+        .returning(Task.id, Task.parent_id, Task.root_id)
         .execution_options(synchronize_session=False)
     )
+    return went.all()
 
 
 # --- common --------------------------------------------------------------------------------------
@@ -453,7 +472,7 @@ def _good(results: Sequence[Task | Failure]) -> list[Task]:
     return [result for result in results if isinstance(result, Task)]
 
 
-def _stopped(results: Sequence[Task | Failure], all_or_nothing: bool) -> bool:
+def _stopped(results: Sequence[Any], all_or_nothing: bool) -> bool:
     return all_or_nothing and any(isinstance(result, Failure) for result in results)
 
 

@@ -44,7 +44,10 @@ NO_KEY = "a session"
 # The noun of each type (docs/access.md, "API keys"). "" needs no scope by itself.
 
 NOUNS = {
-    "tasks": "Task TaskShare Tag TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
+    "tasks": (
+        "Task TaskShare Tag TaskStats TaskStatsGroup TaskStatusCount TaskPriorityCount "
+        "SubtaskProgress"
+    ),
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
@@ -65,8 +68,11 @@ NOUNS = {
     ),
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
-    "": "Viewer Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
+    "": (
+        "Viewer Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject TrashItem"
+    ),
     "tasks comments projects": "Search SearchResult SearchFragment",
+    "tasks projects": "Trash",
     # Items of bulk mutations.
     "tasks ": "TaskBulkResult",
     "time ": "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice",

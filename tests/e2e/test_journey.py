@@ -46,7 +46,7 @@ mutation UpdateTask($input: TaskUpdateInput!) {
 """
 DELETE_TASK = """
 mutation DeleteTask($input: TaskDeleteInput!) {
-  taskDelete(input: $input) { deletedId errors { code } }
+  taskDelete(input: $input) { deletedIds errors { code } }
 }
 """
 ADD_MEMBER = """

@@ -35,6 +35,17 @@ def comment_count(_: Viewer, task: Any) -> Any:
     )
 
 
+def reply_count(_: Viewer, comment: Any) -> Any:
+    """The number of replies to a comment. Users who see the comment see all of them."""
+    reply = aliased(models.Comment)
+    return (
+        select(func.count())
+        .select_from(reply)
+        .where(reply.parent_id == comment.id, reply.removed_at.is_(None))
+        .scalar_subquery()
+    )
+
+
 @filtering.filter_input("Filter for comments.")
 class CommentFilter:
     is_null: bool | None = filtering.by_absence("comment")

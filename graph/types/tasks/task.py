@@ -237,6 +237,9 @@ class Task(Node):
         default_order=_NEWEST_TIME_FIRST,
     )
     completed_at: dt.datetime | None = column("When the task was completed, in UTC.")
+    deleted_at: dt.datetime | None = column(
+        "When the task was moved to the trash, in UTC. It is kept there for 30 days."
+    )
     viewer_can_edit: bool = permission_field(
         models.Task,
         "viewer_can_edit",
@@ -302,11 +305,23 @@ class _TaskPayload(MutationPayload):
 
 @payload("Payload of `taskDelete`.")
 class TaskDeletePayload(MutationPayload):
-    """A deleted task can no longer be read, so the payload has its ID."""
+    """A deleted task can no longer be read, so the payload has IDs, and what shows other counts
+    now.
+    """
 
     task: Task | None = ref(models.Task, "The current task on `CONFLICT`, otherwise null.")
-    deleted_id: strawberry.ID | None = value(
-        "deleted_id", "The ID of the task that was moved to the trash."
+    deleted_ids: list[strawberry.ID] = value(
+        "deleted_ids",
+        "The IDs of all tasks that were moved to the trash: the task's, then those of the subtasks "
+        "that went with it. Empty if the mutation failed.",
+        default=(),
+    )
+    parent: Task | None = ref(
+        models.Task, "The parent task. Null if there is none or you cannot see it.", "parent"
+    )
+    project: Project | None = ref(
+        models.Project,
+        "The task's project. Null for a personal task and if you cannot see the project.",
     )
 
 
@@ -351,8 +366,12 @@ async def _update(work: Work, data: TaskUpdateInput) -> Refs:
 
 async def _delete(work: Work, data: TaskDeleteInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
-    task = await domain.delete(work, task_id, given(data.if_version), data.subtasks)
-    return {"deleted_id": ids.encode(models.Task, task.id)}
+    task, gone = await domain.delete(work, task_id, given(data.if_version), data.subtasks)
+    return {
+        "deleted_ids": [ids.encode(models.Task, one) for one in gone],
+        "parent": task.parent_id,
+        "project": task.project_id,
+    }
 
 
 async def _restore(work: Work, data: TaskRestoreInput) -> Refs:

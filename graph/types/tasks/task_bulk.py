@@ -91,8 +91,9 @@ class TaskBulkResult:
         "The task after this item, or the current task on `CONFLICT`. Null if the item failed "
         "otherwise, was rolled back or deleted the task.",
     )
-    deleted_id: strawberry.ID | None = attribute(
-        "The ID of the task that was moved to the trash. Null if none was."
+    deleted_ids: list[strawberry.ID] = attribute(
+        "The IDs of all tasks that this item moved to the trash: the task's, then those of the "
+        "subtasks that went with it. Each ID is in one result only."
     )
     errors: list[UserError] = attribute("Errors of this item. Empty if it is valid.")
 

@@ -29,7 +29,7 @@ mutation ($input: TaskBulkUpdateInput!) {{ taskBulkUpdate(input: $input) {{ {RES
 DELETE = """
 mutation ($input: TaskBulkDeleteInput!) {
   taskBulkDelete(input: $input) {
-    doneCount results { index deletedId task { id } errors { code path } }
+    doneCount results { index deletedIds task { id } errors { code path } }
     errors { code path } replayed
   }
 }
@@ -389,7 +389,11 @@ async def test_tasks_go_to_the_trash_together_and_come_back(world: World) -> Non
     items = [{"id": gid(task)} for task in (leaf, root, lone)]
     reply = await bulk(world, ada, DELETE, items)
     found = payload(reply)
-    assert [result["deletedId"] for result in found["results"]] == [i["id"] for i in items]
+    assert [result["deletedIds"] for result in found["results"]] == [
+        [gid(leaf)],
+        [gid(root), *sorted([gid(branch), gid(twig)])],
+        [gid(lone)],
+    ]
     assert len(reply.statements) <= 11
     assert await total(world, ada) == 0
     restore = "mutation ($id: ID!) { taskRestore(input: {id: $id}) { errors { code path } } }"
@@ -432,8 +436,8 @@ async def test_deletions_are_judged_one_by_one(world: World) -> None:
     for replayed in (False, True):
         found = payload(await bulk(world, ada, DELETE, items, **given))
         assert places(found) == wanted
-        assert [result["deletedId"] for result in found["results"]] == [
-            None, gid(mine), None, None, None,
+        assert [result["deletedIds"] for result in found["results"]] == [
+            [], [gid(mine)], [], [], [],
         ]  # fmt: skip
         assert found["replayed"] is replayed
     assert await total(world, ada) == before - 1

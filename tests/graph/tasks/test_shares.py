@@ -17,7 +17,7 @@ from tests.factories import ENGINES, Engine, Reply, World, gid, missing
 CREATE = """
 mutation ($input: TaskShareCreateInput!) {
   taskShareCreate(input: $input) {
-    taskShare { id permission expiresAt isExpired user { username } owner { username }
+    taskShare { id permission expiresAt isExpired user { username }
             sharedBy { username } task { title } viewerCanEdit viewerCanDelete version }
     errors { code path message }
     replayed
@@ -39,7 +39,7 @@ mutation ($input: TaskShareDeleteInput!) {
 WITH_ME = """
 query ($filter: TaskShareFilter) {
   viewer { receivedShares(filter: $filter) {
-    nodes { permission expiresAt owner { username } sharedBy { username } task { id title } }
+    nodes { permission expiresAt sharedBy { username } task { id title owner { username } } }
     totalCount
   } }
 }
@@ -87,9 +87,8 @@ async def test_a_shared_task_is_seen_by_the_one_it_is_shared_with(
             {
                 "permission": "EDIT",
                 "expiresAt": None,
-                "owner": {"username": ada.username},
                 "sharedBy": {"username": ada.username},
-                "task": {"id": gid(task), "title": "Plan"},
+                "task": {"id": gid(task), "title": "Plan", "owner": {"username": ada.username}},
             }
         ],
         "totalCount": 1,

@@ -25,7 +25,7 @@ def mutation(name: str) -> str:
     kind = name[0].upper() + name[1:]
     payload = PAYLOAD
     if name == "taskDelete":
-        payload = "deletedId errors { code path message conflictingFields }"
+        payload = "deletedIds errors { code path message conflictingFields }"
     return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ {payload} }} }}"
 
 
@@ -36,7 +36,7 @@ async def do(world: World, person: Person, name: str, /, **fields: Any) -> Reply
 async def done(world: World, person: Person, name: str, /, **fields: Any) -> Any:
     reply = await do(world, person, name, **fields)
     (payload,) = reply.good.values()
-    return payload.get("task") or payload.get("deletedId")
+    return payload.get("task") or payload.get("deletedIds")
 
 
 async def failed(
@@ -326,7 +326,7 @@ async def test_trash_and_restore_take_the_subtasks_along(
     gone_before = await world.task(owner, "gone before", parent_id=top.id, **in_project)
     await done(world, owner, "taskDelete", id=gid(gone_before))
     deleted = await done(world, owner, "taskDelete", id=gid(top))
-    assert deleted == gid(top)
+    assert deleted == [gid(top), *sorted([gid(middle), gid(leaf)])]
 
     async def alive() -> list[str]:
         reply = await world.run(
