@@ -102,8 +102,8 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
-        "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
-        "TaskStatsGroup TaskBulkResult"
+        "Task TaskShare Tag SubtaskProgress ExternalReference TaskStats TaskStatusCount "
+        "TaskPriorityCount TaskStatsGroup TaskBulkResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",
@@ -114,8 +114,8 @@ _TYPES: Final[Mapping[str, str]] = {
     ),
     "people:read": "User",
     "events:read": (
-        "Event EventConnection EventEdge FieldChange ActivityConnection ActivityEdge "
-        "ActivityFilter EventStats EventKindCount EventSubjectTypeCount"
+        "Event FieldChange TextChange NumberChange BooleanChange DateChange DateTimeChange "
+        "NodeChange ListChange JSONChange EventStats EventKindCount EventSubjectTypeCount"
     ),
     "notifications:read": (
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
@@ -212,7 +212,9 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "ReminderOrder.lastRunAt": ("tasks:read",),
     # The session that acted.
     "Event.ip": ("admin:read",),
-    "Event.sessionId": ("admin:read",),
+    "Event.session": ("admin:read",),
+    "Event.apiKey": ("admin:read",),
+    "Event.integration": ("admin:read",),
     "UserOrder.createdAt": ("people:read",),
     # What everyone sees of a user who appears at tasks, comments and events.
     "User.__typename": FREE,

@@ -229,7 +229,13 @@ CASES: list[Case] = [
     mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedIds"),
     mutates("taskRestore", "trashed_task", TASK_MANAGED, NOBODY),
     mutates("taskAssign", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"assigneeId": s.editor}),
-    mutates("taskMove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"afterId": s.done_task}),
+    mutates(
+        "taskMove",
+        "task",
+        TASK_EDITED,
+        TASK_SEEN,
+        more=lambda s: {"place": {"after": s.done_task}},
+    ),
     replace(
         mutates(
             "taskMove",
@@ -624,7 +630,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Viewer.activity",
-        mine("activity", "ActivityFilter"),
+        mine("activity", "EventFilter"),
         lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         # A user's own acts: the owner created the task.
@@ -633,7 +639,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Viewer.activityStats",
-        "query ($filter: ActivityFilter) { viewer { activityStats(filter: $filter) { total } } }",
+        "query ($filter: EventFilter) { viewer { activityStats(filter: $filter) { total } } }",
         lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         OWNER,
@@ -641,7 +647,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.adminAuditLog",
-        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
+        "query ($filter: EventFilter) { adminAuditLog(filter: $filter) "
         "{ totalCount nodes { id } } }",
         lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
@@ -652,7 +658,10 @@ CASES: list[Case] = [
         "Query.events",
         "query ($since: String!, $filter: EventFilter) "
         "{ events(after: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
-        lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
+        lambda fixtures: {
+            "since": fixtures.before,
+            "filter": {"task": {"id": {"eq": fixtures.task}}},
+        },
         "task",
         TASK_SEEN,
         hidden="EMPTY",
@@ -661,7 +670,10 @@ CASES: list[Case] = [
         "Subscription.taskEvents",
         "subscription ($after: String, $filter: EventFilter) "
         "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
-        lambda fixtures: {"after": fixtures.before, "filter": {"tasks": [fixtures.task]}},
+        lambda fixtures: {
+            "after": fixtures.before,
+            "filter": {"task": {"id": {"eq": fixtures.task}}},
+        },
         "task",
         TASK_SEEN,
     ),
@@ -749,7 +761,9 @@ CASES: list[Case] = [
     Case(
         "Mutation.webhookCreate",
         does("webhookCreate", "webhook { id }"),
-        lambda s: {"input": {"url": "https://example.com/", "filter": {"tasks": [s.task]}}},
+        lambda s: {
+            "input": {"url": "https://example.com/", "filter": {"task": {"id": {"eq": s.task}}}}
+        },
         "task",
         SIGNED_IN,
     ),

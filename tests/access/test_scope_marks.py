@@ -61,7 +61,7 @@ MARKS: dict[str, list[Any]] = {
 }
 DEPTH = 1
 # Fields that the log does not store with its events.
-NOT_LOGGED = re.compile(r"TaskEvent_(ip|sessionId): (ip|sessionId)")
+NOT_LOGGED = re.compile(r"Event_(ip|session|apiKey|integration): (ip|session|apiKey|integration)")
 LIMITS = DocumentLimits(*[10**9] * len(dataclasses.fields(DocumentLimits)))
 
 

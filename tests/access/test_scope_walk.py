@@ -46,14 +46,17 @@ NO_KEY = "a session"
 NOUNS = {
     "tasks": (
         "Task TaskShare Tag TaskStats TaskStatsGroup TaskStatusCount TaskPriorityCount "
-        "SubtaskProgress"
+        "SubtaskProgress ExternalReference"
     ),
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
     "time": ("TimeEntry TimeReport TimeReportGroup TimerEvent ReportExport ReportExportEvent"),
     "people": "User",
-    "events": ("Event FieldChange Activity EventStats EventKindCount EventSubjectTypeCount"),
+    "events": (
+        "Event FieldChange TextChange NumberChange BooleanChange DateChange DateTimeChange "
+        "NodeChange ListChange JSONChange EventStats EventKindCount EventSubjectTypeCount"
+    ),
     "notifications": (
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
@@ -115,7 +118,9 @@ ALSO = {
     "ReminderOrder.nextRunAt": "tasks",
     "ReminderOrder.lastRunAt": "tasks",
     "Event.ip": "admin",
-    "Event.sessionId": "admin",
+    "Event.session": "admin",
+    "Event.apiKey": "admin",
+    "Event.integration": "admin",
     "Query.reminderPreview(taskId)": "tasks",
     "Mutation.reportExportCreate": "projects tasks",
 }

@@ -53,12 +53,12 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
   trash(first: 100) @include(if: $all) { totalCount nodes { ... on Node { id } } }
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
-  events(after: $since, first: 100, filter: {kinds: [TASK_DELETED, PROJECT_DELETED]}) {
+  events(after: $since, first: 100, filter: {kind: {in: [TASK_DELETED, PROJECT_DELETED]}}) {
     cursor nodes { id kind subjectId }
   }
 }
 """
-LISTEN = "subscription { taskEvents(filter: {kinds: [TASK_CREATED]}) { id kind subjectId } }"
+LISTEN = "subscription { taskEvents(filter: {kind: {eq: TASK_CREATED}}) { id kind subjectId } }"
 
 
 class Comparison(Fixtures):

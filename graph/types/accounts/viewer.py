@@ -23,12 +23,8 @@ from graph.types.accounts.account import deleted, private, profile
 from graph.types.accounts.api_key import ApiKeyConnection, api_keys
 from graph.types.accounts.session import SessionConnection, sessions_of_viewer
 from graph.types.accounts.user import User
-from graph.types.events.activity import (
-    ActivityConnection,
-    EventStats,
-    activity,
-    activity_stats,
-)
+from graph.types.events.activity import EventStats, activity_of, activity_stats
+from graph.types.events.event_connection import EventConnection
 from graph.types.integrations.integration import IntegrationConnection, integrations
 from graph.types.integrations.webhook import WebhookConnection, webhooks
 from graph.types.notifications.device import DeviceConnection, devices
@@ -79,7 +75,7 @@ class Viewer:
     reminders: ReminderConnection = reminders()
     webhooks: WebhookConnection = webhooks()
     integrations: IntegrationConnection = integrations()
-    activity: ActivityConnection = activity()
+    activity: EventConnection = activity_of()
     activity_stats: EventStats = activity_stats()
     assigned_tasks: TaskConnection = to_many(
         models.User.assigned_tasks,

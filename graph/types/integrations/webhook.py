@@ -21,7 +21,7 @@ from domain.work import Work
 from errors import Forbidden
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.enums import DeliveryState, EventKind, WebhookStatus
+from graph.core.enums import DeliveryState, WebhookStatus
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type
@@ -35,7 +35,8 @@ from graph.kit.stored_input import to_json
 from graph.request.scopes import demand, scopes_of_value
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
 from graph.types.events.event import Event
-from graph.types.events.event_filter import EventFilter, wanted_of
+from graph.types.events.event_filter import EventFilter, kinds_in
+from graph.types.events.wanted import wanted_of
 from graph.types.integrations import webhook_payload
 from graph.types.integrations.webhook_inputs import (
     WebhookCreateInput,
@@ -177,10 +178,6 @@ class Webhook(Node):
     id: strawberry.ID = node_id(models.Webhook)
     name: str = column("The webhook's name; the host of `url` unless you chose another.")
     url: URL = column("The URL that events are sent to.")
-    events: list[EventKind] | None = column(
-        "The kinds of events that are sent; null for all.",
-        convert=lambda kinds: [EventKind(kind) for kind in kinds],
-    )
     filter: JSON | None = column("Sends only events that match this `EventFilter`; null for all.")
     payload: str = expression(
         models.Webhook,
@@ -302,14 +299,14 @@ def _checked_filter(context: Context, wanted: EventFilter | None) -> Any:
 
 async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
     """Called after any change: with another URL, too, the payload has a new receiver. An API key
-    must not send, through payload, kinds or filter, what it cannot read.
+    must not send, through payload or filter, what it cannot read.
     """
     assert context.selection_index is not None, "the executor keeps one with the document"
     schema = context.selection_index.schema
     most = context.services.settings.limits.cost_operation
     sender = await sender_of(work, webhook)
     await webhook_payload.check(schema, webhook.payload, sender, most)
-    demand(sender, [EVENT_SCOPES[kind] for kind in webhook.events or () if kind != LOSS])
+    demand(sender, [EVENT_SCOPES[kind] for kind in kinds_in(webhook.filter) if kind != LOSS])
     demand(sender, scopes_of_value(schema, "EventFilter", webhook.filter))
 
 

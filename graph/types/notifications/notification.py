@@ -487,6 +487,7 @@ class NotificationEvent:
         cursor_of,
         "Pass it as `after` to resume from here after a disconnect.",
     )
+    at: dt.datetime = derived((), lambda event: event.at, "When you received it.")
     notification: Notification | None = batch(
         _received,
         "The notification; null if it was deleted in the meantime.",

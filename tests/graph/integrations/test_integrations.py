@@ -78,7 +78,9 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
         "assignees": [{"login": "octoben", "user": {"id": gid(ben)}}],
     }
     assert shown[1] == {"events": ["TASK_CREATED", "TASK_COMPLETED", "COMMENT_CREATED"]}
-    events = "{ viewer { activity { nodes { kind summary changes { field from to } } } } }"
+    events = """{ viewer { activity { nodes { kind summary changes {
+      field ... on TextChange { oldText newText } ... on ListChange { added removed }
+      ... on JSONChange { oldValue newValue } } } } } }"""
     for query in (LIST, events):
         reply = await world.run(query, ada)
         assert reply.good

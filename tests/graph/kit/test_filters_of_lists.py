@@ -50,7 +50,7 @@ LISTS = {
       viewer { integrations(filter: $filter) { nodes { label: failureReason } totalCount } } }""",
     "WebhookFilter": """query ($filter: WebhookFilter!) {
       viewer { webhooks(filter: $filter) { nodes { label: name } totalCount } } }""",
-    "ActivityFilter": """query ($filter: ActivityFilter!) {
+    "EventFilter": """query ($filter: EventFilter!) {
       viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
     "TagFilter": """query ($filter: TagFilter!) {
       tags(filter: $filter) { nodes { label: name } totalCount } }""",
@@ -427,12 +427,15 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"createdAt": {"lt": NEXT}}, "A"),
     ),
     *_cases(
-        "ActivityFilter",
+        "EventFilter",
         ({"kind": {"eq": "TASK_UPDATED"}}, "A"),
         ({"kind": {"notEq": "TASK_UPDATED"}}, "B"),
         ({"kind": {"in": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "B"),
         ({"kind": {"notIn": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "A"),
         ({"at": {"lt": NEXT}}, "A"),
+        ({"subjectType": ["TASK"]}, "AB"),
+        ({"subjectType": []}, ""),
+        ({"id": {"in": []}}, ""),
         ({"actor": {"id": {"eq": "$owner"}}}, "AB"),
         ({"actor": {"isMe": True}}, "AB"),
         ({"actor": {"id": {"eq": "$helper"}}}, ""),
@@ -461,7 +464,7 @@ REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
 ]
 # What else of the same world would be found: events of the making, and other people's jobs.
 WITHIN: dict[str, dict[str, Any]] = {
-    "ActivityFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
+    "EventFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
     "JobFilter": {"name": {"startsWith": "$jobs"}},
 }
 

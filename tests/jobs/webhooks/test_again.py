@@ -15,7 +15,6 @@ from db.models import (
 )
 from domain.integrations import webhook as webhooks
 from domain.integrations import webhook_delivery
-from events.kinds import EventKind
 from jobs import periodic
 from tests.jobs.webhooks.conftest import Scene
 
@@ -33,7 +32,7 @@ async def test_a_delivery_is_sent_again_successful_or_not(scene: Scene) -> None:
 
 
 async def test_a_test_is_sent_once_even_to_a_disabled_webhook(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_DELETED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_DELETED"}})
     await scene.house.do(
         scene.ada.viewer,
         webhooks.change,
@@ -54,7 +53,7 @@ async def test_a_test_is_sent_once_even_to_a_disabled_webhook(scene: Scene) -> N
 async def test_a_replay_sends_a_time_again_with_what_was_missed(scene: Scene) -> None:
     missed = await scene.task("Before there was a webhook")
     await scene.workshop.catch_up()
-    webhook, _ = await scene.webhook(events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook(filter={"kind": {"eq": "TASK_CREATED"}})
     sent = await scene.task("Sent")
     await scene.settle()
     assert len(scene.receiver.requests) == 1
@@ -71,7 +70,7 @@ async def test_a_replay_sends_a_time_again_with_what_was_missed(scene: Scene) ->
 
 
 async def test_a_replay_that_is_run_again_repeats_nothing(scene: Scene) -> None:
-    webhook, _ = await scene.webhook(events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook(filter={"kind": {"eq": "TASK_CREATED"}})
     task = await scene.task()
     await scene.settle()
     await scene.house.do(
@@ -88,7 +87,7 @@ async def test_a_replay_that_is_run_again_repeats_nothing(scene: Scene) -> None:
 
 
 async def test_a_replay_of_failures_sends_what_failed_and_nothing_else(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_CREATED"}})
     failed, before = await scene.task("Failed"), await scene.task("Before")
     await scene.settle()
     while due := [one.next_attempt_at for one in await scene.deliveries(webhook)]:
@@ -128,7 +127,7 @@ async def test_a_replay_of_failures_sends_what_failed_and_nothing_else(scene: Sc
 
 async def test_failures_that_fail_again_are_not_repeated_for_ever(scene: Scene) -> None:
     """Nor is anything sent twice if the worker of the replay is killed before that is noted."""
-    webhook, _ = await scene.webhook("/410", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/410", filter={"kind": {"eq": "TASK_CREATED"}})
     task = await scene.task()
     await scene.settle()
     on = {"status": WebhookStatus.ACTIVE, "url": scene.receiver.url("/500")}
@@ -150,7 +149,7 @@ async def test_failures_that_fail_again_are_not_repeated_for_ever(scene: Scene) 
 
 
 async def test_every_attempt_is_kept_as_long_as_its_delivery(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_CREATED"}})
     await scene.task()
     await scene.settle()
     await scene.until_next(webhook)
