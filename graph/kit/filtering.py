@@ -388,10 +388,12 @@ class Search(Criterion):
         parts = []
         for _ in range(shape):
             word = bind(Text())
-            parts.append(
-                or_(*(folded_contains(_column_on(entity, column), word) for column in self.columns))
-            )
+            parts.append(or_(*(folded_contains(text, word) for text in self.texts(entity))))
         return and_(*parts)
+
+    def texts(self, entity: Any) -> list[Any]:
+        """Where the words are looked for."""
+        return [_column_on(entity, column) for column in self.columns]
 
 
 class Elements(Criterion):

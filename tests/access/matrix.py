@@ -363,8 +363,8 @@ CASES: list[Case] = [
     # --- tags
     Case(
         "Query.tags",
-        "query ($search: String) { tags(search: $search) { nodes { name } totalCount } }",
-        lambda fixtures: {"search": fixtures.word},
+        "query ($filter: TagFilter) { tags(filter: $filter) { nodes { name } totalCount } }",
+        lambda fixtures: {"filter": {"search": fixtures.word}},
         "word",
         TASK_SEEN,
         hidden="EMPTY",

@@ -52,6 +52,8 @@ LISTS = {
       viewer { webhooks(filter: $filter) { nodes { label: name } totalCount } } }""",
     "EventFilter": """query ($filter: EventFilter!) {
       viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
+    "TagFilter": """query ($filter: TagFilter!) {
+      tags(filter: $filter) { nodes { label: name } totalCount } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
       tasks(filter: $filter) { nodes { label: title } totalCount } }""",
 }
@@ -83,8 +85,8 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
     owner = await world.person(full_name="Olga Owner")
     helper = await world.person(full_name="Hugo Helper")
     project = await world.project(owner, name="Alpha ship", editors=[helper])
-    task = await world.task(owner, "task A", project_id=project.id)
-    other = await world.task(owner, "task B", project_id=project.id)
+    task = await world.task(owner, "task A", project_id=project.id, tags=("flag A",))
+    other = await world.task(owner, "task B", project_id=project.id, tags=("Flag A", "flag B"))
     beta = await world.project(owner, name="Beta")
     names = {"owner": gid(owner), "helper": gid(helper), "project": gid(project)}
     names |= {"task": gid(task), "other": gid(other)}
@@ -364,6 +366,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"status": {"notIn": ["FAILED", "RUNNING"]}}, "A"),
         ({"createdAt": {"gt": NEXT}}, "B"),
         ({"runAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
+        "TagFilter",
+        ({"name": {"eq": "FLAG a"}}, "A"),
+        ({"name": {"endsWith": "B"}}, "B"),
+        ({"taskCount": {"gt": 1}}, "A"),
+        ({"taskCount": {"eq": 1}, "name": {"startsWith": "flag"}}, "B"),
+        ({"search": "b fla"}, "B"),
+        ({"not": {"taskCount": {"lte": 1}}}, "A"),
+        ({"or": [{"name": {"eq": "flag b"}}, {"search": "x"}]}, "B"),
     ),
     *_cases(
         "ApiKeyFilter",
