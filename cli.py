@@ -529,6 +529,29 @@ def documents_register(*, file: Path) -> None:
     click.echo(f"Documents registered: {len(texts)} ({added} new)")
 
 
+@documents.command("check")
+@_explained
+def documents_check() -> None:
+    """List the registered documents that the schema no longer accepts. Fails if there are any.
+
+    Run it after an upgrade: the server keeps documents as they are, since their hash is their name.
+    """
+    from graph.request.persisted import registered_problems
+    from graph.schema import schema as current
+
+    async def run(ready: Settings) -> list[tuple[str, str]]:
+        async with _connected(ready) as database:
+            return await registered_problems(database, current)
+
+    with _database(load_settings()) as ready:
+        problems = asyncio.run(run(ready))
+    for digest, problem in problems:
+        click.echo(f"{digest}: {problem}")
+    if problems:
+        raise click.ClickException(f"Documents that are no longer valid: {len(problems)}")
+    click.echo("All registered documents are valid.")
+
+
 @main.command()
 @_explained
 @click.option("--check", is_flag=True, help="Fail if schema.graphql is out of date.")

@@ -12,7 +12,9 @@ There are no cookies, and a body must be JSON (or come with a header that no for
 
 from __future__ import annotations
 
+import datetime as dt
 import time
+from email.utils import format_datetime
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -23,6 +25,7 @@ from auth.limits import BUDGET_SECONDS, Budget
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from errors import ErrorCode, Unauthenticated
+from graph.request.deprecation import NOTICE
 from graph.request.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
 from web.content_negotiation import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
@@ -106,7 +109,7 @@ class GraphQLOverHTTP:
                 await self._refuse(send, error, answer, accepted)
         else:
             status = 200 if answer.executed else status_of(answer, accepted)
-            headers = _budget(context.budget)
+            headers = _budget(context.budget) + _removal(prepared.operation.removal)
             if answer.engine is not None and not self._runtime.settings.server.production:
                 headers.append((b"x-taskloom-engine", answer.engine.encode()))
             await _respond(send, status, answer.body(), accepted.json, headers)
@@ -184,6 +187,19 @@ def _budget(budget: Budget | None) -> Headers:
     return [
         (b"ratelimit", b'"points";r=%d;t=%d' % (budget.remaining, budget.reset_seconds)),
         (b"ratelimit-policy", b'"points";q=%d;w=%d' % (budget.limit, BUDGET_SECONDS)),
+    ]
+
+
+def _removal(date: dt.date | None) -> Headers:
+    """RFC 9745 and 8594: since when something that the document uses is deprecated, at the latest,
+    and when it is removed (`docs/deprecation.md`).
+    """
+    if date is None:
+        return []
+    end = dt.datetime.combine(date, dt.time(), dt.UTC)
+    return [
+        (b"deprecation", b"@%d" % (end - NOTICE).timestamp()),
+        (b"sunset", format_datetime(end, usegmt=True).encode()),
     ]
 
 

@@ -61,7 +61,7 @@ _PREFLIGHT: Final = (
 )
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
+    b"X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Deprecation, Sunset",
 )
 
 

@@ -35,7 +35,7 @@ class Device(Identified, Base):
     platform: Mapped[str]
     p256dh: Mapped[str | None]
     auth: Mapped[str | None]
-    name: Mapped[str | None]
+    name: Mapped[str]
     created_at: Mapped[dt.datetime]
     # When the app last registered the token as its current one.
     seen_at: Mapped[dt.datetime]

@@ -15,6 +15,8 @@ from domain.work import Work
 from errors import ErrorCode, Failure, NotFound
 
 MAX_DEVICES = 50
+# What a device is called if its app does not say.
+NAMES = {Platform.ANDROID: "Android", Platform.IOS: "iOS", Platform.WEB: "Web browser"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ async def register(
         "platform": platform.value,
         "p256dh": p256dh,
         "auth": auth,
-        "name": label,
+        "name": label or NAMES[platform],
         "seen_at": work.now,
     }
     new = insert(Device).values(id=work.new_id(), token=clean, created_at=work.now, **present)

@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 import strawberry
-from graphql import GraphQLInputObjectType
-from graphql.utilities import coerce_input_value
+from graphql import GraphQLError, GraphQLInputObjectType
+from graphql.utilities import coerce_input_value, validate_input_value
 from strawberry.types.arguments import convert_argument
 from strawberry.types.maybe import Some
 
@@ -49,5 +49,9 @@ def from_json(schema: strawberry.Schema, type_: type[T], value: Any) -> T:
     converter = schema.schema_converter
     graphql_type = schema._schema.get_type(type_.__name__)  # noqa: SLF001 - Strawberry's way to it
     assert isinstance(graphql_type, GraphQLInputObjectType)
+    found: list[GraphQLError] = []
+    validate_input_value(value, graphql_type, lambda error, _: found.append(error))
+    if found:
+        raise found[0]
     coerced = coerce_input_value(value, graphql_type)
     return cast(T, convert_argument(coerced, type_, converter.scalar_registry, schema.config))

@@ -10,6 +10,7 @@ that a client that sends a new document every time evicts other documents and do
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from cache import BoundedCache
 from errors import ErrorCode
 from graph.core.selection import DEFINITION, SelectionIndex, fields_of
 from graph.request.cost import Pricing
+from graph.request.deprecation import first_removal, reasons
 from graph.request.document_limits import DocumentLimits, check_document
 from graph.request.input_size import InputSize
 from graph.request.literals import LocatedValuesRule
@@ -96,6 +98,8 @@ class Operation:
     public: bool
     # Whether it only asks about the schema, without variables: its answer is the same for everyone.
     introspection: bool
+    # When something that its document uses is removed from the schema.
+    removal: dt.date | None = None
     # That answer's `data`, once it is known, as JSON.
     answer: bytes | None = None
 
@@ -151,6 +155,7 @@ class Documents:
         self._limits = limits
         self._suggestions = suggestions
         self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
+        self._deprecates = bool(reasons(schema))
         self._known = BoundedCache[str, Document](max_bytes, size=lambda known: known.size)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
@@ -213,8 +218,9 @@ class Documents:
             for definition in tree.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
+        removal = first_removal(self._schema, tree) if self._deprecates else None
         operations = [
-            self._operation(tree, definition, fragments)
+            self._operation(tree, definition, fragments, removal)
             for definition in tree.definitions
             if isinstance(definition, OperationDefinitionNode)
         ]
@@ -225,6 +231,7 @@ class Documents:
         tree: DocumentNode,
         node: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
+        removal: dt.date | None,
     ) -> Operation:
         selection_index = SelectionIndex(self._schema, node, fragments)
         kind, names = node.operation, _root_names(selection_index)
@@ -239,6 +246,7 @@ class Documents:
             introspection=kind is OperationType.QUERY
             and not node.variable_definitions
             and all(name.startswith("__") for name in names),
+            removal=removal,
         )
 
     def _is_public(self, name: str) -> bool:

@@ -178,14 +178,21 @@ def read_documents(schema: Schema, raw: bytes) -> dict[str, str]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("the file must contain a list of documents, or an object of them")
     for text in texts:
-        try:
-            errors = validate(schema._schema, parse(text))  # noqa: SLF001 - Strawberry's way to it
-        except GraphQLError as error:
-            errors = [error]
-        if errors:
-            start = " ".join(text.split())[:60]
-            raise ValueError(f"{errors[0].message} (in “{start}…”)")
+        if problem := problem_of(schema, text):
+            raise ValueError(problem)
     return {sha256_of(text): text for text in texts}
+
+
+def problem_of(schema: Schema, text: str) -> str | None:
+    """Why a document is not valid, with its beginning; None if it is."""
+    try:
+        errors = validate(schema._schema, parse(text))  # noqa: SLF001 - Strawberry's way to it
+    except GraphQLError as error:
+        errors = [error]
+    if not errors:
+        return None
+    start = " ".join(text.split())[:60]
+    return f"{errors[0].message} (in “{start}…”)"
 
 
 def _apollo_bodies(manifest: Mapping[str, Any]) -> list[str]:
@@ -216,3 +223,13 @@ async def register(database: Database, texts: Mapping[str, str], now: dt.datetim
     async with database.session() as session, session.begin():
         done = await session.execute(added.returning(RegisteredDocument.hash))
         return len(done.all())
+
+
+async def registered_problems(database: Database, schema: Schema) -> list[tuple[str, str]]:
+    """The registered documents that the schema no longer accepts: their hashes, and why."""
+    query = select(RegisteredDocument.hash, RegisteredDocument.text).order_by(
+        RegisteredDocument.created_at, RegisteredDocument.hash
+    )
+    async with database.session() as session:
+        rows = (await session.execute(query)).all()
+    return [(row.hash, problem) for row in rows if (problem := problem_of(schema, row.text))]

@@ -250,6 +250,7 @@ class Cast:
                 id=work.new_id(),
                 user_id=owner.id,
                 token=f"token-{word}",
+                name=f"Device {word}",
                 platform=models.Platform.WEB.value,
                 created_at=now,
                 seen_at=now,

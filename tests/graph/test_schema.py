@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
+from graph.request.deprecation import reasons, removal_of
 from graph.schema import schema, sdl
 
 SCHEMA: GraphQLSchema = schema._schema
@@ -224,3 +226,10 @@ def test_every_mutation_has_a_payload_of_its_own() -> None:
     }
     for name, type_ in named.items():
         assert str(type_.description).startswith(f"Payload of `{name}`"), name
+
+
+def test_deprecations_say_what_to_use_and_until_when() -> None:
+    """As `docs/deprecation.md` promises."""
+    for place, reason in reasons(schema._schema).items():
+        assert re.match(r"Use .+\. Removed after \d{4}-\d\d-\d\d\.$", reason), place
+        assert removal_of(reason) is not None, place

@@ -515,6 +515,24 @@ async def test_an_export_whose_job_is_given_up_has_failed(
 # --- weeks ---------------------------------------------------------------------------------------
 
 
+async def test_a_filter_that_is_no_longer_understood_ends_the_export(
+    world: World, context: WorkerContext
+) -> None:
+    ada = await world.person()
+    export_id = await ask(world, ada, format="CSV", filter={"firstDay": "2026-03-01"})
+    async with world.database.session() as session, session.begin():
+        await session.execute(
+            update(ReportExport)
+            .where(ReportExport.id == key_of(export_id))
+            .values(filter={"entries": {"someday": {"eq": 1}}})
+        )
+    await make(context, export_id)
+    found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
+    assert (found["status"], found["downloadUrl"]) == ("FAILED", None)
+    assert found["failureReason"].startswith("The filter is no longer valid: ")
+    assert "someday" in found["failureReason"]
+
+
 async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     # A Sunday: the first day of a week, or the last.

@@ -61,6 +61,18 @@ async def test_the_first_acceptable_type_is_answered(
     assert response.json()["data"] == {"hello": "hello world"}
 
 
+@pytest.mark.parametrize("accept", [RESPONSE, JSON])
+async def test_what_will_be_removed_is_told_in_headers(
+    http: httpx.AsyncClient, accept: str
+) -> None:
+    response = await post(http, accept, query="{ hello ... on Query { old: greeting } }")
+    assert response.headers["sunset"] == "Tue, 01 Jun 2027 00:00:00 GMT"
+    # Half a year earlier: 2026-11-30.
+    assert response.headers["deprecation"] == "@1795996800"
+    lasting = await post(http, accept, query="{ hello }")
+    assert not {"sunset", "deprecation"} & set(lasting.headers)
+
+
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/png, text/plain"])
 async def test_what_nobody_can_read_is_refused(http: httpx.AsyncClient, accept: str) -> None:
     response = await post(http, accept, query="{ hello }")

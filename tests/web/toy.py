@@ -33,6 +33,12 @@ class Query:
     def hello(self, name: str = "world") -> str:
         return f"hello {name}"
 
+    @strawberry.field(  # type: ignore[untyped-decorator]
+        deprecation_reason="Use `hello`. Removed after 2027-06-01."
+    )
+    def greeting(self) -> str:
+        return "hello"
+
     @strawberry.field
     def me(self, info: ToyInfo) -> str | None:
         user_id = info.context.viewer.user_id

@@ -11,7 +11,6 @@ from domain.accounts.account_mail import Sent
 from domain.work import Work
 from errors import BadInput, Failure
 from graph.core.context import Context
-from graph.core.fields import derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.kit import rates
 from graph.kit.mutation import (
@@ -45,15 +44,9 @@ class PasswordResetRequestPayload(_SentPayload):
     """See `domain.accounts.account_mail.request_reset`."""
 
 
-@payload("Payload of `passwordReset`.")
+@payload("Payload of `passwordReset`. Without errors, the password was set; sign in with it.")
 class PasswordResetPayload(MutationPayload):
     """Does not sign anyone in."""
-
-    done: bool = derived(
-        (),
-        lambda source: bool(source.refs.get("done")),
-        "Whether the password was set. Sign in with the new password.",
-    )
 
 
 @payload("Payload of `emailVerify`.")
@@ -105,7 +98,7 @@ async def _reset(context: Context, work: Work, data: PasswordResetInput) -> Refs
     await domain.reset_password(
         work, context.services.authenticator, token=data.token, password=data.new_password
     )
-    return {"done": True}
+    return {}
 
 
 async def _request_verification(work: Work, _data: EmailVerificationRequestInput) -> Refs:

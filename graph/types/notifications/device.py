@@ -29,7 +29,7 @@ class Device(Node):
 
     id: strawberry.ID = node_id(models.Device)
     platform: Platform = column("The platform of the device.", convert=Platform)
-    name: str | None = column("The name the app gave the device.")
+    name: str = column("The name the app gave the device; its platform if it gave none.")
     created_at: dt.datetime = column("When the device was first registered.")
     last_registered_at: dt.datetime = column(
         models.Device.seen_at, "When the device was last registered."
@@ -81,7 +81,9 @@ class DeviceCreateInput(MutationInput):
         "For a browser: the keys of its push subscription. Required with `endpoint`."
     )
     platform: Platform = required("The platform of the device.")
-    name: str | None = optional("A name for the device, up to 100 characters.")
+    name: str | None = optional(
+        "A name for the device, up to 100 characters. Its platform by default."
+    )
 
 
 @strawberry.input(description="Input for `deviceDelete`. Provide exactly one of `id` and `token`.")

@@ -22,7 +22,7 @@ NEW = {"created_at": dt.datetime.now(dt.UTC), "updated_at": dt.datetime.now(dt.U
 def device(ada: Person, number: int) -> models.Device:
     return models.Device(
         id=fresh_id(), user_id=ada.id, token=f"{ada.username}-{number}", platform="WEB",
-        created_at=NEW["created_at"], seen_at=NEW["created_at"],
+        created_at=NEW["created_at"], seen_at=NEW["created_at"], name="Browser",
     )  # fmt: skip
 
 

@@ -209,8 +209,8 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
     """
     token = f"token-{fresh_id().hex}"
 
-    async def register(person: Person) -> Any:
-        values = {"token": token, "platform": "IOS", "name": "Phone"}
+    async def register(person: Person, name: str | None = "Phone") -> Any:
+        values = {"token": token, "platform": "IOS", "name": name}
         reply = await world.post(registering, person, input=values)
         return reply.good["deviceCreate"]["device"]
 
@@ -222,6 +222,7 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
     assert (device["platform"], device["name"]) == ("IOS", "Phone")
     assert (await register(ada))["id"] == device["id"]
     assert await listed(ada) == [device["id"]]
+    assert (await register(ada, None))["name"] == "iOS"
     await register(ben)
     assert await listed(ada) == []
     gone = """

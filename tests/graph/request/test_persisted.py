@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import secrets
 import sys
@@ -14,8 +15,10 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from sqlalchemy import delete
 
 from app import create_app
+from db import models
 from graph.request.persisted import PersistedDocuments, sha256_of
 from settings import Settings
 from tests.factories import World
@@ -33,8 +36,12 @@ def large() -> str:
 async def register(settings: Settings, path: Path, content: Any) -> tuple[int, str]:
     """`taskloom documents register`, as the operator runs it."""
     await asyncio.to_thread(path.write_bytes, orjson.dumps(content))
+    return await documents(settings, "register", str(path))
+
+
+async def documents(settings: Settings, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "documents", "register", str(path)),
+        *(sys.executable, "-m", "cli", "documents", *arguments),
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": settings.database.dsn},
         stdout=asyncio.subprocess.PIPE,
@@ -81,6 +88,26 @@ async def test_registered_documents_are_free_of_the_limits(
     assert len(data) == 60
     _, output = await register(settings, tmp_path / "documents.json", [text, INFO])
     assert "Documents registered: 2 (1 new)" in output
+
+
+async def test_registered_documents_of_an_earlier_schema_are_listed(
+    world: World, settings: Settings
+) -> None:
+    old = f"query Q{secrets.token_hex(4)} {{ changes(since: null) {{ cursor }} }}"
+    now = dt.datetime.now(dt.UTC)
+    row = models.RegisteredDocument(hash=sha256_of(old), text=old, created_at=now)
+    await world.rows(row)
+    try:
+        status, output = await documents(settings, "check")
+    finally:
+        async with world.database.session() as session, session.begin():
+            await session.execute(
+                delete(models.RegisteredDocument).where(models.RegisteredDocument.hash == row.hash)
+            )
+    assert status == 1
+    assert f"{sha256_of(old)}: Cannot query field 'changes' on type 'Query'." in output
+    assert "no longer valid: 1" in output
+    assert await documents(settings, "check") == (0, "All registered documents are valid.\n")
 
 
 async def test_an_unknown_hash_is_told_in_the_words_that_clients_look_for(world: World) -> None:

@@ -10,6 +10,7 @@ from db.models import (
     DeliveryState,
     Notification,
     NotificationKind,
+    Webhook,
     WebhookStatus,
 )
 from domain.integrations import webhook_delivery as deliveries
@@ -81,6 +82,23 @@ async def test_a_receiver_that_is_gone_is_told_nothing_more(scene: Scene) -> Non
     disabled = await scene.fresh(webhook)
     assert disabled.status is WebhookStatus.DISABLED
     assert disabled.disabled_reason == "Its receiver answered 410 Gone."
+
+
+async def test_a_filter_that_is_no_longer_understood_disables_its_webhook_alone(
+    scene: Scene,
+) -> None:
+    webhook, _ = await scene.webhook()
+    other, _ = await scene.webhook("/other")
+    async with scene.house.database.session() as session, session.begin():
+        kept = await session.get_one(Webhook, webhook.id)
+        kept.filter = {"someday": {"eq": 1}}
+    await scene.task()
+    await scene.settle()
+    disabled = await scene.fresh(webhook)
+    assert disabled.status is WebhookStatus.DISABLED
+    assert disabled.disabled_reason is not None
+    assert disabled.disabled_reason.startswith("Its filter no longer fits the schema: ")
+    assert await scene.delivered(other) == 1
 
 
 async def test_of_a_huge_answer_the_beginning_is_read(scene: Scene) -> None:
