@@ -691,7 +691,13 @@ CASES: list[Case] = [
         OWNER,
     ),
     Case("Query.node device", one("node"), by_id("device"), "device", OWNER),
-    mutates("deviceDelete", "device", OWNER, NOBODY, result="deletedId"),
+    Case(
+        "Mutation.deviceDelete",
+        does("deviceDelete", "deletedId"),
+        lambda fixtures: {"input": {"device": {"id": fixtures.ids["device"]}}},
+        "device",
+        OWNER,
+    ),
     # --- reminders
     Case("Query.reminder", one("reminder"), by_id("reminder"), "reminder", OWNER),
     Case("Query.node reminder", one("node"), by_id("reminder"), "reminder", OWNER),
@@ -816,7 +822,7 @@ CASES: list[Case] = [
         "Mutation.apiKeyCreate",
         does("apiKeyCreate", "apiKey { id }"),
         lambda fixtures: {
-            "input": {"name": "x", "scopes": ["read"], "projectIds": [fixtures.project]}
+            "input": {"name": "x", "scopes": ["READ"], "projectIds": [fixtures.project]}
         },
         "project",
         MEMBERS,

@@ -138,7 +138,7 @@ async def scene(world: World) -> Scene:
             config={"github": {"repository": "mark-integrations/repo", "token": "x"}},
         )
     )["integration"]["id"]  # fmt: skip
-    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])
+    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["READ"])
     ids_ = await _more_rows(world, ada, bob, _key(task), _key(webhook))
     event = (
         await world.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import and_, func, or_
@@ -60,9 +61,9 @@ def is_active(_viewer: Any, key: Any) -> Any:
 async def _projects(parents: Sequence[Any], info: BatchInfo) -> list[list[Any] | None]:
     wanted = [key for parent in parents for key in parent.project_ids or ()]
     rows = await load_objects(info, models.Project, wanted)
-    found = {row.id: row for row in rows if row is not None}
+    found: dict[UUID, Any] = dict(zip(wanted, rows, strict=True))
     return [
-        None if parent.project_ids is None else [found[k] for k in parent.project_ids if k in found]
+        None if parent.project_ids is None else [found[k] for k in parent.project_ids if found[k]]
         for parent in parents
     ]
 
