@@ -572,7 +572,7 @@ CASES: list[Case] = [
     Case("Query.node user", one("node"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.users",
-        "query ($text: String!) { users(search: $text) { nodes { id } totalCount } }",
+        "query ($text: String!) { users(filter: {search: $text}) { nodes { id } totalCount } }",
         lambda fixtures: {"text": fixtures.target_name},
         "target_name",
         SIGNED_IN,

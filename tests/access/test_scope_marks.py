@@ -158,7 +158,7 @@ async def scene(world: World) -> Scene:
         "webhook": {"id": webhook},
         "integration": {"id": integration},
         "user": {"id": f"@{ada.username}"},
-        "users": {"search": ada.username},
+        "users": {"filter": {"search": ada.username}},
         "search": {"query": "mark"},
         "events": {"after": since},
     }
