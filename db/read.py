@@ -11,9 +11,12 @@ object has to be built from them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
@@ -120,6 +123,92 @@ def select_from(source: Any, *columns: Any) -> Select[*tuple[Any, ...]]:
     return select(*columns).select_from(source)
 
 
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """SQL text with `$1`, `$2`… for the parameters `names`.
+
+    `constants`: the values of those that are not given with each execution. `processors`: how
+    values are converted for the driver.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    constants: Mapping[str, Any]
+    processors: Mapping[str, Callable[[Any], Any]]
+    types: Mapping[str, TypeEngine[Any]]
+    # The parameters that SQLAlchemy has named, uniquely only within this text.
+    unnamed: frozenset[str] = frozenset()
+
+
+_NUMBERS = count(1)
+_PARAMETER = re.compile(r"\$(\d+)")
+
+
+def compiled_sql(query: Any) -> Sql:
+    """The text of a SELECT, or of a change that returns rows."""
+    return _sql_of(_compile(query))
+
+
+def _compile(query: Any) -> Any:
+    return query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+
+
+def _sql_of(compiled: Any) -> Sql:
+    names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
+    processors: Mapping[str, Callable[[Any], Any]] = getattr(compiled, "_bind_processors", {})
+    return Sql(
+        str(compiled),
+        names,
+        dict(compiled.params),
+        {
+            name: processor
+            for name, processor in processors.items()
+            if name in names and not _needless(compiled.binds[name].type)
+        },
+        {name: compiled.binds[name].type for name in names if name in compiled.binds},
+        frozenset(name for name in names if name in compiled.binds and compiled.binds[name].unique),
+    )
+
+
+def compiled_part(query: Any) -> Sql:
+    """The text of a part of a statement, to be joined with others. With them it shares parameters
+    of the same name, but none that SQLAlchemy has named.
+    """
+    sql = compiled_sql(query)
+    number = next(_NUMBERS)
+    name_of = {name: f"{name}__{number}" if name in sql.unnamed else name for name in sql.names}
+    return Sql(
+        sql.text,
+        tuple(name_of[name] for name in sql.names),
+        {name_of[name]: sql.constants.get(name) for name in sql.names},
+        {name_of[name]: processor for name, processor in sql.processors.items()},
+        {name_of[name]: type_ for name, type_ in sql.types.items()},
+    )
+
+
+def joined_sql(parts: Iterable[str | Sql]) -> Sql:
+    """The parts as one text, with their parameters numbered anew."""
+    texts: list[str] = []
+    places: dict[str, int] = {}
+    constants: dict[str, Any] = {}
+    processors: dict[str, Callable[[Any], Any]] = {}
+    types: dict[str, TypeEngine[Any]] = {}
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        own = [places.setdefault(name, len(places) + 1) for name in part.names]
+        texts.append(
+            _PARAMETER.sub(lambda found, own=own: f"${own[int(found[1]) - 1]}", part.text)  # type: ignore[misc]
+            if own
+            else part.text
+        )
+        constants |= part.constants
+        processors |= part.processors
+        types |= part.types
+    return Sql("".join(texts), tuple(places), constants, processors, types)
+
+
 class Statement:
     """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
@@ -132,41 +221,40 @@ class Statement:
     keys, positions in an index and access rules; false if a client writes the conditions.
     """
 
-    __slots__ = ("_constants", "_names", "_processors", "plan_once", "row", "text")
+    __slots__ = ("plan_once", "row", "sql", "text")
 
     def __init__(
         self,
         query: Select[*tuple[Any, ...]]
         | ReturningInsert[*tuple[Any, ...]]
-        | ReturningUpdate[*tuple[Any, ...]],
+        | ReturningUpdate[*tuple[Any, ...]]
+        | Sql,
         model: type[Base] | None = None,
         *,
+        labels: Sequence[str] | None = None,
         plan_once: bool = False,
         ordering: Any = None,
     ) -> None:
-        if model is not None and isinstance(query, Select) and not query.get_final_froms():
-            raise ValueError(f"the statement for rows of {model.__name__} has no FROM clause")
-        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        self.text: str = str(compiled)
-        self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
-        self._constants: dict[str, Any] = dict(compiled.params)
-        processors: Mapping[str, Callable[[Any], Any]] = getattr(compiled, "_bind_processors", {})
-        self._processors = {
-            name: processor
-            for name, processor in processors.items()
-            if name in self._names and not _needless(compiled.binds[name].type)
-        }
+        if isinstance(query, Sql):
+            assert labels is not None, "the labels of a text are not known"
+            self.sql = query
+        else:
+            compiled = _compile(query)
+            self.sql = _sql_of(compiled)
+            labels = [str(column.key) for column in query.exported_columns]
+            if model is not None and isinstance(query, Select) and not compiled.compile_state.froms:
+                raise ValueError(f"the statement for rows of {model.__name__} has no FROM clause")
+        self.text: str = self.sql.text
         self.plan_once = plan_once
-        self.row = row_class(
-            Row, model, tuple(str(column.key) for column in query.exported_columns), ordering
-        )
+        self.row = row_class(Row, model, tuple(labels), ordering)
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """Values in the order of the placeholders; those not given keep their compiled value."""
-        values = {**self._constants, **params}
-        for name, process in self._processors.items():
+        sql = self.sql
+        values = {**sql.constants, **params}
+        for name, process in sql.processors.items():
             values[name] = process(values[name])
-        return [values[name] for name in self._names]
+        return [values[name] for name in sql.names]
 
 
 class Fetching(Protocol):

@@ -43,6 +43,7 @@ from graph.engine.sql_json import (
     constant_part,
     object_part_of,
     part_of,
+    usual_columns,
 )
 
 # At most this many objects of a position are inside the texts of the objects that refer to them. A
@@ -241,9 +242,10 @@ def _columns(plan: ObjectPlan, *, serialized: bool) -> Columns:
     return Columns(
         frozenset(label for each in plain for label in required_columns(each.definition)),
         tuple(segment.span for segment in plan.text.segments if segment.span is not None),
+        usual_columns(plan.type),
     )
 
 
 def _joined(one: Columns, other: Columns) -> Columns:
     spans = dict.fromkeys([*one.spans, *other.spans])
-    return Columns(one.labels | other.labels, tuple(spans))
+    return Columns(one.labels | other.labels, tuple(spans), one.usual | other.usual)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import strawberry
+from graphql import GraphQLObjectType
 from sqlalchemy import ARRAY, Uuid, and_, bindparam
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -30,7 +31,7 @@ from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
 from graph.core.selection import Selection, SelectionIndex
 from graph.core.single_flight import SharedRun, others_join
 from graph.engine.plan import PlanColumns
-from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
+from graph.engine.sql_json import KEY_ONLY, Columns, JsonSpan, usual_columns, with_spans
 from graph.engine.state import EngineState
 from graph.kit import references
 
@@ -52,20 +53,20 @@ def columns_of(
     return columns
 
 
-def _read_of(
-    model: type[Base], entity: Any, columns: Columns, viewer: Viewer, prefix: str = ""
-) -> list[Any]:
-    return [
-        *columns_of(model, entity, columns.labels, viewer, prefix),
-        *serialized_columns(partial(getattr, entity), columns.spans, viewer, prefix),
-    ]
+def _labels(columns: Columns) -> list[str]:
+    """The columns that are read as they are; the id is always among them."""
+    return sorted({*columns.labels, "id"})
 
 
 @lru_cache(maxsize=2000)
 def _by_key(model: type[Base], columns: Columns, shape: ViewerShape) -> Statement:
+    if columns.spans:
+        spans = [("", span) for span in columns.spans]
+        rows = _by_key(model, columns.below(), shape)
+        return with_spans(rows, [*_labels(columns), *spans], shape, model)
     viewer = placeholder_viewer(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    query = select_from(model, *_read_of(model, model, columns, viewer)).where(
+    query = select_from(model, *columns_of(model, model, columns.labels, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
@@ -101,26 +102,49 @@ def _one(
     """One object, and those that its to-one relations lead to: each under its own rule, so that a
     hidden object does not hide what refers to it.
     """
-    viewer = placeholder_viewer(shape)
-    columns = _read_of(model, model, requested, viewer)
-    query = select_from(model, *columns)
-    size = len(columns)
+    groups = [("", model, requested)]
+    groups += [(f"{name}__", _target(model, name), columns) for name, columns in related]
+    if any(columns.spans for *_, columns in groups):
+        plain = tuple((name, columns.below()) for name, columns in related)
+        rows, _ = _one(model, requested.below(), plain, shape)
+        read: list[str | tuple[str, JsonSpan]] = []
+        for prefix, _, columns in groups:
+            read += [prefix + label for label in _labels(columns)]
+            read += [(prefix, span) for span in columns.spans]
+        statement = with_spans(rows, read, shape, model)
+    else:
+        statement = _joined(model, requested, related, shape)
     joins = []
-    for name, of_related in related:
-        kind, foreign_key = _target(model, name), foreign_key_of(getattr(model, name))
-        target: Any = aliased(kind)
-        prefix = f"{name}__"
-        own = _read_of(kind, target, of_related, viewer, prefix)
+    size = 0
+    for prefix, kind, columns in groups:
+        labels = (*_labels(columns), *(span.label for span in columns.spans))
+        if prefix:
+            foreign_key = foreign_key_of(getattr(model, prefix.removesuffix("__")))
+            place = slice(size, size + len(labels))
+            joins.append(_Join(foreign_key, kind, place, row_class(PartRow, kind, labels)))
+        size += len(labels)
+    return statement, tuple(joins)
+
+
+def _joined(
+    model: type[Base],
+    requested: Columns,
+    related: tuple[tuple[str, Columns], ...],
+    shape: ViewerShape,
+) -> Statement:
+    viewer = placeholder_viewer(shape)
+    query = select_from(model, *columns_of(model, model, requested.labels, viewer))
+    for name, columns in related:
+        target: Any = aliased(_target(model, name))
+        own = columns_of(_target(model, name), target, columns.labels, viewer, f"{name}__")
+        foreign_key = foreign_key_of(getattr(model, name))
         query = query.add_columns(*own).outerjoin(
             target,
             and_(target.id == getattr(model, foreign_key), access.read(viewer, target)),
         )
-        row = row_class(PartRow, kind, tuple(str(each.key).removeprefix(prefix) for each in own))
-        joins.append(_Join(foreign_key, kind, slice(size, size + len(own)), row))
-        size += len(own)
     key = bindparam("key", type_=Uuid())
     query = query.where(model.id == key, access.read(viewer, model))  # type: ignore[attr-defined]
-    return Statement(query, model, plan_once=True), tuple(joins)
+    return Statement(query, model, plan_once=True)
 
 
 def columns_of_objects(
@@ -130,7 +154,9 @@ def columns_of_objects(
     name = TYPE_NAMES[model]
     if serialized is not None:
         return serialized.objects.get(name, KEY_ONLY)
-    return Columns(selection_index.labels.get(name, frozenset()))
+    labels = selection_index.labels.get(name, frozenset())
+    type_ = selection_index.schema.get_type(name)
+    return Columns(labels | usual_columns(cast("GraphQLObjectType", type_)))
 
 
 class ObjectLoader:

@@ -26,14 +26,14 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import Table, literal_column
+from sqlalchemy import Table
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DBAPIError
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.maybe import Some
 
-from auth.viewer import NOBODY, ViewerShape, placeholder_viewer
+from auth.viewer import NOBODY, ViewerShape
 from db.base import Base
 from db.read import AnyRow, Row, Statement
 from domain import idempotency
@@ -47,7 +47,7 @@ from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchField, BatchInfo, argument, batch, derived
 from graph.core.inputs import UpdateInput
 from graph.core.node import TYPE_NAMES, is_type_by_class
-from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
+from graph.engine.sql_json import KEY_ONLY, Columns, span_columns
 from graph.engine.state import EngineState
 from graph.kit import references
 from graph.kit.loading import ObjectLoaders, columns_of_objects, load_objects
@@ -94,15 +94,14 @@ class ReturnedColumns:
     def __call__(self, table: Table) -> list[Any]:
         """The columns, labelled; the id is always among them."""
 
-        def value_of(label: str) -> Any:
+        def value_of(label: str) -> str:
             # By name: in RETURNING, SQLAlchemy would add the table's column as another table to
             # read from.
-            return literal_column(f"{table.name}.{label}", table.c[label].type)
+            return f'{table.name}."{label}"'
 
         labels = sorted({*self.columns.labels, "id"})
         plain = [table.c[label].label(label) for label in labels]
-        viewer = placeholder_viewer(self.viewer)
-        return [*plain, *serialized_columns(value_of, self.columns.spans, viewer)]
+        return [*plain, *span_columns(value_of, self.columns.spans, self.viewer)]
 
 
 ONLY_ID = ReturnedColumns(KEY_ONLY, NOBODY.shape)

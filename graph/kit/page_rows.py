@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -22,7 +22,6 @@ from typing import Any, cast
 from sqlalchemy import (
     ARRAY,
     BindParameter,
-    FromClause,
     Integer,
     Select,
     Uuid,
@@ -44,7 +43,7 @@ from db.read import Row, Statement, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
-from graph.engine.sql_json import Columns, serialized_columns
+from graph.engine.sql_json import Columns, with_spans
 from graph.engine.state import EngineState
 from graph.kit.filtering import Binds, build_filter
 from graph.kit.loading import columns_of
@@ -119,9 +118,7 @@ class _Page:
         entity = aliased(shape.model, name="item")
         ordering = shape.ordering
         expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-        # Only the rows of the final page are serialized.
-        read = shape.columns.labels | shape.columns.serialized
-        columns = columns_of(shape.model, entity, read, viewer)
+        columns = columns_of(shape.model, entity, shape.columns.labels, viewer)
         if shape.with_cursors:
             columns += [
                 expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
@@ -136,8 +133,6 @@ class _Page:
             query = query.where(
                 backward.after(expressions, shape.before, "before", inclusive=shape.inclusive)
             )
-        self._columns = shape.columns
-        self._viewer = viewer
         self.query: _Select = query
         self.entity = entity
         self.limit: Any = bindparam("limit", type_=Integer())
@@ -168,15 +163,6 @@ class _Page:
         query = select_from(rows, *columns, *path_flag(self._candidates))
         return self._sorted(query, [rows.c[label] for label in labels])
 
-    def passed(self, rows: FromClause) -> list[Any]:
-        """The columns to read of the rows of `ordered`."""
-        columns = self._columns
-        if not columns.spans:
-            return list(rows.c)
-        hidden = {"id", *columns.serialized} - columns.labels
-        plain = (column for column in rows.c if column.key not in hidden)
-        return [*plain, *serialized_columns(rows.c.__getitem__, columns.spans, self._viewer)]
-
     def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
         order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
         return query.order_by(*order).limit(self.limit)
@@ -196,6 +182,14 @@ def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
 @lru_cache(maxsize=2000)
 def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     """The pages of one request or, if `varying` names the values that differ, of several."""
+    columns = shape.columns
+    if columns.spans:
+        # Only the rows of the final page are serialized.
+        rows = _statement(replace(shape, columns=columns.below()), varying)
+        hidden = (columns.below().labels | {"id"}) - columns.labels
+        kept = [label for label in rows.row.labels if label not in hidden]
+        spans = [("", span) for span in columns.spans]
+        return with_spans(rows, [*kept, *spans], shape.viewer, shape.model)
     page = _Page(shape)
     given: list[tuple[str, Any]] = []
     if shape.child is not None:
@@ -207,9 +201,6 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         given.append((_NOTHING, Integer()))
     if not given:
         query = page.ordered()
-        if shape.columns.spans:
-            rows = query.subquery("row")
-            query = select_from(rows, *page.passed(rows))
     else:
         # The pages to read, one row each.
         pages = (
@@ -224,17 +215,16 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         if varying:
             taken = frozenset(varying)
 
-            def replace(element: Any, **_: Any) -> Any:
+            def replaced(element: Any, **_: Any) -> Any:
                 if isinstance(element, BindParameter) and element.key in taken:
                     return pages.c[element.key]
                 return None
 
-            page.replace(replace)
+            page.replace(replaced)
         if shape.child is not None:
             page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
         inner = page.ordered(pages).lateral("row")
-        passed = page.passed(inner)
-        query = select_from(pages, pages.c[_PLACE], *passed).join(inner, true())
+        query = select_from(pages, pages.c[_PLACE], *inner.c).join(inner, true())
     return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
 

@@ -23,7 +23,7 @@ from db.read import values_of
 from errors import BadInput
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.selection import Selection
-from graph.engine.sql_json import KEY_ONLY, Columns
+from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
 from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import below
@@ -360,7 +360,11 @@ def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
         if columns is None:
             columns = Columns(
                 frozenset().union(
-                    *(place.labels(cast("Any", place.type)) for place in nodes if place is not None)
+                    *(
+                        usual_columns(place.type) | place.labels(place.type)
+                        for place in cast("list[Any]", nodes)
+                        if place is not None
+                    )
                 )
             )
         found = known[selection, model] = _Requested(

@@ -52,7 +52,8 @@ def outputs() -> Iterator[tuple[str, Any]]:
                 yield f"{type_.name}.{name}", field
 
 
-def test_everything_is_described() -> None:
+def described() -> list[tuple[str, str]]:
+    """Everything in the schema by its place, with its description."""
     values = (
         (f"{type_.name}.{name}", value)
         for type_ in types()
@@ -67,9 +68,13 @@ def test_everything_is_described() -> None:
         *values,
         *directives,
     ]
+    return [(place, thing.description or "") for place, thing in things]
+
+
+def test_everything_is_described() -> None:
+    things = described()
     assert len(things) > 500
-    bare = [name for name, thing in things if not (thing.description or "").strip()]
-    assert bare == []
+    assert [place for place, description in things if not description.strip()] == []
 
 
 def test_an_input_is_described_by_its_mutation() -> None:
@@ -233,3 +238,22 @@ def test_deprecations_say_what_to_use_and_until_when() -> None:
     for place, reason in reasons(schema._schema).items():
         assert re.match(r"Use .+\. Removed after \d{4}-\d\d-\d\d\.$", reason), place
         assert removal_of(reason) is not None, place
+
+
+# Names of something else: of requests, of browsers, of the columns of files.
+OUTSIDE = {
+    "PushSubscription", "EventSource", "toJSON", "applicationServerKey", "retryAfter",
+    "originalStart", "originalEnd", "durationSeconds", "projectName", "taskTitle",
+}  # fmt: skip
+
+
+def test_descriptions_name_what_is_in_the_schema() -> None:
+    names = {name for place, _ in described() for name in re.findall(r"\w+", place)}
+    strange = {
+        (place, word)
+        for place, description in described()
+        for code in re.findall(r"`([^`]+)`", description)
+        for word in re.findall(r"\b(?:[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w+|[A-Z]+_[A-Z_]+)\b", code)
+        if word not in names | OUTSIDE
+    }
+    assert strange == set()

@@ -67,7 +67,7 @@ class IntegrationOrder:
 @strawberry.input(description="Maps a GitHub login to a Taskloom user.")
 class GitHubAssigneeInput:
     login: str = required("The login on GitHub.")
-    user_id: strawberry.ID = required("The ID of the Taskloom user.")
+    user_id: strawberry.ID = required("The Taskloom user: an ID, or a username such as @ada.")
 
 
 @strawberry.input(description="Configuration of a GITHUB integration.")

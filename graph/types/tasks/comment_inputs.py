@@ -89,9 +89,7 @@ class CommentCreateInput(MutationInput):
     """See `domain.tasks.comment.create`."""
 
     task_id: strawberry.ID = required("The task's ID or identifier.")
-    body: Markdown = required(
-        "The text in Markdown, 1 to 10,000 characters. `@username` mentions a user."
-    )
+    body: Markdown = required("The text, 1 to 10,000 characters. `@username` mentions a user.")
     parent_id: strawberry.ID | None = optional(
         "The ID of the comment to reply to. It must start a thread on the same task."
     )
@@ -103,7 +101,7 @@ class CommentUpdateInput(UpdateInput):
     """See `domain.tasks.comment.update`."""
 
     id: strawberry.ID = required("The comment's ID.")
-    body: Markdown = required("The new text in Markdown, 1 to 10,000 characters.")
+    body: Markdown = required("The new text, 1 to 10,000 characters.")
 
 
 @strawberry.input(description="Input for `commentDelete`.")

@@ -94,9 +94,7 @@ class TaskFilter:
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
-    estimate: IntFilter | None = filtering.by(
-        models.Task.estimate, "The estimated effort, in seconds."
-    )
+    estimate: IntFilter | None = filtering.by(models.Task.estimate, "The estimated effort.")
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
     )
@@ -260,7 +258,7 @@ class TaskChanges:
     id: strawberry.ID = required("The task's ID or identifier.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
     description: strawberry.Maybe[Markdown | None] = change(
-        "The description in Markdown, up to 10,000 characters."
+        "The description, up to 10,000 characters."
     )
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
     status: strawberry.Maybe[TaskStatus | None] = change("The status.")

@@ -83,7 +83,7 @@ class TimeEntryImportInput(MutationInput):
         "hours (`1.50`) or `18:25 min`."
     )
     timezone: TimeZone | None = optional(
-        "The IANA time zone of times without an offset. Defaults to your own. A local time that "
+        "The time zone of times without an offset. Defaults to your own. A local time that "
         "the clock skips is moved forward by the gap; one that occurs twice is the first, "
         "unless the duration says otherwise. The row gets a notice in both cases."
     )

@@ -130,6 +130,10 @@ async def test_assignees_are_users_whom_one_sees(world: World, ada: Person) -> N
     reply = await connect(world, ada, project, **github(assignees=pairs))
     path = ["input", "config", "github", "assignees"]
     assert failure(reply) == ("NOT_FOUND", [*path, "1", "userId"])
+    by_name = [{"login": "octoben", "userId": f"@{ben.username}"}]
+    named = await connect(world, ada, project, **github(assignees=by_name))
+    made = named.good["integrationCreate"]["integration"]
+    assert made["settings"]["assignees"] == [{"login": "octoben", "user": {"id": gid(ben)}}]
     pairs = [{"login": "a b", "userId": gid(ben)}]
     reply = await connect(world, ada, project, **github(assignees=pairs))
     assert failure(reply) == ("BAD_USER_INPUT", [*path, "0", "login"])
