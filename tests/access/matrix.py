@@ -96,6 +96,11 @@ def mine(name: str, filter_type: str) -> str:
     return listed(name, filter_type).replace("{", "{ viewer {", 1) + " }"
 
 
+def filtered(name: str) -> Variables:
+    """A filter for an object in the fixtures."""
+    return lambda fixtures: {"filter": {"id": {"eq": fixtures.ids[name]}}}
+
+
 def does(mutation: str, result: str = "task { id }") -> str:
     """A mutation with its input in one variable."""
     type_ = mutation[0].upper() + mutation[1:] + "Input"
@@ -692,7 +697,7 @@ CASES: list[Case] = [
         Case(
             f"Viewer.{name}",
             mine(name, f"{type_}Filter"),
-            lambda fixtures, about=about: {"filter": {"id": {"eq": fixtures.ids[about]}}},
+            filtered(about),
             about,
             OWNER,
             hidden="EMPTY",
