@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo  # noqa: TID251 - domain.timezones stands above; its database is used
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, Uuid, bindparam
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Interval, Text, Uuid, bindparam
 
 from auth.scopes import readable_events
 from db.models import WeekDay
@@ -22,6 +23,7 @@ from errors import Unauthenticated
 VIEWER_PARAM = "viewer_id"
 PROJECTS_PARAM = "viewer_projects"
 EVENTS_PARAM = "viewer_events"
+OFFSET_PARAM = "viewer_offset"
 
 # See `Viewer.shape`: signed in, administrator, restricted to projects, restricted to scopes.
 ViewerShape = tuple[bool, bool, bool, bool]
@@ -88,6 +90,12 @@ class Viewer:
         return parameter
 
     @property
+    def sql_offset(self) -> ColumnElement[dt.timedelta]:
+        """How far the viewer's clock is ahead of UTC, as a parameter."""
+        parameter: BindParameter[dt.timedelta] = bindparam(OFFSET_PARAM, dt.timedelta(), Interval())
+        return parameter
+
+    @property
     def restricted(self) -> bool:
         """Whether the viewer can see certain projects only."""
         return self.projects is not None
@@ -123,6 +131,8 @@ class Viewer:
     def params(self) -> dict[str, Any]:
         """The parameter values for statements that were compiled for another viewer."""
         found: dict[str, Any] = {VIEWER_PARAM: self.user_id}
+        if self.timezone != "UTC":
+            found[OFFSET_PARAM] = dt.datetime.now(ZoneInfo(self.timezone)).utcoffset()
         if self.scopes is not None:
             found[EVENTS_PARAM] = self._events
         if self.projects is not None:

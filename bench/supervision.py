@@ -51,7 +51,7 @@ _WEBHOOK: Final = """mutation ($url: URL!) { webhookCreate(input: {
   url: $url, events: [TASK_CREATED], payload: "{ task { title } }"
 }) { webhook { id } errors { message } } }"""
 _TASKS: Final = """query ($project: ID!, $after: String) {
-  tasks(filter: {projectId: {eq: $project}}, first: 100, after: $after) {
+  tasks(filter: {project: {id: {eq: $project}}}, first: 100, after: $after) {
     nodes { title } pageInfo { hasNextPage endCursor } } }"""
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, or_, select, text
@@ -85,6 +85,14 @@ class Snapshot:
         """Whether the user can see the task."""
         return self.rights.get((task_id, person), _NO_RIGHTS).sees
 
+    def watchers(self) -> dict[UUID, list[UUID]]:
+        """By task, the users who can see it."""
+        found: dict[UUID, list[UUID]] = {}
+        for (task_id, person), rights in self.rights.items():
+            if rights.sees:
+                found.setdefault(task_id, []).append(person)
+        return found
+
     def tree(self, task_id: UUID) -> list[UUID]:
         """A task and everything below it."""
         return [one for one, above in self.above.items() if task_id in {one, *above}]
@@ -108,7 +116,7 @@ async def guarded(
     receives the rights before.
 
     Raises `Forbidden` at `path` for a gain that the viewer must not give. `told`: tasks whose own
-    event (their deletion) announces that they are gone.
+    event (their deletion) announces that they are gone; read after the block, which may fill it.
     """
     before = await snapshot(work, tasks)
     yield before
@@ -163,18 +171,39 @@ async def record_lost_access(
     await record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
 
 
-async def record_lost(work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]) -> None:
-    """Record `ACCESS_LOST` for tasks, each in the project where it was seen, for these users."""
+Seen = Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]
+"""Tasks, each with the project where it was seen and the users who could see it."""
+
+
+async def record_lost(work: Work, lost: Seen) -> None:
+    """Record `ACCESS_LOST` for tasks, each for the users who could see it."""
+    await _record_each(work, EventKind.ACCESS_LOST, lost)
+
+
+async def record_deleted(work: Work, deleted: Seen) -> None:
+    """Record `TASK_DELETED` for every task that was moved to the trash.
+
+    Everyone who could see a task can read its event, even if the right by which they saw it ends
+    while the task is in the trash.
+    """
+    changes = [("deleted_at", None, work.now)]
+    await _record_each(work, EventKind.TASK_DELETED, deleted, changes)
+
+
+async def _record_each(
+    work: Work, kind: EventKind, tasks: Seen, changes: Sequence[tuple[str, Any, Any]] = ()
+) -> None:
     events = [
         work.event(
-            EventKind.ACCESS_LOST,
+            kind,
             Task,
             task_id,
+            changes,
             task_id=task_id,
             project_id=project_id,
             audience=sorted(people),
         )
-        for task_id, project_id, people in lost
+        for task_id, project_id, people in tasks
     ]
     await work.record_all(events)
 

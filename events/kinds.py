@@ -75,8 +75,8 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_ARCHIVED: "A project was archived and is read-only.",
     EventKind.PROJECT_UNARCHIVED: "A project was unarchived.",
     EventKind.PROJECT_DELETED: (
-        "A project was moved to the trash with its tasks. Users who could see these tasks get "
-        "`ACCESS_LOST` for each."
+        "A project was moved to the trash with its tasks; each task has a `TASK_DELETED` of its "
+        "own."
     ),
     EventKind.PROJECT_RESTORED: "A project was restored from the trash with its tasks.",
     EventKind.PROJECT_TRANSFERRED: "A project was transferred to a new owner.",
@@ -91,12 +91,13 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.TASK_REOPENED: "A completed or cancelled task was reopened.",
     EventKind.TASK_ASSIGNED: "A task was assigned, reassigned or unassigned.",
     EventKind.TASK_MOVED: (
-        "A task was moved within its list or to another project. The previous project gets an "
-        "event of its own."
+        "A task was moved within its list or to another project, perhaps with another parent, "
+        "status or assignee at once. The previous project gets an event of its own. A move that "
+        "completes or reopens the task is `TASK_COMPLETED` or `TASK_REOPENED`."
     ),
     EventKind.TASK_DELETED: (
-        "A task was moved to the trash with its subtasks. Users who could see these subtasks "
-        "get `ACCESS_LOST` for each."
+        "A task was moved to the trash, on its own or with its parent or project. Delivered to "
+        "everyone who could see it."
     ),
     EventKind.TASK_RESTORED: (
         "A task was restored from the trash, on its own or with its parent or project."

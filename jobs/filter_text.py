@@ -1,6 +1,6 @@
 """A filter of time entries as an English sentence, for exports that people read.
 
-{"projectId": {"eq": "project_018f…"}, "isBillable": true}
+{"project": {"id": {"eq": "project_018f…"}}, "isBillable": true}
 Only entries where the project is “Bridge” and the entry is billable.
 """
 
@@ -34,7 +34,10 @@ _OPERATORS = {
     "gte": ("is at least {}", "is {} or after"),
     "contains": ("contains {}", "contains {}"),
     "startsWith": ("starts with {}", "starts with {}"),
+    "endsWith": ("ends with {}", "ends with {}"),
+    "within": ("is within {}", "is within {}"),
 }
+_UNITS = {"W": "week", "D": "day", "H": "hour", "M": "minute", "S": "second"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 _ID = re.compile(r"[a-z_]+_[0-9a-f]{32}")
 
@@ -66,13 +69,30 @@ def _criteria(filter_: Mapping[str, Any], subject: str, name_of: NameOf) -> Iter
         elif name == "not":
             yield f"not ({_all_of(value, subject, name_of)})"
         elif name == "search":
-            yield f"the text has the words “{value}”"
+            what = "the text" if subject == "the " else _object(subject)
+            yield f"{what} has the words “{value}”"
         elif isinstance(value, bool):
-            what = _FLAGS.get(name)
-            is_ = "is" if value else "is not"
-            yield f"the entry {is_} {what}" if what else f"{subject}{_words(name)} {is_} true"
+            yield _flag(name, value, subject)
+        elif name == "id" and isinstance(value, Mapping):
+            # The object itself.
+            yield from _of_field_values(_object(subject), value, name_of)
         elif isinstance(value, Mapping):
             yield from _of_field(name, value, subject, name_of)
+
+
+def _flag(name: str, value: bool, subject: str) -> str:
+    is_ = "is" if value else "is not"
+    if name == "isNull":
+        return f"{_object(subject)} is {'not set' if value else 'set'}"
+    if name == "isMe":
+        return f"{_object(subject)} {is_} the owner of this export"
+    what = _FLAGS.get(name) or _words(name).removeprefix("is ")
+    return f"{_object(subject)} {is_} {what}"
+
+
+def _object(subject: str) -> str:
+    """What a criterion is about: `the project's ` is about the project, `the ` about the entry."""
+    return subject.removesuffix("'s ") if subject.endswith("'s ") else "the entry"
 
 
 def _all_of(filter_: Mapping[str, Any], subject: str, name_of: NameOf) -> str:
@@ -89,7 +109,9 @@ def _of_field(name: str, value: Mapping[str, Any], subject: str, name_of: NameOf
         elif key in _OPERATORS:
             yield f"{subject}{words} {_compared(key, inner, name_of)}"
         elif key in _QUANTIFIERS:
-            yield from _of_field_values(f"{_QUANTIFIERS[key]} {_singular(words)}", inner, name_of)
+            of = "" if subject == "the " else f" of {_object(subject)}"
+            one = f"{_QUANTIFIERS[key]} {_singular(words)}{of}"
+            yield from _of_field_values(one, inner, name_of)
         else:
             # A criterion of a related object.
             yield from _criteria({key: inner}, f"{subject}{words}'s ", name_of)
@@ -97,17 +119,28 @@ def _of_field(name: str, value: Mapping[str, Any], subject: str, name_of: NameOf
 
 def _of_field_values(subject: str, value: Mapping[str, Any], name_of: NameOf) -> Iterator[str]:
     for key, inner in value.items():
-        if key in _OPERATORS:
+        if key == "isNull" and inner is not None:
+            yield f"{subject} is {'not set' if inner else 'set'}"
+        elif key in _OPERATORS:
             yield f"{subject} {_compared(key, inner, name_of)}"
         elif inner is not None:
             yield from _criteria({key: inner}, f"{subject}'s ", name_of)
 
 
 def _compared(operator: str, value: Any, name_of: NameOf) -> str:
+    if operator == "within":
+        return _OPERATORS[operator][1].format(_period(value))
     values = value if isinstance(value, list) else [value]
     is_number = all(isinstance(one, (int, float)) for one in values)
     shown = " or ".join(_shown(one, name_of) for one in values) or "nothing"
     return _OPERATORS[operator][0 if is_number else 1].format(shown)
+
+
+def _period(duration: str) -> str:
+    """`-P1DT2H` is `the last 1 day 2 hours`."""
+    parts = re.findall(r"(\d+)([WDHMS])", duration)
+    lengths = [f"{int(n)} {_UNITS[unit]}{'' if int(n) == 1 else 's'}" for n, unit in parts]
+    return f"the {'last' if duration.startswith('-') else 'next'} {' '.join(lengths)}"
 
 
 def _shown(value: Any, name_of: NameOf) -> str:
@@ -120,11 +153,8 @@ def _shown(value: Any, name_of: NameOf) -> str:
 
 
 def _words(name: str) -> str:
-    """`dueOn` is `due on`, and `projectId` a `project`."""
-    if name in _WORDS:
-        return _WORDS[name]
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
-    return spaced.removesuffix(" id")
+    """`dueOn` is `due on`."""
+    return _WORDS.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _singular(words: str) -> str:

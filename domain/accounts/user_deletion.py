@@ -167,11 +167,13 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
         )
     if heir is not None and kept:
         await _hand_over(work, kept, heir)
-    for task in own.values():
-        if task.id not in kept:
-            work.apply(task, {"deleted_at": work.now, "deleted_with": user.id})
-            watchers = [who for one, who in before.rights if one == task.id and who != user.id]
-            work.record(EventKind.TASK_DELETED, task, task_id=task.id, audience=watchers)
+    gone = [task for task in own.values() if task.id not in kept]
+    for task in gone:
+        work.apply(task, {"deleted_at": work.now, "deleted_with": user.id})
+    watchers = before.watchers()
+    await rights_change.record_deleted(
+        work, [(task.id, None, [*{*watchers[task.id]} - {user.id}]) for task in gone]
+    )
     await _unassign(work, user)
     await work.session.execute(delete(TaskShare).where(TaskShare.user_id == user.id))
     await work.session.flush()

@@ -129,14 +129,16 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
     work.check_version(project, if_version, fields=[], ref="project")
     changed = work.apply(project, {"deleted_at": work.now})
     seen = await rights_change.seen_in_project(work, project.id)
-    await work.session.execute(
+    went = await work.session.scalars(
         update(Task)
         .where(Task.project_id == project.id, Task.deleted_at.is_(None))
         .values(deleted_at=work.now, deleted_with=project.id)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
     )
     work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
-    await rights_change.record_lost(
-        work, [(task, project.id, people) for task, people in seen.items()]
+    await rights_change.record_deleted(
+        work, [(task, project.id, seen.get(task, ())) for task in went]
     )
     return project
 
@@ -349,31 +351,6 @@ def demand_editing(project: Any, *, editor: bool, path: rules.Path) -> None:
     if not editor:
         raise Forbidden("You can see this project but cannot create tasks in it.", path=path)
     demand_open(project, path)
-
-
-def checked_username(username: str, path: rules.Path = ()) -> str:
-    """A username to look for. An invalid username is simply not found."""
-    return rules.text(username, (*path, "username"), most=100)
-
-
-async def find_user(
-    work: Work,
-    user_id: UUID | None,
-    username: str | None,
-    path: rules.Path = (),
-) -> User:
-    """A user by id or username; exactly one of them must be given."""
-    if username is not None:
-        username = checked_username(username, path)
-    if (user_id is None) == (username is None):
-        raise BadInput("Provide exactly one of userId and username.", path=(*path, "user_id"))
-    wanted = (
-        User.id == user_id if username is None else func.lower(User.username) == username.lower()
-    )
-    user = await work.session.scalar(select(User).where(wanted, access.read(work.viewer, User)))
-    if user is None:
-        raise NotFound("user", path=(*path, "user_id" if username is None else "username"))
-    return user
 
 
 @check()

@@ -5,7 +5,7 @@ creation in `domain.tasks.task_creation`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import or_, select, update
@@ -13,7 +13,7 @@ from sqlalchemy import or_, select, update
 from auth import access
 from db.models import Project, Task, TaskStatus
 from domain import locks, rights_change, rules
-from domain.tasks import placement, task_values
+from domain.tasks import placement, reference_rows, task_values
 from domain.tasks.task_creation import assignable, create, create_in_one_statement
 from domain.tasks.task_values import (
     Changes,
@@ -30,6 +30,7 @@ from errors import BadInput, Forbidden, NotFound
 from events.kinds import EventKind
 
 __all__ = [
+    "Deleted",
     "NewTask",
     "Subtasks",
     "assign",
@@ -57,7 +58,9 @@ async def update_task(
     if "assignee_id" in changes:
         values["assignee_id"] = changes["assignee_id"]
     if "parent_id" in changes:
-        parent = await placement.parent_for(work, changes["parent_id"], child=task)
+        parent = await placement.parent_for(
+            work, changes["parent_id"], child=task, project_id=task.project_id
+        )
         values["parent_id"] = None if parent is None else parent.id
         values["root_id"] = None if parent is None else parent.root_id or parent.id
     await _apply(work, task, values, if_version)
@@ -84,33 +87,48 @@ async def assign(
     return await update_task(work, task_id, {"assignee_id": assignee_id}, if_version)
 
 
+class Deleted(NamedTuple):
+    """A task that was moved to the trash, and the IDs of all tasks that went: its own, then those
+    of its subtasks.
+    """
+
+    task: Task
+    ids: list[UUID]
+
+
 async def delete(
     work: Work,
     task_id: UUID,
     if_version: int | None,
     subtasks: Subtasks = Subtasks.DELETE,
-) -> Task:
+) -> Deleted:
     """Move a task to the trash for 30 days: its subtasks go with it, or move up."""
     await _lock_tree(work, task_id)
     task = await work.deletable(Task, task_id)
     work.check_version(task, if_version, fields=[], ref="task")
-    async with rights_change.guarded(work, [task.id], told=[task.id]) as before:
+    gone: list[UUID] = []
+    async with rights_change.guarded(work, [task.id], told=gone) as before:
         if subtasks is Subtasks.MOVE_UP:
             await placement.move_up(work, {task.id: task}, without={task.id: task})
         else:
             demand_all_deletable(work, before, task.id)
-        await work.session.execute(
+        went = await work.session.scalars(
             update(Task)
             .where(Task.id.in_(placement.tree(task.id)), Task.deleted_at.is_(None))
             .values(deleted_at=work.now, deleted_with=task.id)
+            .returning(Task.id)
             .execution_options(synchronize_session=False)
         )
+        gone += [task.id, *sorted({*went} - {task.id})]
         await work.session.refresh(task)
         task.version += 1
         task.updated_at = work.now
-        record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
+        watchers = before.watchers()
+        await rights_change.record_deleted(
+            work, [(one, task.project_id, watchers.get(one, ())) for one in gone]
+        )
     await work.session.flush()
-    return task
+    return Deleted(task, gone)
 
 
 def demand_all_deletable(
@@ -187,10 +205,12 @@ async def _hangs_on_trash(work: Work, task: Task) -> bool:
 
 
 async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int | None) -> None:
+    if "external_references" in values:
+        await reference_rows.prepare(work, task, values["external_references"])
     nested = "parent_id" in values and values["parent_id"] != task.parent_id
     reassigned = "assignee_id" in values and values["assignee_id"] != task.assignee_id
     if not nested and not reassigned:
-        _record_changes(work, task, apply(work, task, values, if_version))
+        await _record_changes(work, task, apply(work, task, values, if_version))
         await work.session.flush()
         return
     assignee = values["assignee_id"] if reassigned else None
@@ -205,10 +225,12 @@ async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int
         changes = apply(work, task, values, if_version)
         if nested:
             await placement.move_subtree(work, task)
-        _record_changes(work, task, changes)
+        await _record_changes(work, task, changes)
     await work.session.flush()
 
 
-def _record_changes(work: Work, task: Task, changes: Changes) -> None:
+async def _record_changes(work: Work, task: Task, changes: Changes) -> None:
+    if any(name == "external_references" for name, _, _ in changes):
+        await reference_rows.write(work, [task])
     if changes:
         record(work, kind_of(changes), task, changes)

@@ -19,7 +19,7 @@ from domain.time.time_entry import known_places, lock
 from domain.time.time_values import checked_words, demand_unlocked, record
 from domain.time.times import Span, whole_second
 from domain.work import Work
-from errors import ErrorCode, Failure
+from errors import ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -44,6 +44,11 @@ async def start(
     project_id, task_id = given.get("project_id"), given.get("task_id")
     place = (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)
     running = await _running(work, work.viewer.require())
+    if running is not None and not _is_within(work, running):
+        raise Forbidden(
+            "Your timer runs outside the projects that this API key is restricted to, so the key "
+            "cannot stop it."
+        )
     if (
         running is not None
         and id_ in {None, running.id}
@@ -87,7 +92,8 @@ async def stop(work: Work, if_version: int | None) -> TimeEntry:
     """
     await lock(work)
     running = await _running(work, work.viewer.require())
-    if running is None:
+    # What an API key cannot see is not there for it.
+    if running is None or not _is_within(work, running):
         raise Failure("You have no running timer.", code=ErrorCode.NOT_FOUND)
     work.check_version(running, if_version, fields=["ended_at"], ref="time_entry")
     _end(work, running, max(whole_second(work.now), running.started_at))
@@ -114,6 +120,12 @@ def _is_same(running: TimeEntry, values: Mapping[str, Any], given: Collection[st
         else getattr(running, name) == values[name]
         for name in given
     )
+
+
+def _is_within(work: Work, entry: TimeEntry) -> bool:
+    """Whether an entry of the viewer is in the projects that their API key is restricted to."""
+    projects = work.viewer.projects
+    return projects is None or entry.project_id in projects
 
 
 async def _running(work: Work, user_id: UUID) -> TimeEntry | None:

@@ -72,7 +72,12 @@ class BulkResult:
     index: int
     id: UUID | None
     errors: list[UserError]
-    deleted_id: str | None = None
+    deleted_ids: Sequence[str] = ()
+
+    @property
+    def deleted_id(self) -> str | None:
+        """Where an item deletes one object at most."""
+        return self.deleted_ids[0] if self.deleted_ids else None
 
 
 class Operation(Protocol):
@@ -98,7 +103,8 @@ async def run_bulk(
 
     `check` raises for values of an item that are invalid whatever it refers to. `ref` is the name
     under which a conflict refers to the current object. `deletes`: results have the ids of the
-    deleted objects, instead of objects.
+    deleted objects, instead of objects: the `ids` of what the operation returns for the item, or
+    its `id`.
     """
     demand_size(data.items)
     items: list[T | Failure] = []
@@ -135,10 +141,15 @@ async def run_bulk(
     }
     if deletes:
         refs["deleted"] = [
-            None if undone or isinstance(result, Failure) else ids.encode(model, result.id)
+            [] if undone or isinstance(result, Failure) else _encoded(model, result)
             for result in results
         ]
     return Outcome(refs, failures, undo=undone)
+
+
+def _encoded(model: type[Base], deleted: Any) -> list[str]:
+    keys = getattr(deleted, "ids", None) or [deleted.id]
+    return [ids.encode(model, key) for key in keys]
 
 
 def bulk_results(value: PayloadValue) -> list[BulkResult]:
@@ -153,7 +164,7 @@ def bulk_results(value: PayloadValue) -> list[BulkResult]:
             index,
             None if id_ is None else UUID(str(id_)),
             errors.get(str(index), []),
-            deleted[index] if deleted else None,
+            deleted[index] if deleted else (),
         )
         for index, id_ in enumerate(value.refs.get("objects") or ())
     ]

@@ -9,13 +9,33 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import strawberry
-from sqlalchemy import ARRAY, ColumnElement, func
+from sqlalchemy import ARRAY, ColumnElement, Interval, Text, func
 
-from graph.core.enums import Permission, Role, TaskPriority, TaskStatus
+from graph.core.enums import (
+    Connector,
+    DeliveryState,
+    EventKind,
+    IntegrationStatus,
+    JobState,
+    NotificationKind,
+    Permission,
+    Platform,
+    Role,
+    RuleKind,
+    TaskPriority,
+    TaskStatus,
+    WebhookStatus,
+)
 from graph.core.inputs import optional
+from graph.core.scalars import Duration, Seconds
+
+T = TypeVar("T")
+# The longest duration of `within`, in both directions.
+MAX_WITHIN = dt.timedelta(days=36_525)
 
 # An operator takes the column and a bind parameter and returns a predicate. Those in LISTS bind an
 # array.
@@ -37,10 +57,20 @@ OPERATORS: dict[str, Operator] = {
     "lte": lambda column, value: column <= value,
     "gt": lambda column, value: column > value,
     "gte": lambda column, value: column >= value,
+    # Both ends are included. They do not depend on the row, so that an index serves them.
+    "within": lambda column, value: column.between(func.least(*value), func.greatest(*value)),
     "contains": lambda column, value: func.lower(column).like(
         func.concat("%", _escaped(value), "%")
     ),
     "starts_with": lambda column, value: func.lower(column).like(func.concat(_escaped(value), "%")),
+    "ends_with": lambda column, value: func.lower(column).like(func.concat("%", _escaped(value))),
+}
+# What the operand of an operator is if it is no value of the column.
+OPERAND_TYPES: dict[str, Any] = {
+    "within": Interval(),
+    "contains": Text(),
+    "starts_with": Text(),
+    "ends_with": Text(),
 }
 
 
@@ -95,105 +125,151 @@ _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _shown(name: str) -> str:
-    return {"in_": "in", "not_in": "notIn", "not_eq": "notEq", "starts_with": "startsWith"}.get(
-        name, name
-    )
+    return {
+        "in_": "in",
+        "not_in": "notIn",
+        "not_eq": "notEq",
+        "starts_with": "startsWith",
+        "ends_with": "endsWith",
+    }.get(name, name)
 
 
-_EQ = "Equals this value."
-_NOT_EQ = "Does not equal this value. Also matches null."
-_IN = "Equals one of these values."
-_NOT_IN = "Equals none of these values. Also matches null."
-_NULL = "True: has no value. False: has a value."
+# --- inputs --------------------------------------------------------------------------------------
+
+_EQUALITY = {
+    "eq": "Equals this value.",
+    "not_eq": "Does not equal this value. Also matches null.",
+    "in_": "Equals one of these values.",
+    "not_in": "Equals none of these values. Also matches null.",
+}
+_NULL = {"is_null": "True: has no value. False: has a value."}
+# What some types of values are compared by as well; lists take several values.
+ORDER = {
+    "lt": "Less than this value.",
+    "lte": "Less than or equal to this value.",
+    "gt": "Greater than this value.",
+    "gte": "Greater than or equal to this value.",
+}
+_TIMES = {
+    "lt": "Before this time.",
+    "lte": "At or before this time.",
+    "gt": "After this time.",
+    "gte": "At or after this time.",
+    "within": "From now to then: `P7D` is the next seven days, `-P7D` the last seven.",
+}
+_DAYS = {
+    "lt": "Before this day.",
+    "lte": "On or before this day.",
+    "gt": "After this day.",
+    "gte": "On or after this day.",
+    "within": "From today to then, by days in your time zone: `P7D` is today and the next seven "
+    "days, `-P7D` today and the last seven.",
+}
+_TEXT = {
+    "contains": "Contains this text. Case-insensitive.",
+    "starts_with": "Starts with this text. Case-insensitive.",
+    "ends_with": "Ends with this text. Case-insensitive.",
+}
+_TYPES = {"is_null": bool, "within": Duration}
 
 
-@strawberry.input(description="Compares text.")
-class StringFilter:
-    eq: str | None = optional("Equals this text exactly.")
-    not_eq: str | None = optional(_NOT_EQ)
-    in_: list[str] | None = optional("Equals one of these texts exactly.", name="in")
-    not_in: list[str] | None = optional(_NOT_IN)
-    contains: str | None = optional("Contains this text. Case-insensitive.")
-    starts_with: str | None = optional("Starts with this text. Case-insensitive.")
-    is_null: bool | None = optional(_NULL)
+def comparator(
+    description: str, value: Any, more: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[type[T]], type[T]]:
+    """Declare a comparator of one type of value: equality, `more`, and `isNull`.
+
+    All comparators come from here, so that each has what the others have.
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        texts = _EQUALITY | dict(more) | _NULL
+        cls.__annotations__ = {
+            name: (list[value] if name in LISTS else _TYPES.get(name, value)) | None
+            for name in texts
+        }
+        for name, text in texts.items():
+            setattr(cls, name, optional(text, name="in" if name == "in_" else None))
+        return strawberry.input(cls, description=description)
+
+    return declare
 
 
-@strawberry.input(description="Compares IDs.")
-class IDFilter:
-    eq: strawberry.ID | None = optional(_EQ)
-    not_eq: strawberry.ID | None = optional(_NOT_EQ)
-    in_: list[strawberry.ID] | None = optional(_IN, name="in")
-    not_in: list[strawberry.ID] | None = optional(_NOT_IN)
-    is_null: bool | None = optional(_NULL)
+@comparator(
+    "Compares text. `eq`, `notEq`, `in` and `notIn` are exact, but case-insensitive for names, "
+    "keys and tags.",
+    str,
+    _TEXT,
+)
+class StringFilter: ...
 
 
-@strawberry.input(description="Compares integers.")
-class IntFilter:
-    eq: int | None = optional(_EQ)
-    not_eq: int | None = optional(_NOT_EQ)
-    in_: list[int] | None = optional(_IN, name="in")
-    not_in: list[int] | None = optional(_NOT_IN)
-    lt: int | None = optional("Less than this number.")
-    lte: int | None = optional("Less than or equal to this number.")
-    gt: int | None = optional("Greater than this number.")
-    gte: int | None = optional("Greater than or equal to this number.")
-    is_null: bool | None = optional(_NULL)
+@comparator("Compares IDs.", strawberry.ID)
+class IDFilter: ...
 
 
-@strawberry.input(description="Compares times.")
-class DateTimeFilter:
-    eq: dt.datetime | None = optional("At exactly this time.")
-    lt: dt.datetime | None = optional("Before this time.")
-    lte: dt.datetime | None = optional("At or before this time.")
-    gt: dt.datetime | None = optional("After this time.")
-    gte: dt.datetime | None = optional("At or after this time.")
-    is_null: bool | None = optional(_NULL)
+@comparator("Compares integers.", int, ORDER)
+class IntFilter: ...
 
 
-@strawberry.input(description="Compares dates.")
-class DateFilter:
-    eq: dt.date | None = optional("On this day.")
-    in_: list[dt.date] | None = optional("On one of these days.", name="in")
-    lt: dt.date | None = optional("Before this day.")
-    lte: dt.date | None = optional("On or before this day.")
-    gt: dt.date | None = optional("After this day.")
-    gte: dt.date | None = optional("On or after this day.")
-    is_null: bool | None = optional(_NULL)
+@comparator("Compares lengths of time.", Seconds, ORDER)
+class SecondsFilter: ...
 
 
-@strawberry.input(description="Compares task statuses. Their order is TODO to CANCELLED.")
-class TaskStatusFilter:
-    eq: TaskStatus | None = optional(_EQ)
-    not_eq: TaskStatus | None = optional(_NOT_EQ)
-    in_: list[TaskStatus] | None = optional(_IN, name="in")
-    not_in: list[TaskStatus] | None = optional(_NOT_IN)
+@comparator("Compares times.", dt.datetime, _TIMES)
+class DateTimeFilter: ...
 
 
-@strawberry.input(description="Compares task priorities. Their order is NONE to URGENT.")
-class TaskPriorityFilter:
-    eq: TaskPriority | None = optional(_EQ)
-    not_eq: TaskPriority | None = optional(_NOT_EQ)
-    in_: list[TaskPriority] | None = optional(_IN, name="in")
-    not_in: list[TaskPriority] | None = optional(_NOT_IN)
-    lt: TaskPriority | None = optional("Less urgent than this.")
-    lte: TaskPriority | None = optional("This priority or less urgent.")
-    gt: TaskPriority | None = optional("More urgent than this.")
-    gte: TaskPriority | None = optional("This priority or more urgent.")
+@comparator("Compares dates.", dt.date, _DAYS)
+class DateFilter: ...
 
 
-@strawberry.input(description="Compares roles. Their order is VIEWER to OWNER.")
-class ProjectRoleFilter:
-    eq: Role | None = optional(_EQ)
-    not_eq: Role | None = optional(_NOT_EQ)
-    in_: list[Role] | None = optional(_IN, name="in")
-    not_in: list[Role] | None = optional(_NOT_IN)
-    gte: Role | None = optional("This role or a higher one.")
-    lte: Role | None = optional("This role or a lower one.")
+@comparator("Compares task statuses. Their order is TODO to CANCELLED.", TaskStatus, ORDER)
+class TaskStatusFilter: ...
 
 
-@strawberry.input(description="Compares permissions.")
-class TaskSharePermissionFilter:
-    eq: Permission | None = optional(_EQ)
-    not_eq: Permission | None = optional(_NOT_EQ)
-    in_: list[Permission] | None = optional(_IN, name="in")
-    not_in: list[Permission] | None = optional(_NOT_IN)
+@comparator("Compares task priorities. Their order is NONE to URGENT.", TaskPriority, ORDER)
+class TaskPriorityFilter: ...
+
+
+@comparator("Compares roles. Their order is VIEWER to OWNER.", Role, ORDER)
+class ProjectRoleFilter: ...
+
+
+@comparator("Compares permissions. VIEW is less than EDIT.", Permission, ORDER)
+class TaskSharePermissionFilter: ...
+
+
+@comparator("Compares kinds of events.", EventKind)
+class EventKindFilter: ...
+
+
+@comparator("Compares kinds of notifications.", NotificationKind)
+class NotificationKindFilter: ...
+
+
+@comparator("Compares kinds of reminder rules.", RuleKind)
+class ReminderRuleKindFilter: ...
+
+
+@comparator("Compares statuses of background jobs.", JobState)
+class JobStatusFilter: ...
+
+
+@comparator("Compares statuses of webhooks.", WebhookStatus)
+class WebhookStatusFilter: ...
+
+
+@comparator("Compares statuses of deliveries.", DeliveryState)
+class WebhookDeliveryStatusFilter: ...
+
+
+@comparator("Compares statuses of integrations.", IntegrationStatus)
+class IntegrationStatusFilter: ...
+
+
+@comparator("Compares kinds of integrations.", Connector)
+class IntegrationKindFilter: ...
+
+
+@comparator("Compares platforms of devices.", Platform)
+class DevicePlatformFilter: ...

@@ -6,15 +6,23 @@ alone, with a bind parameter for each value. An input without a condition (`{}`,
 without `$x`) has no shape. So a statement is compiled once per shape, however many search words and
 dates pass through it, and nothing of a filter ever becomes SQL text.
 
-A filter type declares its criteria as fields (`by`, `by_relation`, `by_condition`, `by_list`,
-`by_search`); `and`, `or` and `not` are added to each. Related objects are searched among those that
-the viewer can see, so that a filter cannot be used to guess at hidden ones.
+A filter type declares its criteria as fields (`by`, `by_relation`, `by_condition`, `by_elements`,
+`by_search`); `and`, `or` and `not` are added to each. A criterion that is also a sort key says so
+(`order`), and `ordering.order_input` takes it from there: a filter and an ordering of one name
+cannot mean two things.
+
+Related objects are searched among those that the viewer can see, so that a filter cannot be used to
+guess at hidden ones. A condition on a related object is about one that exists: where there is none,
+or none that the viewer can see, only `isNull` has an answer, and everything else is unknown, as in
+SQL. So `{assignee: {not: {isMe: true}}}` finds what somebody else is assigned to, and
+`{not: {assignee: {isMe: true}}}` unassigned tasks as well.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
@@ -24,11 +32,13 @@ from sqlalchemy import (
     ARRAY,
     Boolean,
     ColumnElement,
+    Date,
     Text,
     and_,
     any_,
     bindparam,
     cast,
+    false,
     func,
     not_,
     or_,
@@ -46,7 +56,17 @@ from domain.folding import fold
 from errors import BadInput, Problems, check, collecting, refuse, refuse_all
 from graph.core import ids
 from graph.core.inputs import optional
-from graph.kit.comparators import LISTS, OPERATORS, array_of, contradiction, folded_contains
+from graph.core.scalars import timedelta_of
+from graph.kit import ordering
+from graph.kit.comparators import (
+    LISTS,
+    MAX_WITHIN,
+    OPERAND_TYPES,
+    OPERATORS,
+    array_of,
+    contradiction,
+    folded_contains,
+)
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -126,8 +146,15 @@ def _column_on(entity: Any, attribute: InstrumentedAttribute[Any]) -> Any:
     return getattr(entity, attribute.key)
 
 
+# Comparators that compare texts as a whole; the others never regard case.
+_WHOLE = frozenset({"eq", "not_eq", "in_", "not_in"})
+
+
 class Compare(Criterion):
-    """Compares a column by a comparator input. `model`: the column holds ids of that model."""
+    """Compares a column by a comparator input. `model`: the column holds ids of that model.
+
+    `any_case`: whole texts are compared without regard to case.
+    """
 
     def __init__(
         self,
@@ -136,11 +163,13 @@ class Compare(Criterion):
         *,
         model: type[Base] | None = None,
         convert: Callable[[Any], Any] | None = None,
+        any_case: bool = False,
     ) -> None:
         self.column = column
         self.type = type_
         self.model = model
         self.convert = convert
+        self.any_case = any_case
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The comparators that were given, `isNull` with its value."""
@@ -167,15 +196,29 @@ class Compare(Criterion):
                     operands[name] = [
                         self._value(one, (*place, i)) for i, one in enumerate(operand)
                     ]
+                elif name == "within":
+                    operands[name] = _length(operand, place)
                 else:
                     operands[name] = self._value(operand, place)
                 values.add(operands[name])
                 found.append((name,))
         if problems:
             refuse_all(problems)
-        elif len(operands) > 1 and (why := contradiction(operands)) is not None:
+        elif len(operands) > 1 and (why := self._contradiction(operands)) is not None:
             refuse(BadInput(why, path=path))
         return tuple(found) or None
+
+    def _contradiction(self, operands: dict[str, Any]) -> str | None:
+        if self.any_case:
+            operands = {
+                name: [one.casefold() for one in operand]
+                if name in LISTS
+                else operand.casefold()
+                if name in _WHOLE
+                else operand
+                for name, operand in operands.items()
+            }
+        return contradiction(operands)
 
     def _value(self, value: Any, path: Path) -> Any:
         if self.model is not None:
@@ -188,71 +231,87 @@ class Compare(Criterion):
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """All comparators, combined with AND."""
-        column = self.column(entity)
+        column = self.compares(entity, viewer)
         parts = []
         for name, *rest in shape:
             if name == "is_null":
                 parts.append(column.is_(None) if rest[0] else column.is_not(None))
-            else:
-                type_ = Text() if name in {"contains", "starts_with"} else self.type
-                parameter = bind(array_of(type_) if name in LISTS else type_)
-                parts.append(OPERATORS[name](column, parameter))
+                continue
+            type_ = OPERAND_TYPES.get(name, self.type)
+            operand = bind(array_of(type_) if name in LISTS else type_)
+            if name == "within":
+                operand = _ends(self.type, operand, viewer)
+            parts.append(self.predicate(name, column, operand, entity))
         return and_(true(), *parts)
 
+    def compares(self, entity: Any, viewer: Viewer) -> Any:
+        """What is compared."""
+        return self.column(entity)
 
-class CompareEnd(Compare):
-    """Compares the id of another object by a comparator input. An object that the viewer cannot see
-    counts as null, which is how it is shown.
-    """
+    def predicate(self, name: str, column: Any, operand: Any, entity: Any) -> ColumnElement[bool]:
+        """That of one comparator."""
+        if self.any_case and name in _WHOLE:
+            return OPERATORS[name](func.lower(column), _lowered(name, operand))
+        return OPERATORS[name](column, operand)
 
-    def __init__(
-        self, column: Callable[[Any], Any], type_: Any, *, model: Any, audited: bool
-    ) -> None:
-        super().__init__(column, type_, model=model)
-        self.end = model
-        self.audited = audited
+
+@check(None)
+def _length(duration: str, path: Path) -> dt.timedelta:
+    length = timedelta_of(duration)
+    if abs(length) > MAX_WITHIN:
+        raise BadInput(f"within must be at most {MAX_WITHIN.days:,} days.", path=path)
+    return length
+
+
+def _ends(type_: Any, length: Any, viewer: Viewer) -> tuple[Any, Any]:
+    """The time now and then; for days, the viewer's day now and then."""
+    if not isinstance(type_, Date):
+        return func.now(), func.now() + length
+    here = func.timezone("UTC", func.now()) + viewer.sql_offset
+    return cast(here, Date()), cast(here + length, Date())
+
+
+def _lowered(name: str, operand: Any) -> Any:
+    """An operand in lower case, by the rules by which PostgreSQL lowers the column."""
+    if name not in LISTS:
+        return func.lower(operand)
+    each = func.unnest(operand).column_valued("each")
+    return func.array(select(func.lower(each)).scalar_subquery(), type_=ARRAY(Text()))
+
+
+class OwnId(Compare):
+    """Compares the id of the row itself."""
+
+
+class Absence(Criterion):
+    """Whether there is no object at the end of a relation."""
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The wanted answer."""
+        values.count(path)
+        return bool(value)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """All comparators, combined with AND, each over the ids that the viewer can see."""
-        if self.audited and viewer.is_admin:
-            return super().build(shape, entity, viewer, bind)
-        column = self.column(entity)
-        parts = []
-        for name, *rest in shape:
-            end = aliased(self.end)
-            if name in {"eq", "in_"}:
-                # Visibility of these few ids is checked once, not for each row.
-                parameter = bind(array_of(self.type) if name in LISTS else self.type)
-                among = select(end.id).where(
-                    OPERATORS[name](end.id, parameter), access.read(viewer, end)
-                )
-                parts += [
-                    OPERATORS[name](column, parameter),
-                    column == any_(func.array(among.scalar_subquery())),
-                ]
-                continue
-            seen = and_(
-                column.is_not(None),
-                select(end.id).where(end.id == column, access.read(viewer, end)).exists(),
-            )
-            if name == "is_null":
-                parts.append(not_(seen) if rest[0] else seen)
-            else:
-                parameter = bind(array_of(self.type) if name in LISTS else self.type)
-                parts.append(and_(OPERATORS[name](column, parameter), seen))
-        return and_(true(), *parts)
+        """Of a row there is: never absent."""
+        return false() if shape else true()
 
 
 class Expressed(Compare):
     """Compares the value of an SQL expression for a viewer by a comparator input."""
 
-    def __init__(self, sql: Callable[[Viewer, Any], Any], type_: Any) -> None:
-        super().__init__(lambda expression: expression, type_)
+    def __init__(
+        self,
+        sql: Callable[[Viewer, Any], Any],
+        type_: Any,
+        *,
+        convert: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(lambda entity: entity, type_, convert=convert)
         self.sql = sql
 
-    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """All comparators, combined with AND."""
-        return super().build(shape, self.sql(viewer, entity), viewer, bind)
+    def compares(self, entity: Any, viewer: Viewer) -> Any:
+        """The expression."""
+        return self.sql(viewer, entity)
 
 
 class Condition(Criterion):
@@ -270,6 +329,34 @@ class Condition(Criterion):
         """The condition, or its opposite; unknown counts as false."""
         answer = func.coalesce(self.sql(viewer, entity), False, type_=Boolean())
         return answer if shape else not_(answer)
+
+
+class Me(Condition):
+    """Whether the row is the viewer."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda viewer, user: user.id == viewer.sql_id)
+
+
+class OneOf(Criterion):
+    """Whether a column has one of some values."""
+
+    def __init__(
+        self, attribute: InstrumentedAttribute[Any], convert: Callable[[Any], Any]
+    ) -> None:
+        self.attribute = attribute
+        self.convert = convert
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """All lists have one shape."""
+        values.count(path)
+        values.add([self.convert(one) for one in value])
+        return True
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """`= ANY`; unknown counts as false."""
+        column = _column_on(entity, self.attribute)
+        return func.coalesce(column == any_(bind(ARRAY(self.attribute.type))), False)
 
 
 class Search(Criterion):
@@ -336,37 +423,118 @@ class Elements(Criterion):
 
 
 class Related(Criterion):
-    """The object at the end of a relation; only objects that the viewer can see are considered."""
+    """The object at the end of a relation; only objects that the viewer can see are considered.
 
-    def __init__(self, relationship: InstrumentedAttribute[Any]) -> None:
-        self.relationship = relationship
+    `local`: the column with its id. `audited`: administrators, who read the whole log, see every
+    end. `known`: whoever sees the row knows the id of its end, and may look for it.
+    """
 
-    def _columns(self) -> tuple[str, str]:
-        ((local, remote),) = self.relationship.property.local_remote_pairs
-        return local.key, remote.key
+    def __init__(
+        self,
+        local: InstrumentedAttribute[Any],
+        model: Any,
+        *,
+        audited: bool = False,
+        known: bool = False,
+    ) -> None:
+        self.local = local
+        self.model = model
+        self.audited = audited
+        self.known = known
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The shape of the inner filter."""
         return _shape(value, values, path)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """EXISTS, through the access rule of the related model."""
-        local, remote = self._columns()
-        model = self.relationship.property.mapper.class_
-        related = aliased(model)
-        return (
-            select(1)
-            .where(
-                getattr(related, remote) == getattr(entity, local),
-                access.read(viewer, related),
-                build_filter(shape, related, viewer, bind),
-            )
-            .exists()
+        """EXISTS, through the access rule of the related model; or that there is none."""
+        key = _column_on(entity, self.local)
+        if (known := self._known(shape, key, viewer, bind)) is not None:
+            return known
+        end = aliased(self.model)
+        found = self._exists(key, end, viewer, build_filter(shape, end, viewer, bind))
+        if _of_nothing(shape):
+            return or_(found, not_(self._exists(key, aliased(self.model), viewer)))
+        return found
+
+    def _visible(self, viewer: Viewer, end: Any) -> ColumnElement[bool]:
+        return true() if self.audited and viewer.is_admin else access.read(viewer, end)
+
+    def _exists(self, key: Any, end: Any, viewer: Viewer, *more: Any) -> ColumnElement[bool]:
+        return select(1).where(end.id == key, self._visible(viewer, end), *more).exists()
+
+    def _known(
+        self, shape: Any, key: Any, viewer: Viewer, bind: Binds
+    ) -> ColumnElement[bool] | None:
+        """The predicate of an end that is named: whether the viewer sees it is checked once and not
+        for each row. None for any other shape.
+        """
+        if len(shape) > 1:
+            return None
+        ((criterion, inner),) = shape
+        if isinstance(criterion, Absence):
+            seen = self._exists(key, aliased(self.model), viewer)
+            return not_(seen) if inner else seen
+        end = aliased(self.model)
+        if isinstance(criterion, Me) and inner:
+            me = viewer.sql_id
+            return self._among([key == me], [end.id == me], key, end, viewer)
+        if not isinstance(criterion, OwnId) or {name for name, *_ in inner} - {"eq", "in_"}:
+            return None
+        named = [
+            (OPERATORS[name], bind(array_of(criterion.type) if name in LISTS else criterion.type))
+            for (name,) in inner
+        ]
+        return self._among(
+            [compare(key, value) for compare, value in named],
+            [compare(end.id, value) for compare, value in named],
+            key,
+            end,
+            viewer,
         )
 
+    def _among(
+        self, of_key: list[Any], of_end: list[Any], key: Any, end: Any, viewer: Viewer
+    ) -> ColumnElement[bool]:
+        among = select(end.id).where(*of_end, self._visible(viewer, end))
+        if self.known:
+            return and_(true(), *of_key)
+        return and_(*of_key, key == any_(func.array(among.scalar_subquery())))
 
-class RelatedMany(Related):
+
+def _of_nothing(shape: Any) -> bool | None:
+    """What a filter says of no object at all: None if it is unknown."""
+    return _all(_answer_of_nothing(criterion, inner) for criterion, inner in shape)
+
+
+def _answer_of_nothing(criterion: Any, inner: Any) -> bool | None:
+    if criterion == "and_":
+        return _all(map(_of_nothing, inner))
+    if criterion == "or_":
+        return _not(_all(_not(_of_nothing(one)) for one in inner))
+    if criterion == "not_":
+        return _not(_of_nothing(inner))
+    if isinstance(criterion, Absence):
+        return bool(inner)
+    if isinstance(criterion, OwnId):
+        return _all(rest[0] if name == "is_null" else None for name, *rest in inner)
+    return None
+
+
+def _not(answer: bool | None) -> bool | None:
+    return None if answer is None else not answer
+
+
+def _all(answers: Iterable[bool | None]) -> bool | None:
+    found = set(answers)
+    return False if False in found else None if None in found else True
+
+
+class RelatedMany(Criterion):
     """`some`, `none`, `every` over the objects of a to-many relation."""
+
+    def __init__(self, relationship: InstrumentedAttribute[Any]) -> None:
+        self.relationship = relationship
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """Each quantifier with the shape of its inner filter."""
@@ -374,7 +542,7 @@ class RelatedMany(Related):
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """`every` means that no object fails to match."""
-        local, remote = self._columns()
+        ((local, remote),) = self.relationship.property.local_remote_pairs
         model = self.relationship.property.mapper.class_
         parts = []
         for quantifier, inner in shape:
@@ -384,7 +552,7 @@ class RelatedMany(Related):
             exists = (
                 select(1)
                 .where(
-                    getattr(related, remote) == getattr(entity, local),
+                    getattr(related, remote.key) == getattr(entity, local.key),
                     access.read(viewer, related),
                     wanted,
                 )
@@ -397,71 +565,137 @@ class RelatedMany(Related):
 # --- declaring -----------------------------------------------------------------------------------
 
 
-def _criterion(criterion: Criterion, description: str) -> Any:
-    return optional(description, metadata={"criterion": criterion})
+def declared(
+    criterion: Criterion, description: str, order: str | None = None, source: Any = None
+) -> Any:
+    """A field of a filter."""
+    metadata: dict[str, Any] = {"criterion": criterion}
+    if order is not None:
+        metadata["order"] = ordering.key(source, f"Sorts by {order}.")
+    return optional(description, metadata=metadata)
 
 
-def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
-    """Compare a column."""
-    return _criterion(
-        Compare(lambda entity: _column_on(entity, attribute), attribute.type), description
+def by(attribute: InstrumentedAttribute[Any], description: str, *, order: str | None = None) -> Any:
+    """Compare a column. `order`: what the ordering sorts by then, such as "due time"."""
+    return declared(
+        Compare(lambda entity: _column_on(entity, attribute), attribute.type),
+        description,
+        order,
+        ordering.sortable(attribute),
     )
 
 
-def by_id(
-    attribute: InstrumentedAttribute[Any],
-    model: type[Base],
+def by_name(
+    attribute: InstrumentedAttribute[Any], description: str, *, order: str | None = None
+) -> Any:
+    """Compare a name or a key, without regard to case."""
+    return declared(
+        Compare(lambda entity: _column_on(entity, attribute), attribute.type, any_case=True),
+        f"{description} Case-insensitive.",
+        order,
+        ordering.sortable(attribute),
+    )
+
+
+def by_id(attribute: InstrumentedAttribute[Any], model: type[Base], description: str) -> Any:
+    """Compare the id of the row. Those of other objects are compared through `by_relation`."""
+    if attribute.class_ is not model or attribute.key != "id":
+        raise TypeError(f"{attribute} is not the id of {model.__name__}.")
+    return declared(OwnId(lambda row: row.id, attribute.type, model=model), description)
+
+
+def by_absence(noun: str) -> Any:
+    """Whether there is no object at the end of the relation that this filter is about."""
+    return declared(
+        Absence(),
+        f"True: there is no {noun}, or none that you can see. False: there is one. Other "
+        f"conditions only match {noun}s that there are.",
+    )
+
+
+def by_me() -> Any:
+    """Whether a user is the viewer."""
+    return declared(
+        Me(), "Whether the user is you. In a stored filter, whether it is the filter's owner."
+    )
+
+
+def by_expression(
+    sql: Callable[[Viewer, Any], Any],
+    type_: Any,
     description: str,
     *,
-    seen_with_row: bool = False,
-    audited: bool = False,
+    order: str | None = None,
+    mark: str = "",
+    nullable: bool = False,
 ) -> Any:
-    """Compare a column of ids of a model: the row's own id, or that of another object, which does
-    not match if the viewer cannot see it. `seen_with_row`: every viewer of the row can see the
-    object. `audited`: administrators, who read the whole log, compare with all ids.
-    """
-
-    def column(entity: Any) -> Any:
-        return _column_on(entity, attribute)
-
-    criterion: Criterion
-    if seen_with_row or (attribute.key == "id" and attribute.class_ is model):
-        criterion = Compare(column, attribute.type, model=model)
-    else:
-        criterion = CompareEnd(column, attribute.type, model=model, audited=audited)
-    return _criterion(criterion, description)
-
-
-def by_expression(sql: Callable[[Viewer, Any], Any], type_: Any, description: str) -> Any:
-    """Compare an SQL expression over the row: `sql(viewer, entity)`."""
-    return _criterion(Expressed(sql, type_), description)
+    """Compare an SQL expression over the row, `sql(viewer, entity)`; `mark` names it in cursors."""
+    source = ordering.Source(mark, sql, type_, nullable)
+    return declared(Expressed(sql, type_), description, order, source)
 
 
 def by_condition(sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str) -> Any:
     """Test a boolean condition: `sql(viewer, entity)`."""
-    return _criterion(Condition(sql), description)
+    return declared(Condition(sql), description)
+
+
+def by_flag(
+    attribute: InstrumentedAttribute[Any], description: str, *, order: str | None = None
+) -> Any:
+    """Test a boolean column."""
+    return declared(
+        Condition(lambda _, entity: _column_on(entity, attribute)),
+        description,
+        order,
+        ordering.sortable(attribute),
+    )
+
+
+def by_list(
+    attribute: InstrumentedAttribute[Any],
+    description: str,
+    convert: Callable[[Any], Any] = lambda value: value.value,
+) -> Any:
+    """Test whether a column has one of the values of a list; `convert`: to the stored form."""
+    return declared(OneOf(attribute, convert), description)
 
 
 def by_search(columns: Sequence[InstrumentedAttribute[Any]], description: str) -> Any:
     """Search for words in columns."""
-    return _criterion(Search(columns), description)
+    return declared(Search(columns), description)
 
 
 def by_elements(
     keys: InstrumentedAttribute[Any], convert: Callable[[str], str], description: str
 ) -> Any:
     """Compare the elements of a text array by `some`, `none`, `every`."""
-    return _criterion(Elements(keys, convert), description)
+    return declared(Elements(keys, convert), description)
 
 
-def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> Any:
-    """Compare the object at the end of a to-one relation."""
-    return _criterion(Related(relationship), description)
+def by_relation(
+    relationship: InstrumentedAttribute[Any],
+    description: str,
+    *,
+    model: type[Base] | None = None,
+    audited: bool = False,
+    known: bool = False,
+) -> Any:
+    """Compare the object at the end of a to-one relation, or of a column of ids of a `model`.
+
+    `audited` and `known`: see `Related`.
+    """
+    if model is not None:
+        criterion = Related(relationship, model, audited=audited, known=known)
+        return declared(criterion, description)
+    ((local, _),) = relationship.property.local_remote_pairs
+    column = getattr(relationship.class_, local.key)
+    model = relationship.property.mapper.class_
+    return declared(Related(column, model, audited=audited), description)
 
 
 def by_relations(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """Compare the objects of a to-many relation by `some`, `none`, `every`."""
-    return _criterion(RelatedMany(relationship), description)
+    return declared(RelatedMany(relationship), description)
 
 
 def list_filter(description: str, *, noun: str) -> Callable[[type[T]], type[T]]:

@@ -9,7 +9,7 @@ and all positions of one moment in one statement.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -59,16 +59,21 @@ def _labels(columns: Columns) -> list[str]:
 
 
 @lru_cache(maxsize=2000)
-def _by_key(model: type[Base], columns: Columns, shape: ViewerShape) -> Statement:
+def _by_key(
+    model: type[Base],
+    columns: Columns,
+    shape: ViewerShape,
+    right: Callable[[Viewer, Any], Any] = access.read,
+) -> Statement:
     if columns.spans:
         spans = [("", span) for span in columns.spans]
-        rows = _by_key(model, columns.below(), shape)
+        rows = _by_key(model, columns.below(), shape, right)
         return with_spans(rows, [*_labels(columns), *spans], shape, model)
     viewer = placeholder_viewer(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
     query = select_from(model, *columns_of(model, model, columns.labels, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
-        access.read(viewer, model),
+        right(viewer, model),
     )
     return Statement(query, model, plan_once=True)
 
@@ -283,10 +288,15 @@ class ObjectLoaders(dict[type[Base], ObjectLoader]):
 
 
 async def read_by_keys(
-    context: Context, model: type[Base], columns: Columns, keys: Iterable[UUID]
+    context: Context,
+    model: type[Base],
+    columns: Columns,
+    keys: Iterable[UUID],
+    *,
+    right: Callable[[Viewer, Any], Any] = access.read,
 ) -> dict[UUID, Row]:
-    """The rows that the viewer can see among these keys, in one statement."""
-    statement = _by_key(model, columns, context.viewer.shape)
+    """The rows among these keys on which the viewer has the right, in one statement."""
+    statement = _by_key(model, columns, context.viewer.shape, right)
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
     )

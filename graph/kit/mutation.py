@@ -209,9 +209,9 @@ def ref(model: type[Base], description: str, name: str | None = None) -> Any:
     return batch(rows, description)
 
 
-def value(key: str, description: str) -> Any:
-    """A plain value of a payload."""
-    return derived((), lambda source: source.refs.get(key), description)
+def value(key: str, description: str, *, default: Any = None) -> Any:
+    """A plain value of a payload; `default` if the mutation failed."""
+    return derived((), lambda source: source.refs.get(key, default), description)
 
 
 def moment(key: str, description: str) -> Any:

@@ -12,9 +12,11 @@ import base64
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property, lru_cache
+from inspect import get_annotations
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -254,17 +256,23 @@ def source(attribute: InstrumentedAttribute[Any]) -> Source:
     )
 
 
+def sortable(attribute: InstrumentedAttribute[Any]) -> Source:
+    """What an ordering by a column compares: names and titles by their sort key
+    (`db.base.sort_key`), as people expect.
+    """
+    return source(getattr(attribute.class_, f"{attribute.key}_key", attribute))
+
+
+def key(by_what: Source, description: str) -> Any:
+    """A field of an ordering."""
+    if by_what.name.endswith("_key"):
+        description += " Case and accents decide only between texts that are otherwise equal."
+    return optional(description, metadata={"source": by_what})
+
+
 def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
-    """Order by a column."""
-    return optional(description, metadata={"source": source(attribute)})
-
-
-def by_text(attribute: InstrumentedAttribute[Any], description: str) -> Any:
-    """Order by a name or title as people expect: by the column's sort key (`db.base.sort_key`)."""
-    key: InstrumentedAttribute[Any] = getattr(attribute.class_, f"{attribute.key}_key")
-    return by(
-        key, f"{description} Case and accents decide only between texts that are otherwise equal."
-    )
+    """Order by a column that no filter compares."""
+    return key(sortable(attribute), description)
 
 
 def text_key(value: Any) -> ColumnElement[str]:
@@ -276,7 +284,7 @@ def by_expression(
     name: str, sql: Callable[[Viewer, Any], Any], type_: Any, description: str, *, nullable: bool
 ) -> Any:
     """Order by an SQL expression: `sql(viewer, entity)`."""
-    return optional(description, metadata={"source": Source(name, sql, type_, nullable)})
+    return key(Source(name, sql, type_, nullable), description)
 
 
 def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> Any:
@@ -284,10 +292,25 @@ def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> A
     return optional(description, metadata={"relation": relationship})
 
 
-def order_input(description: str) -> Callable[[type[T]], type[T]]:
-    """Declare an ordering's input: exactly one of its fields is given."""
+def order_input(description: str, of: type[Any] | None = None) -> Callable[[type[T]], type[T]]:
+    """Declare an ordering's input: exactly one of its fields is given.
+
+    They are the criteria of the filter `of` that are sort keys too (`graph.kit.filtering`), and
+    those of the class: related objects, and what no filter compares.
+    """
+    derived = {
+        field.python_name: field.metadata["order"]
+        for field in (() if of is None else of.__strawberry_definition__.fields)
+        if "order" in field.metadata
+    }
 
     def declare(cls: type[T]) -> type[T]:
+        own = get_annotations(cls)
+        if twice := derived.keys() & own:
+            raise TypeError(f"{cls.__name__} declares {min(twice)}, which its filter declares.")
+        cls.__annotations__ = dict.fromkeys(derived, SortOrder | None) | own
+        for name, field in derived.items():
+            setattr(cls, name, copy(field))
         return strawberry.input(cls, one_of=True, description=description)
 
     return declare

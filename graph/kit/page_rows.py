@@ -22,6 +22,8 @@ from typing import Any, cast
 from sqlalchemy import (
     ARRAY,
     BindParameter,
+    ColumnElement,
+    FromClause,
     Integer,
     Select,
     Uuid,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     case,
     column,
     func,
+    literal_column,
     select,
     true,
     union_all,
@@ -60,14 +63,26 @@ _SORT = "_sort_"
 _Select = Select[*tuple[Any, ...]]
 
 
+@dataclass(frozen=True, eq=False)
+class Link:
+    """How rows belong to their parents, if no column of the row points to the parent.
+
+    `types` are those of the values that a parent's key has, a tuple; `holds(row, *values)` is the
+    predicate.
+    """
+
+    types: tuple[Any, ...]
+    holds: Callable[..., ColumnElement[bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class PageShape:
     """Everything that a page's statement depends on. `child` is the column that points to the
-    parent.
+    parent, or another link to it.
     """
 
     model: type[Base]
-    child: str | None
+    child: str | Link | None
     columns: Columns
     ordering: Ordering
     with_cursors: bool
@@ -179,6 +194,32 @@ def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
     return found
 
 
+def _parts(shape: PageShape) -> list[tuple[str, Any]]:
+    """The values of a parent's key: their names as parameters, and their types."""
+    if shape.child is None:
+        return []
+    if isinstance(shape.child, str):
+        return [(PARENT, Uuid())]
+    return [(f"{PARENT}_{index}", type_) for index, type_ in enumerate(shape.child.types)]
+
+
+def _parents(shape: PageShape, keys: Sequence[Any]) -> dict[str, list[Any]]:
+    """The parameters for these parents."""
+    if isinstance(shape.child, Link):
+        return {
+            f"many_{name}": [key[index] for key in keys]
+            for index, (name, _) in enumerate(_parts(shape))
+        }
+    return {f"many_{PARENT}": list(keys)}
+
+
+def _belongs(shape: PageShape, entity: Any, parents: FromClause) -> Any:
+    values = [parents.c[name] for name, _ in _parts(shape)]
+    if isinstance(shape.child, Link):
+        return shape.child.holds(entity, *values)
+    return getattr(entity, str(shape.child)) == values[0]
+
+
 @lru_cache(maxsize=2000)
 def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     """The pages of one request or, if `varying` names the values that differ, of several."""
@@ -191,9 +232,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         spans = [("", span) for span in columns.spans]
         return with_spans(rows, [*kept, *spans], shape.viewer, shape.model)
     page = _Page(shape)
-    given: list[tuple[str, Any]] = []
-    if shape.child is not None:
-        given.append((PARENT, Uuid()))
+    given: list[tuple[str, Any]] = _parts(shape)
     if varying:
         binds = _binds(page.ordered())
         given += [(name, binds[name].type) for name in varying]
@@ -208,21 +247,21 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             .table_valued(
                 *(column(name, type_) for name, type_ in given),
                 with_ordinality=_PLACE,
-                name="page",
             )
-            .render_derived()
+            .render_derived(name="page")
         )
         if varying:
             taken = frozenset(varying)
 
             def replaced(element: Any, **_: Any) -> Any:
+                # As text: in a subquery two levels below, SQLAlchemy would read `page` again.
                 if isinstance(element, BindParameter) and element.key in taken:
-                    return pages.c[element.key]
+                    return literal_column(f'page."{element.key}"', element.type)
                 return None
 
             page.replace(replaced)
         if shape.child is not None:
-            page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
+            page.query = page.query.where(_belongs(shape, page.entity, pages))
         inner = page.ordered(pages).lateral("row")
         query = select_from(pages, pages.c[_PLACE], *inner.c).join(inner, true())
     return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
@@ -240,7 +279,19 @@ def _count_statement(shape: PageShape) -> Statement:
         # Only the branch that applies is counted.
         total = case((candidates.is_few, few), else_=query.scalar_subquery())
         query = select(total.label("total"), *path_flag(candidates))
-    if shape.child is not None:
+    if isinstance(shape.child, Link):
+        parents = (
+            func.unnest(*(bindparam(f"many_{n}", type_=ARRAY(type_)) for n, type_ in _parts(shape)))
+            .table_valued(
+                *(column(name, type_) for name, type_ in _parts(shape)),
+                with_ordinality=_PLACE,
+                name="parent",
+            )
+            .render_derived()
+        )
+        own = query.where(_belongs(shape, entity, parents)).correlate(parents).scalar_subquery()
+        query = select_from(parents, parents.c[_PLACE], own.label("total"))
+    elif shape.child is not None:
         child = getattr(entity, shape.child)
         keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
         query = query.add_columns(child.label(PARENT)).where(child == keys.any_())
@@ -293,15 +344,20 @@ class PageReader:
 
         return (await turn.rows.lead(read))[0]
 
-    async def totals(self, shape: PageShape, request: PageRequest) -> list[Row]:
-        """How many rows all pages have together: `total`, by parent."""
-        return await self._fetch(
-            shape, _count_statement(shape), {**request.params, f"many_{PARENT}": request.parents}
+    async def totals(self, shape: PageShape, request: PageRequest) -> dict[Any, int]:
+        """How many rows all pages of each parent have together (of None at the root)."""
+        rows: Sequence[Any] = await self._fetch(
+            shape, _count_statement(shape), {**request.params, **_parents(shape, request.parents)}
         )
+        if shape.child is None:
+            return {None: rows[0].total}
+        if isinstance(shape.child, Link):
+            return {request.parents[place - 1]: total for place, total in rows}
+        return {row.parent_key: row.total for row in rows}
 
     async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
         rows = await self._fetch(
-            shape, _statement(shape, None), {**request.params, f"many_{PARENT}": request.parents}
+            shape, _statement(shape, None), {**request.params, **_parents(shape, request.parents)}
         )
         if shape.child is None:
             return [(None, rows)]
@@ -346,7 +402,7 @@ class PageReader:
         ]
         params = dict(first)
         params[f"many_{_NOTHING}"] = [0] * len(wanted)
-        params[f"many_{PARENT}"] = [parent for _, parent in wanted]
+        params |= _parents(shape, [parent for _, parent in wanted])
         for name in varying:
             params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
         found: list[Pages] = [[] for _ in requests]

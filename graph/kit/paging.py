@@ -28,7 +28,7 @@ from graph.engine.state import EngineState
 from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
-from graph.kit.page_rows import KEY, PageReader, PageRequest, PageShape
+from graph.kit.page_rows import KEY, Link, PageReader, PageRequest, PageShape
 
 T = TypeVar("T")
 
@@ -86,7 +86,11 @@ def cursor_of(row: Any) -> str:
 
 
 def connection_type(
-    description: str, *, edge: str, node: str = "The item."
+    description: str,
+    *,
+    edge: str,
+    node: str = "The item.",
+    item: Callable[[Any], Any] | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a connection, and its edge type beside it, by what its nodes are:
 
@@ -94,8 +98,11 @@ def connection_type(
         class TaskConnection:
             node: Task
 
-    `edge` and `node` describe the edge type and its field.
+    `edge` and `node` describe the edge type and its field. `item`: the node of a row, if it is
+    not the row itself.
     """
+    node_of = item or (lambda row: row)
+    nodes = attrgetter("rows") if item is None else lambda page: list(map(node_of, page.rows))
 
     def declare(cls: type[T]) -> type[T]:
         of = cls.__annotations__["node"]
@@ -107,7 +114,7 @@ def connection_type(
                 "__module__": cls.__module__,
                 "__annotations__": {"cursor": str, "node": of},
                 "cursor": edge_cursor(),
-                "node": derived((), lambda row: row, node),
+                "node": derived((), node_of, node),
             },
         )
         strawberry.type(edge_type, description=edge)
@@ -119,7 +126,7 @@ def connection_type(
         }
         fields = {
             "edges": derived((), attrgetter("rows"), "The items of this page with their cursors."),
-            "nodes": derived((), attrgetter("rows"), "The items of this page."),
+            "nodes": derived((), nodes, "The items of this page."),
             "page_info": derived((), lambda page: page, "The position of this page in the list."),
             "total_count": derived(
                 (),
@@ -249,7 +256,7 @@ async def read_pages(
     info: BatchInfo,
     model: type[Base],
     *,
-    child: str | None = None,
+    child: str | Link | None = None,
     parents: Sequence[Any] = (),
     default_order: Sequence[Key] = (),
     where: Callable[[Viewer, Any], Any] | None = None,
@@ -324,12 +331,7 @@ async def read_pages(
         for page in pages.values():
             page.total = total
     elif requested.total:
-
-        async def totals() -> Mapping[Any, int]:
-            rows: Sequence[Any] = await reader.totals(shape, request)
-            return {row.parent_key if child is not None else None: row.total for row in rows}
-
-        await count(pages, totals())
+        await count(pages, reader.totals(shape, request))
     return pages
 
 
@@ -454,12 +456,36 @@ def to_many(
 ) -> Any:
     """A relation to many rows: a page of them under each parent, by the child's foreign key."""
     prop = relationship.property
-    model: type[Base] = prop.mapper.class_
     ((_, remote),) = prop.local_remote_pairs
-    child: str = remote.key
+    return linked(
+        prop.mapper.class_,
+        remote.key,
+        lambda parents: values_of(parents, "id"),
+        description,
+        requires=("id",),
+        filter_type=filter_type,
+        order_type=order_type,
+        default_order=default_order,
+        where=where,
+    )
+
+
+def linked(
+    model: type[Base],
+    child: str | Link,
+    keys_of: Callable[[Sequence[Any]], list[Any]],
+    description: str,
+    *,
+    requires: Sequence[Any],
+    filter_type: Any = None,
+    order_type: Any = None,
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+) -> Any:
+    """A page of rows under each parent, whose key `keys_of` reads."""
 
     async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
-        ids = values_of(parents, "id")
+        ids = keys_of(parents)
         keys = list(dict.fromkeys(ids))
         found = await read_pages(
             info,
@@ -473,5 +499,8 @@ def to_many(
         return [found[id_] for id_ in ids]
 
     return batch(
-        pages, description, requires=("id",), arguments=paging_arguments(filter_type, order_type)
+        pages,
+        description,
+        requires=requires,
+        arguments=paging_arguments(filter_type, order_type),
     )

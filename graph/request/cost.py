@@ -26,6 +26,7 @@ from typing import Any, Final
 from graphql import (
     ArgumentNode,
     DirectiveNode,
+    EnumValueNode,
     FieldNode,
     FragmentSpreadNode,
     GraphQLField,
@@ -62,6 +63,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.__schema": 250,
     "Query.__type": 50,
     "Query.search": 100,
+    "Query.trash": 50,
     "Query.taskStats": 100,
     "Viewer.activityStats": 100,
     "Query.timeReport": 150,
@@ -75,9 +77,17 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Subscription.taskEvents": 50,
 }
 
+# Objects that each member of a list argument costs.
+ARGUMENT_WEIGHTS: Final[Mapping[str, Mapping[str, int]]] = {
+    "Query.taskStats": {"groupBy": 50},
+    "Project.stats": {"groupBy": 50},
+}
+
 _STRUCTURE: Final = ("Connection", "Edge", "PageInfo", "Payload", "Viewer")
 _PAGING: Final = ("first", "last")
+_DECIDING: Final = frozenset({*_PAGING, "ids", "input", "groupBy"})
 _ABSENT: Final = "absent"
+_PRESENT: Final = "present"
 _MOST_KEPT: Final = 64
 
 
@@ -128,7 +138,14 @@ def _deciding(value: Any) -> Any:
         return len(value)
     if isinstance(value, dict):
         return _items(value.values())
-    return _ABSENT
+    return _ABSENT if value == _ABSENT else _PRESENT
+
+
+def _members(value: Any) -> int:
+    """The members of a list argument; a single value is a list of one."""
+    if isinstance(value, list):
+        return len(value)
+    return 0 if value is None else 1
 
 
 def _items(values: Iterable[Any]) -> int:
@@ -141,7 +158,7 @@ def _variables_in(selections: SelectionSetNode) -> Iterator[str]:
             yield from _named(argument.value for argument in directive.arguments or ())
         if isinstance(node, FieldNode):
             for argument in node.arguments or ():
-                if argument.name.value in {*_PAGING, "ids", "input"}:
+                if argument.name.value in _DECIDING:
                     yield from _named([argument.value])
         if isinstance(node, FieldNode | InlineFragmentNode) and node.selection_set:
             yield from _variables_in(node.selection_set)
@@ -194,7 +211,10 @@ class _Counting:
         objects = 0
         for nodes in self._grouped(type_, sets).values():
             name = nodes[0].name.value
-            objects += WEIGHTS.get(f"{type_.name}.{name}", 0)
+            place = f"{type_.name}.{name}"
+            objects += WEIGHTS.get(place, 0)
+            for argument, weight in ARGUMENT_WEIGHTS.get(place, {}).items():
+                objects += weight * _members(self._value(nodes[0], argument))
             field = type_.fields.get(name)
             # Introspection is charged by its weight.
             if field is not None:
@@ -247,7 +267,7 @@ class _Counting:
         value = argument.value
         if isinstance(value, VariableNode):
             return self.variables.get(value.name.value)
-        if isinstance(value, IntValueNode | ListValueNode | ObjectValueNode):
+        if isinstance(value, IntValueNode | EnumValueNode | ListValueNode | ObjectValueNode):
             return value_from_ast_untyped(value, dict(self.variables))
         return None
 

@@ -31,6 +31,8 @@ SESSION: Final = "session"
 
 _SEARCHED: Final[Scopes] = ("tasks:read", "comments:read", "projects:read")
 
+_TRASHED: Final[Scopes] = ("tasks:read", "projects:read")
+
 _QUERIES: Final[Mapping[str, Scopes]] = {
     "serverInfo": FREE,
     "rateLimit": FREE,
@@ -38,6 +40,7 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
     # Each object needs the scope of its type; see `graph.schema`.
     "node": FREE,
     "search": _SEARCHED,
+    "trash": _TRASHED,
     "task": ("tasks:read",),
     "tag": ("tasks:read",),
     "project": ("projects:read",),
@@ -99,8 +102,8 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
-        "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
-        "TaskBulkResult"
+        "Task TaskShare Tag SubtaskProgress ExternalReference TaskStats TaskStatusCount "
+        "TaskPriorityCount TaskStatsGroup TaskBulkResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",
@@ -135,19 +138,23 @@ BY_FIELD: Final = frozenset({"Viewer"})
 _NEUTRAL: Final = (
     "Node MutationPayload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
     # Their subjects are declared by their own types.
-    "EventSubject SearchSubject "
+    "EventSubject SearchSubject TrashItem "
     # Filters and orderings by what everyone sees of a user.
     "UserFilter UserOrder "
     # Comparators are declared by the field that they appear at.
-    "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStatusFilter "
-    "NotificationKindFilter ProjectRoleFilter ReminderRuleKindFilter StringFilter TagListFilter "
-    "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter"
+    "DateFilter DateTimeFilter DevicePlatformFilter EventKindFilter IDFilter IntFilter "
+    "IntegrationKindFilter IntegrationStatusFilter JobStatusFilter NotificationKindFilter "
+    "ProjectRoleFilter ReminderRuleKindFilter ReportExportFormatFilter ReportExportStatusFilter "
+    "SecondsFilter StringFilter TagListFilter "
+    "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter "
+    "WebhookStatusFilter"
 )
 TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
-    **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchResult"], _SEARCHED),
+    **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchFilter", "SearchResult"], _SEARCHED),
     "SearchFragment": _SEARCHED,
     **dict.fromkeys(BY_FIELD, FREE),
+    **dict.fromkeys(["TrashConnection", "TrashEdge"], _TRASHED),
     **dict.fromkeys(_NEUTRAL.split(), FREE),
 }
 
@@ -177,6 +184,7 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Viewer.ownedTasks": ("tasks:read",),
     "Viewer.receivedShares": ("tasks:read",),
     "Viewer.runningTimer": ("time:read",),
+    "Viewer.reportExports": ("time:read",),
     # Fields that need more than their type.
     "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any
@@ -16,7 +17,6 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import (
     REAL,
-    Integer,
     Text,
     Uuid,
     bindparam,
@@ -32,17 +32,24 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import AnyRow, Statement, select_from
+from db.read import AnyRow, Statement
+from errors import collecting
 from graph.core.fields import BatchInfo, argument, attribute, batch, column
+from graph.core.inputs import optional
 from graph.core.node import described_enum
 from graph.core.scalars import HTML
-from graph.kit.loading import below, load_objects
+from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.loading import load_objects
+from graph.kit.mixed_pages import MixedList, read_mixed_page
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.paging import Page, Window, connection_type, count, cut, window_of
+from graph.kit.paging import Page, connection_type, paging_arguments, window_of
 from graph.types.projects.project import Project
+from graph.types.projects.project_inputs import ProjectFilter
 from graph.types.search_terms import Terms, highlight, terms_of
 from graph.types.tasks.comment import Comment
+from graph.types.tasks.comment_inputs import CommentFilter
 from graph.types.tasks.task import Task
+from graph.types.tasks.task_inputs import TaskFilter
 
 
 class SearchKind(Enum):
@@ -186,55 +193,74 @@ class SearchConnection:
 # --- statements ----------------------------------------------------------------------------------
 
 
-def _matching(kind: SearchKind, viewer: Viewer) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which kinds are searched, each with the shape of its filter; None for none."""
+
+    filters: tuple[tuple[SearchKind, Hashable], ...]
+
+
+def _matching(kind: SearchKind, filter_: Hashable, viewer: Viewer, binds: Binds) -> Any:
     model = _KINDS[kind][0]
     entity: Any = aliased(model)
     query = func.to_tsquery(literal_column("'pg_catalog.simple'"), bindparam("query", None, Text()))
+    matching = [entity.search.op("@@")(query), access.read(viewer, entity)]
+    if filter_ is not None:
+        matching.append(build_filter(filter_, entity, viewer, binds))
     return select(
         literal_column(f"'{kind.value}'", Text()).label("kind"),
         entity.id,
         # Divided by the logarithm of the length, so that long descriptions do not win by length
         # alone.
         cast(func.ts_rank(entity.search, query, 1), REAL).label("rank"),
-    ).where(entity.search.op("@@")(query), access.read(viewer, entity))
-
-
-def _found(kinds: frozenset[SearchKind], viewer: Viewer) -> Any:
-    chosen = [kind for kind in SearchKind if kind in kinds]
-    return union_all(*(_matching(kind, viewer) for kind in chosen)).subquery("found")
-
-
-@lru_cache(maxsize=64)
-def _page_statement(
-    kinds: frozenset[SearchKind], bound: str | None, shape: ViewerShape
-) -> Statement:
-    """`bound`: the name under which the values of a cursor are bound, if only a part is read: the
-    results `after` it, or those `before` it, nearest first and including its own row.
-    """
-    viewer = placeholder_viewer(shape)
-    found = _found(kinds, viewer)
-    expressions = [key.source.sql(viewer, found) for key in _ORDER.keys]
-    query = select_from(
-        found,
-        *found.c,
         # The fragments of a result are made from it; one operation may have two searches.
         bindparam("query", None, Text()).label("requested"),
-        *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
-    )
-    backward = bound == "before"
-    order = _ORDER.reversed() if backward else _ORDER
-    if bound is not None:
-        query = query.where(order.after(expressions, (False, False), bound, inclusive=backward))
-    query = query.order_by(
-        *(key.sorted(by) for key, by in zip(order.keys, expressions, strict=True))
-    )
-    return Statement(query.limit(bindparam("limit", None, Integer())), ordering=_ORDER)
+    ).where(*matching)
 
 
-@lru_cache(maxsize=64)
-def _count_statement(kinds: frozenset[SearchKind], shape: ViewerShape) -> Statement:
-    found = _found(kinds, placeholder_viewer(shape))
-    return Statement(select(func.count().label("total")).select_from(found))
+def _found(wanted: _Wanted, viewer: Viewer) -> Any:
+    binds = Binds()
+    return union_all(
+        *(_matching(kind, filter_, viewer, binds) for kind, filter_ in wanted.filters)
+    ).subquery("found")
+
+
+_LIST = MixedList(_ORDER, _found)
+
+
+@strawberry.input(description="Filter for `search`.")
+class SearchFilter:
+    project: ProjectFilter | None = optional(
+        "Returns only tasks in these projects, comments on them, and these projects themselves."
+    )
+
+
+def _filter_of(kind: SearchKind, given: SearchFilter) -> Any:
+    """The filter in terms of the kind's own filter."""
+    of_task: Any = TaskFilter
+    of_comment: Any = CommentFilter
+    project: Any = given.project
+    if kind is SearchKind.PROJECT:
+        return ProjectFilter() if project is None or project is strawberry.UNSET else project
+    task = of_task(project=project)
+    return of_comment(task=task) if kind is SearchKind.COMMENT else task
+
+
+def _wanted(
+    kinds: list[SearchKind] | None, given: SearchFilter | None
+) -> tuple[_Wanted, dict[str, Any]]:
+    """What is searched, and the values of the filters."""
+    shapes: dict[SearchKind, Hashable] = dict.fromkeys(SearchKind)
+    parts: dict[SearchKind, Values] = {kind: Values() for kind in SearchKind}
+    if given is not None:
+        # Tasks first, whatever is searched: there the filter has the path that the client wrote.
+        for kind in SearchKind:
+            shapes[kind] = filter_shape(_filter_of(kind, given), parts[kind], ("filter",))
+    chosen = [kind for kind in SearchKind if kinds is None or kind in kinds]
+    values = Values()
+    for kind in chosen:
+        values.list += parts[kind].list
+    return _Wanted(tuple((kind, shapes[kind]) for kind in chosen)), values.params()
 
 
 async def _search(
@@ -242,41 +268,22 @@ async def _search(
     info: BatchInfo,
     *,
     query: str,
+    filter: SearchFilter | None = None,  # noqa: A002 - the argument's name in the schema
     kinds: list[SearchKind] | None = None,
     first: int | None = None,
     after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
 ) -> list[Page]:
     info.viewer.require()
-    terms = terms_of(query, ("query",))
-    chosen = frozenset(SearchKind if kinds is None else kinds)
-    window = window_of(_ORDER, first, after, None, None)
-    page = Page([])
-    if not chosen:
-        page.total = 0
-        return [page]
-    reader = info.context.services.database.reader
-    params = {**info.viewer.params, "query": terms.query}
-
-    async def read(part: Window) -> list[Any]:
-        bound = "before" if part.before is not None else "after" if part.after is not None else None
-        statement = _page_statement(chosen, bound, info.viewer.shape)
-        return await reader.fetch(statement, {**params, **part.params})
-
-    async def beyond(far: Window, keys: Sequence[None]) -> Sequence[None]:
-        return keys if await read(far) else ()
-
-    if any(below(info.selection, name) for name in ("nodes", "edges", "pageInfo")):
-        page.rows = await read(window)
-        await cut({None: page}, window, info.selection, beyond)
-    if below(info.selection, "totalCount"):
-
-        async def totals() -> dict[None, int]:
-            statement = _count_statement(chosen, info.viewer.shape)
-            rows: list[Any] = await reader.fetch(statement, params)
-            return {None: rows[0].total}
-
-        await count({None: page}, totals())
-    return [page]
+    with collecting():
+        terms = terms_of(query, ("query",))
+        wanted, values = _wanted(kinds, filter)
+    window = window_of(_ORDER, first, after, last, before)
+    if not wanted.filters:
+        return [Page([], total=0)]
+    params = {**values, "query": terms.query}
+    return [await read_mixed_page(info, _LIST, wanted, window, params)]
 
 
 @strawberry.type
@@ -292,14 +299,12 @@ class SearchQuery:
                 "The text to search for, up to 10 words.",
                 default=inspect.Parameter.empty,
             ),
+            argument("filter", SearchFilter | None, "Returns only objects that match this filter."),
             argument(
                 "kinds",
                 list[SearchKind] | None,
                 "The kinds of objects to find; all kinds by default.",
             ),
-            argument(
-                "first", int | None, "The number of results to return; 50 by default, at most 100."
-            ),
-            argument("after", str | None, "Returns only results after this cursor."),
+            *paging_arguments(),
         ],
     )

@@ -226,10 +226,16 @@ CASES: list[Case] = [
     ),
     mutates("taskComplete", "task", TASK_EDITED, TASK_SEEN),
     mutates("taskReopen", "done_task", TASK_EDITED, TASK_SEEN),
-    mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedId"),
+    mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedIds"),
     mutates("taskRestore", "trashed_task", TASK_MANAGED, NOBODY),
     mutates("taskAssign", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"assigneeId": s.editor}),
-    mutates("taskMove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"afterId": s.done_task}),
+    mutates(
+        "taskMove",
+        "task",
+        TASK_EDITED,
+        TASK_SEEN,
+        more=lambda s: {"place": {"after": s.done_task}},
+    ),
     replace(
         mutates(
             "taskMove",
@@ -423,6 +429,14 @@ CASES: list[Case] = [
     ),
     Case("Query.reportExport", one("reportExport"), by_id("export"), "export", OWNER),
     Case("Query.node export", one("node"), by_id("export"), "export", OWNER),
+    Case(
+        "Viewer.reportExports",
+        mine("reportExports", "ReportExportFilter"),
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.export}}},
+        "export",
+        OWNER,
+        hidden="EMPTY",
+    ),
     mutates("reportExportCancel", "export", OWNER, NOBODY, result="reportExport { id }"),
     Case(
         "Subscription.reportExportChanged",
@@ -617,7 +631,7 @@ CASES: list[Case] = [
     Case(
         "Viewer.activity",
         mine("activity", "ActivityFilter"),
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         # A user's own acts: the owner created the task.
         OWNER,
@@ -626,7 +640,7 @@ CASES: list[Case] = [
     Case(
         "Viewer.activityStats",
         "query ($filter: ActivityFilter) { viewer { activityStats(filter: $filter) { total } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         OWNER,
         hidden="EMPTY",
@@ -635,7 +649,7 @@ CASES: list[Case] = [
         "Query.adminAuditLog",
         "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
         "{ totalCount nodes { id } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -834,6 +848,7 @@ UNADDRESSED: dict[str, str] = {
     "Mutation.notificationPreferencesUpdate": "is about the viewer",
     "Mutation.deviceCreate": "is about the viewer",
     "Subscription.notificationReceived": "is about the viewer",
+    "Query.trash": "is about the viewer; `tests/rights` compares it with the model",
     "Query.eventCursor": "is the same position for everybody",
     "Query.rateLimit": "is about the viewer",
     "Query.serverInfo": "is the same for everybody",

@@ -79,11 +79,23 @@ async def numbers(world: World, person: Person, at: dt.datetime | None = None) -
     return (found["taskStats"]["total"], shown), (found["tasks"]["totalCount"], tags)
 
 
-async def lost(world: World, person: Person, since: str) -> set[str]:
-    """The ids of the objects that the user lost, according to the log."""
+async def told(world: World, person: Person, since: str) -> list[tuple[str, str]]:
+    """What the user is told to remove, according to the log: kinds of events and ids, sorted."""
     query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
     events = (await world.run(query, person, c=since)).good["events"]["nodes"]
-    return {event["subjectId"] for event in events if event["kind"] == "ACCESS_LOST"}
+    return sorted(
+        (event["kind"], event["subjectId"])
+        for event in events
+        if event["kind"] in {"ACCESS_LOST", "TASK_DELETED"}
+    )
+
+
+def deleted(*names: str) -> set[tuple[str, str]]:
+    return {("TASK_DELETED", name) for name in names}
+
+
+def lost(*names: str) -> set[tuple[str, str]]:
+    return {("ACCESS_LOST", name) for name in names}
 
 
 Act = Callable[[Scene], Awaitable[Any]]
@@ -116,58 +128,58 @@ async def _give_up(s: Scene) -> None:
     assert await codes(s.world, s.guest, UPDATE, id=gid(s.leaf), parentId=None) == []
 
 
-LOSSES: dict[str, tuple[Act, set[str], set[str]]] = {
-    # The change; what the member loses by it (without the changed object); what the guest loses.
+LOSSES: dict[str, tuple[Act, set[tuple[str, str]], set[tuple[str, str]]]] = {
+    # The change; what the member is told to remove; what the guest is told to remove.
     "the task above is deleted": (
         _do(DELETE, id=lambda s: gid(s.top)),
-        {"middle", "leaf"},
-        {"middle", "leaf"},
+        deleted("top", "middle", "leaf"),
+        deleted("middle", "leaf"),
     ),
     "the task above is deleted in bulk": (
         _do(BULK_DELETE, items=lambda s: [{"id": gid(s.top)}]),
-        {"middle", "leaf"},
-        {"middle", "leaf"},
+        deleted("top", "middle", "leaf"),
+        deleted("middle", "leaf"),
     ),
     "the middle is deleted, the leaf moves up": (
         _do(DELETE, id=lambda s: gid(s.middle), subtasks=lambda _: "MOVE_UP"),
-        set(),
-        {"leaf"},
+        deleted("middle"),
+        deleted("middle") | lost("leaf"),
     ),
     "the project is deleted": (
         lambda s: _project(s, "projectDelete"),
-        {"top", "middle", "leaf"},
-        {"middle", "leaf"},
+        deleted("top", "middle", "leaf"),
+        deleted("middle", "leaf"),
     ),
     "the leaf gets no parent": (
         _do(UPDATE, id=lambda s: gid(s.leaf), parentId=lambda _: None),
         set(),
-        {"leaf"},
+        lost("leaf"),
     ),
     "the leaf gets another parent": (
         _do(UPDATE, id=lambda s: gid(s.leaf), parentId=lambda s: gid(s.top)),
         set(),
-        {"leaf"},
+        lost("leaf"),
     ),
     "the leaf moves to another project": (
         _do(MOVE, id=lambda s: gid(s.leaf), projectId=lambda s: gid(s.other)),
-        {"leaf"},
-        {"leaf"},
+        lost("leaf"),
+        lost("leaf"),
     ),
     "the tree moves to another project": (
         _do(MOVE, id=lambda s: gid(s.top), projectId=lambda s: gid(s.other)),
-        {"top", "middle", "leaf"},
+        lost("top", "middle", "leaf"),
         set(),
     ),
     "the tree becomes personal": (
         _do(MOVE, id=lambda s: gid(s.top), projectId=lambda _: None),
-        {"top", "middle", "leaf"},
+        lost("top", "middle", "leaf"),
         set(),
     ),
-    "the share ends": (_end_share, set(), {"middle", "leaf"}),
-    "the guest takes it out": (_give_up, set(), {"leaf"}),
+    "the share ends": (_end_share, set(), lost("middle", "leaf")),
+    "the guest takes it out": (_give_up, set(), lost("leaf")),
     "the member is removed": (
         lambda s: remove(s.world, s.owner, s.project, s.member),
-        {"project", "top", "middle", "leaf"},
+        lost("project", "top", "middle", "leaf"),
         set(),
     ),
 }
@@ -187,7 +199,8 @@ async def test_users_who_lose_access_are_notified(world: World, name: str) -> No
         kept, listed = await numbers(world, person)
         assert kept == listed, person
     for person, names in zip((s.member, s.guest), expected, strict=True):
-        assert await lost(world, person, cursor) == {gid(getattr(s, one)) for one in names}
+        wanted = sorted((kind, gid(getattr(s, one))) for kind, one in names)
+        assert await told(world, person, cursor) == wanted
 
 
 async def test_a_stream_notifies_the_actor_too(world: World) -> None:
@@ -203,14 +216,16 @@ async def test_a_stream_notifies_the_actor_too(world: World) -> None:
         assign = {"id": gid(task), "assigneeId": gid(s.member)}
         assert await codes(world, s.guest, UPDATE, **assign) == []
         assert await codes(world, s.owner, DELETE, id=gid(s.top)) == []
-        told: list[Any] = []
-        while len(told) < 3:
+        received: list[Any] = []
+        while len(received) < 3:
             event = (await waiting).good["taskEvents"]
-            if event["kind"] == "ACCESS_LOST":
-                told.append(event)
+            if event["kind"] in {"ACCESS_LOST", "TASK_DELETED"}:
+                received.append(event)
             waiting = asyncio.ensure_future(anext(replies))
         waiting.cancel()
-        assert all(event["subject"] is None for event in told)
+        kinds = [event["kind"] for event in received]
+        assert kinds == ["ACCESS_LOST", "TASK_DELETED", "TASK_DELETED"]
+        assert all(event["subject"] is None for event in received)
     kept, listed = await numbers(world, s.guest)
     assert kept == listed == (0, [])
 
@@ -219,7 +234,7 @@ async def test_a_restore_notifies_users_who_see_a_part_of_it(world: World) -> No
     s = await scene(world)
     query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
 
-    async def told(since: str) -> set[str]:
+    async def restored(since: str) -> set[str]:
         found = (await world.run(query, s.guest, c=since)).good["events"]["nodes"]
         return {event["subjectId"] for event in found if event["kind"] == "TASK_RESTORED"}
 
@@ -231,7 +246,7 @@ async def test_a_restore_notifies_users_who_see_a_part_of_it(world: World) -> No
         assert await numbers(world, s.guest) == ((0, []), (0, []))
         cursor = (await world.run("{ eventCursor }", s.owner)).good["eventCursor"]
         await back(s)
-        assert await told(cursor) == {gid(s.middle), gid(s.leaf)}
+        assert await restored(cursor) == {gid(s.middle), gid(s.leaf)}
         assert await numbers(world, s.guest) == ((2, ["l", "m"]), (2, ["l", "m"]))
 
 
@@ -242,7 +257,7 @@ async def test_bulk_changes_of_assignees_notify(world: World) -> None:
     cursor = (await world.run("{ eventCursor }", s.owner)).good["eventCursor"]
     items = [{"id": gid(task), "assigneeId": None}]
     assert await codes(world, s.guest, BULK_UPDATE, items=items) == []
-    assert await lost(world, s.guest, cursor) == {gid(task)}
+    assert await told(world, s.guest, cursor) == [("ACCESS_LOST", gid(task))]
     kept, listed = await numbers(world, s.guest)
     assert kept == listed
 
@@ -280,7 +295,9 @@ async def test_the_expiry_of_a_share_notifies(world: World) -> None:
         NOBODY, now=dt.datetime.now(dt.UTC), request=RequestInfo(id="job")
     ) as work:
         await shares.end(work, share_id)
-    assert await lost(world, guest, cursor) == {gid(task), gid(below)}
+    assert await told(world, guest, cursor) == sorted(
+        ("ACCESS_LOST", gid(one)) for one in (task, below)
+    )
 
 
 async def test_emptying_the_trash_deletes_nothing_that_a_user_can_see(world: World) -> None:

@@ -44,7 +44,10 @@ NO_KEY = "a session"
 # The noun of each type (docs/access.md, "API keys"). "" needs no scope by itself.
 
 NOUNS = {
-    "tasks": "Task TaskShare Tag TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
+    "tasks": (
+        "Task TaskShare Tag TaskStats TaskStatsGroup TaskStatusCount TaskPriorityCount "
+        "SubtaskProgress ExternalReference"
+    ),
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
@@ -65,8 +68,11 @@ NOUNS = {
     ),
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
-    "": "Viewer Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
+    "": (
+        "Viewer Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject TrashItem"
+    ),
     "tasks comments projects": "Search SearchResult SearchFragment",
+    "tasks projects": "Trash",
     # Items of bulk mutations.
     "tasks ": "TaskBulkResult",
     "time ": "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice",
@@ -80,7 +86,9 @@ PUBLIC = {
     "User ": {"assignedTasks", "ownedTasks", "ownedProjects"},
     "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
     "UserEdge": {"node", "cursor", "__typename"},
-    "UserFilter": {"and", "or", "not", "id", "username", "fullName", "search"},
+    "UserFilter": {
+        *("and", "or", "not", "isNull", "isMe", "id", "username", "fullName", "search"),
+    },
     "UserOrder": {"username", "fullName"},
 }
 # Fields that also refer to another noun.

@@ -46,7 +46,7 @@ mutation UpdateTask($input: TaskUpdateInput!) {
 """
 DELETE_TASK = """
 mutation DeleteTask($input: TaskDeleteInput!) {
-  taskDelete(input: $input) { deletedId errors { code } }
+  taskDelete(input: $input) { deletedIds errors { code } }
 }
 """
 ADD_MEMBER = """
@@ -175,7 +175,7 @@ async def fill(ada: Somebody, project: str, count: int) -> list[str]:
             CREATE_TASK,
             title=f"task {number:03}",
             projectId=project,
-            dueAt=due,
+            due={"at": due},
             priority=["NONE", "LOW", "HIGH"][number % 3],
         )
         task: str = made["task"]["id"]

@@ -135,7 +135,7 @@ async def test_one_of_many_projects_is_enough(world: World, team: Team, exported
         entry(team.editor, START, 60, project=own), entry(team.admin, START, 60, project=own)
     )
     file = await exported(team.admin)
-    narrow = {"entries": {"projectId": {"eq": gid(own)}}}
+    narrow = {"entries": {"project": {"id": {"eq": gid(own)}}}}
     of_own = await exported(team.admin, filter=narrow)
     # Other days than those of the entries there.
     later = await exported(team.admin, filter={"firstDay": "2027-01-01", "lastDay": "2027-01-31"})
@@ -187,7 +187,7 @@ async def test_a_right_that_is_lost_before_the_address_is_asked_for_counts(
 
 async def test_ones_own_time_stays(world: World, team: Team, exported: Any) -> None:
     await world.rows(entry(team.admin, START, 60), entry(team.admin, START, 60))
-    own = {"entries": {"userId": {"eq": gid(team.admin)}}}
+    own = {"entries": {"user": {"id": {"eq": gid(team.admin)}}}}
     file = await exported(team.admin, filter=own)
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
@@ -199,7 +199,7 @@ async def test_ones_own_time_in_a_project_needs_only_to_see_it(
     world: World, team: Team, exported: Any, format_: str
 ) -> None:
     await world.rows(entry(team.admin, START, 60, project=team.project))
-    own = {"entries": {"userId": {"eq": gid(team.admin)}}}
+    own = {"entries": {"user": {"id": {"eq": gid(team.admin)}}}}
     file = await exported(team.admin, format=format_, filter=own, groupBy=["PROJECT"])
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberUpdate", id=member, role="VIEWER")
@@ -212,7 +212,7 @@ async def test_ones_own_time_in_a_project_needs_only_to_see_it(
 async def test_a_project_that_the_heading_alone_names_counts(
     world: World, team: Team, exported: Any
 ) -> None:
-    filter_ = {"entries": {"projectId": {"in": [gid(team.project)]}, "isBillable": True}}
+    filter_ = {"entries": {"project": {"id": {"in": [gid(team.project)]}}, "isBillable": True}}
     file = await exported(team.admin, format="PDF", filter=filter_)
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
@@ -227,7 +227,7 @@ async def test_titles_of_tasks_need_to_be_seen(world: World, exported: Any) -> N
     mine.task_id, his.task_id = personal.id, shared.id
     await world.rows(mine, his)
     file = await exported(ada)
-    own = await exported(ada, filter={"entries": {"taskId": {"eq": gid(personal)}}})
+    own = await exported(ada, filter={"entries": {"task": {"id": {"eq": gid(personal)}}}})
     for task, owner in ((personal, ada), (shared, bob)):
         await change(world, owner, "taskDelete", id=gid(task))
         assert await file.answers()

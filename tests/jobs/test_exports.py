@@ -154,7 +154,7 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
         format="JSON",
         timezone="Europe/Zurich",
         groupBy=["PROJECT", "DAY"],
-        filter={"firstDay": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
+        filter={"firstDay": "2026-03-01", "entries": {"user": {"id": {"eq": gid(ada)}}}},
     )
     await make(context, export_id)
     made = orjson.loads((await fetched(world, ada, export_id))[1])
@@ -689,11 +689,11 @@ async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, context: Wor
     hidden = await world.project(bob)
     task = await world.task(ada, "Dig", project_id=project.id)
     entries = {
-        "projectId": {"in": [gid(project), gid(hidden)]},
+        "project": {"id": {"in": [gid(project), gid(hidden)]}},
         "isBillable": True,
         "tags": {"some": {"eq": "deep"}},
         "duration": {"gte": 60},
-        "or": [{"taskId": {"isNull": True}}, {"taskId": {"eq": gid(task)}}],
+        "or": [{"task": {"isNull": True}}, {"task": {"id": {"eq": gid(task)}}}],
         "not": {"task": {"title": {"contains": "x"}}},
         "startedAt": {"lt": "2026-06-01T00:00:00Z"},
     }

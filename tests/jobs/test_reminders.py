@@ -254,7 +254,7 @@ async def test_webhooks_are_sent_what_is_meant_for_them(scene: Scene) -> None:
 async def test_it_follows_the_due_time_of_its_task(scene: Scene) -> None:
     due = scene.clock() + 5 * HOUR
     task = await scene.task(due_at=due)
-    reminder = await scene.reminder(Relative(Anchor.DUE, -60), task_id=task.id)
+    reminder = await scene.reminder(Relative(Anchor.DUE, -60 * 60), task_id=task.id)
     assert reminder.next_run_at == due - HOUR
     await scene.change(task, due_at=due + HOUR)
     await scene.workshop.catch_up()
@@ -275,7 +275,7 @@ async def test_it_follows_the_due_time_of_its_task(scene: Scene) -> None:
 async def test_it_follows_the_start_after_as_before(scene: Scene) -> None:
     start = scene.clock() + HOUR
     task = await scene.task(start_at=start)
-    await scene.reminder(Relative(Anchor.START, 30), task_id=task.id)
+    await scene.reminder(Relative(Anchor.START, 30 * 60), task_id=task.id)
     scene.clock.forward(minutes=89)
     assert await scene.reminded() == 0
     scene.clock.forward(minutes=1)
@@ -286,7 +286,7 @@ async def test_a_due_time_that_was_moved_a_moment_ago_is_looked_at(scene: Scene)
     """The run comes before the change was followed."""
     due = scene.clock() + 2 * HOUR
     task = await scene.task(due_at=due)
-    reminder = await scene.reminder(Relative(Anchor.DUE, -60), task_id=task.id)
+    reminder = await scene.reminder(Relative(Anchor.DUE, -60 * 60), task_id=task.id)
     await scene.workshop.catch_up()
     scene.clock.forward(hours=1)
     await scene.change(task, due_at=due + HOUR)
@@ -299,7 +299,7 @@ async def test_a_due_time_that_was_moved_a_moment_ago_is_looked_at(scene: Scene)
 
 async def test_a_change_that_was_followed_late_still_brings_its_run(scene: Scene) -> None:
     task = await scene.task()
-    await scene.reminder(Relative(Anchor.DUE, -60), task_id=task.id)
+    await scene.reminder(Relative(Anchor.DUE, -60 * 60), task_id=task.id)
     await scene.change(task, due_at=scene.clock() + 2 * HOUR)
     # No worker until long after.
     scene.clock.forward(hours=8)
@@ -308,7 +308,7 @@ async def test_a_change_that_was_followed_late_still_brings_its_run(scene: Scene
 
 async def test_a_due_time_too_near_for_it_brings_no_run(scene: Scene) -> None:
     task = await scene.task()
-    reminder = await scene.reminder(Relative(Anchor.DUE, -60), task_id=task.id)
+    reminder = await scene.reminder(Relative(Anchor.DUE, -60 * 60), task_id=task.id)
     await scene.change(task, due_at=scene.clock() + dt.timedelta(minutes=10))
     assert await scene.reminded() == 0
     assert (await scene.read(reminder)).next_run_at is None
@@ -330,7 +330,7 @@ async def test_what_is_done_is_not_reminded_of(scene: Scene) -> None:
     due = scene.clock() + HOUR
     task = await scene.task(due_at=due)
     daily = await scene.reminder(Daily(due.time().replace(second=0), "UTC"), task_id=task.id)
-    await scene.reminder(Relative(Anchor.DUE, -30), task_id=task.id)
+    await scene.reminder(Relative(Anchor.DUE, -30 * 60), task_id=task.id)
     await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
     scene.clock.forward(hours=2)
     assert await scene.reminded() == 0

@@ -106,7 +106,14 @@ class Driver(Comparison):
 
     async def _task_delete(self, actor: str, name: str, *, move_up: bool = False) -> set[str]:
         subtasks = "MOVE_UP" if move_up else ...
-        return (await self.mutate(actor, "taskDelete", id=self.gid(name), subtasks=subtasks))[0]
+        codes, payload = await self.mutate(
+            actor, "taskDelete", "deletedIds", id=self.gid(name), subtasks=subtasks
+        )
+        tree = (name, *self.model.below(name, trashed=True))
+        went = [one for one in tree if self.model.tasks[one].trashed_with == name]
+        deleted = [self.names[id_] for id_ in payload["deletedIds"]]
+        self.same("deletedIds", sorted(deleted), [] if codes else sorted(went))
+        return codes
 
     async def _task_restore(self, actor: str, name: str) -> set[str]:
         return (await self.mutate(actor, "taskRestore", id=self.gid(name)))[0]
@@ -248,7 +255,11 @@ class Driver(Comparison):
                 {**one, "assigneeId": self._maybe(item[1])}
                 for one, item in zip(named, items, strict=True)
             ]
-        await self._bulk(actor, mutation, named, wanted, rollback=rollback)
+        payload = await self._bulk(actor, mutation, named, wanted, rollback=rollback)
+        if operation == "task_delete":
+            deleted = [self.names[id_] for one in payload["results"] for id_ in one["deletedIds"]]
+            went = {name for name, _ in before.living() if self.model.in_trash(name)}
+            self.same("deletedIds", sorted(deleted), sorted(went))
         await self.compare(before)
 
     async def bulk_create(
@@ -290,11 +301,12 @@ class Driver(Comparison):
         wanted: list[set[str]],
         *,
         rollback: bool,
-    ) -> None:
+    ) -> Any:
+        deleted = "deletedIds" if mutation == "taskBulkDelete" else ""
         _, payload = await self.mutate(
             actor,
             mutation,
-            "results { errors { code } }",
+            f"results {{ errors {{ code }} {deleted} }}",
             items=items,
             onError="ROLLBACK" if rollback else "CONTINUE",
         )
@@ -304,6 +316,7 @@ class Driver(Comparison):
             for one, codes in zip(got, wanted, strict=True)
         ):
             self.fail(f"the server answers {[sorted(one) or 'good' for one in got]}")
+        return payload
 
     # --- time ------------------------------------------------------------------------------------
 

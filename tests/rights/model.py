@@ -261,6 +261,21 @@ class Model:
             if task.trashed_with is not None and self.manages_task(person, name)
         }
 
+    def trash(self, person: str) -> set[str]:
+        """What is in the trash and this user may restore."""
+        tasks = {right.thing for right in self.may_restore() if right.person == person}
+        return tasks | {
+            name
+            for name, project in self.projects.items()
+            if project.trashed and project.owner == person
+        }
+
+    def in_trash(self, thing: str) -> bool:
+        """Whether a task or project is in the trash."""
+        if thing in self.projects:
+            return self.projects[thing].trashed
+        return thing in self.tasks and self.tasks[thing].trashed_with is not None
+
     def living(self) -> list[tuple[str, Task]]:
         """The tasks that are not in the trash."""
         return [(name, task) for name, task in self.tasks.items() if task.trashed_with is None]

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 import strawberry
+from sqlalchemy import and_, func, or_
 
 from auth.api_keys import viewer_with
 from auth.scopes import NOUNS
@@ -18,10 +19,11 @@ from graph.core.context import Context
 from graph.core.fields import column
 from graph.core.inputs import MutationInput, optional, required
 from graph.core.node import Node, node_id, node_type
-from graph.kit import ordering, paging
+from graph.kit import filtering, ordering, paging
 from graph.kit.commands import arguments_of
+from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
-from graph.kit.ordering import Key, SortOrder
+from graph.kit.ordering import Key
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
 SCOPES = (
@@ -75,10 +77,34 @@ class ApiKeyConnection:
     node: ApiKey
 
 
-@ordering.order_input("Sort key for API keys. Provide exactly one field.")
-class ApiKeyOrder:
-    created_at: SortOrder | None = ordering.by(models.ApiKey.created_at, "Sorts by creation time.")
-    last_used_at: SortOrder | None = ordering.by(models.ApiKey.last_used_at, "Sorts by last use.")
+def _is_active(_viewer: Viewer, key: Any) -> Any:
+    return and_(
+        key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > func.now())
+    )
+
+
+@filtering.filter_input("Filter for API keys.")
+class ApiKeyFilter:
+    id: IDFilter | None = filtering.by_id(models.ApiKey.id, models.ApiKey, "The API key's ID.")
+    name: StringFilter | None = filtering.by_name(models.ApiKey.name, "The name.", order="name")
+    is_active: bool | None = filtering.by_condition(
+        _is_active, "Whether the key is neither revoked nor expired."
+    )
+    created_at: DateTimeFilter | None = filtering.by(
+        models.ApiKey.created_at, "When the key was created.", order="creation time"
+    )
+    last_used_at: DateTimeFilter | None = filtering.by(
+        models.ApiKey.last_used_at,
+        "When the key was last used; use `isNull` for never.",
+        order="last use",
+    )
+    expires_at: DateTimeFilter | None = filtering.by(
+        models.ApiKey.expires_at, "When the key expires; use `isNull` for never."
+    )
+
+
+@ordering.order_input("Sort key for API keys. Provide exactly one field.", of=ApiKeyFilter)
+class ApiKeyOrder: ...
 
 
 def api_keys() -> Any:
@@ -86,6 +112,7 @@ def api_keys() -> Any:
     return paging.connection(
         models.ApiKey,
         "Your API keys, newest first by default.",
+        filter_type=ApiKeyFilter,
         order_type=ApiKeyOrder,
         default_order=(Key(ordering.source(models.ApiKey.created_at), descending=True),),
     )

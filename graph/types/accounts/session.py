@@ -19,10 +19,10 @@ from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import MutationInput, UpdateInput, given, optional, required
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, rates
-from graph.kit.comparators import DateTimeFilter
+from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.loading import to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
-from graph.kit.ordering import Key, SortOrder
+from graph.kit.ordering import Key
 from graph.kit.paging import connection, connection_type
 from graph.types.accounts.account import LazyViewer, oneself
 
@@ -90,23 +90,25 @@ class SessionConnection:
 
 @filtering.filter_input("Filter for sessions.")
 class SessionFilter:
+    id: IDFilter | None = filtering.by_id(models.Session.id, models.Session, "The session's ID.")
     is_active: bool | None = filtering.by_condition(
         _is_active, "Whether the session is neither revoked nor expired."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Session.created_at, "When the user signed in."
+        models.Session.created_at, "When the user signed in.", order="login time"
     )
     last_used_at: DateTimeFilter | None = filtering.by(
-        models.Session.last_used_at, "When the session was created or last refreshed."
+        models.Session.last_used_at,
+        "When the session was created or last refreshed.",
+        order="the time of the last refresh",
+    )
+    expires_at: DateTimeFilter | None = filtering.by(
+        models.Session.expires_at, "When the session ends unless it is refreshed."
     )
 
 
-@ordering.order_input("Sort key for sessions. Provide exactly one field.")
-class SessionOrder:
-    created_at: SortOrder | None = ordering.by(models.Session.created_at, "Sorts by login time.")
-    last_used_at: SortOrder | None = ordering.by(
-        models.Session.last_used_at, "Sorts by the time of the last refresh."
-    )
+@ordering.order_input("Sort key for sessions. Provide exactly one field.", of=SessionFilter)
+class SessionOrder: ...
 
 
 # --- payloads ------------------------------------------------------------------------------------

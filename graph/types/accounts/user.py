@@ -124,21 +124,25 @@ class UserConnection:
 class UserFilter:
     """Filter on the public profile."""
 
+    is_null: bool | None = filtering.by_absence("user")
+    is_me: bool | None = filtering.by_me()
     id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's ID.")
-    username: StringFilter | None = filtering.by(models.User.username, "The username.")
-    full_name: StringFilter | None = filtering.by(models.User.full_name, "The full name.")
+    username: StringFilter | None = filtering.by_name(
+        models.User.username, "The username.", order="username"
+    )
+    full_name: StringFilter | None = filtering.by_name(
+        models.User.full_name, "The full name.", order="full name"
+    )
     search: str | None = filtering.by_search(
         (models.User.username, models.User.full_name),
         "Words that all occur in the username or full name; case and accents are ignored.",
     )
 
 
-@ordering.order_input("Sort key for users. Provide exactly one field.")
+@ordering.order_input("Sort key for users. Provide exactly one field.", of=UserFilter)
 class UserOrder:
     """Sort keys on the public profile."""
 
-    username: SortOrder | None = ordering.by_text(models.User.username, "Sorts by username.")
-    full_name: SortOrder | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
     created_at: SortOrder | None = ordering.by(
         models.User.created_at, "Sorts by when the account was created."
     )

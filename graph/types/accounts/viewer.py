@@ -43,6 +43,7 @@ from graph.types.tasks.reminder import ReminderConnection, reminders
 from graph.types.tasks.share import TaskShareConnection, received_shares
 from graph.types.tasks.task import TaskConnection
 from graph.types.tasks.task_inputs import TaskFilter, TaskOrder
+from graph.types.time.report_export import ReportExportConnection, report_exports
 from graph.types.time.running_timer import running_timer
 from graph.types.time.time_entry import TimeEntry
 
@@ -96,6 +97,7 @@ class Viewer:
     )
     received_shares: TaskShareConnection = received_shares()
     running_timer: TimeEntry | None = running_timer()
+    report_exports: ReportExportConnection = report_exports()
 
 
 @dataclass(frozen=True, slots=True)

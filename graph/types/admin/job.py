@@ -15,12 +15,12 @@ from errors import Forbidden
 from graph.core import ids
 from graph.core.enums import JobState
 from graph.core.fields import BatchInfo, attribute, batch, column, root
-from graph.core.inputs import MutationInput, optional, required
+from graph.core.inputs import MutationInput, required
 from graph.core.node import Node, node_id, node_type
 from graph.kit import filtering, ordering, paging
-from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
+from graph.kit.comparators import DateTimeFilter, IDFilter, JobStatusFilter, StringFilter
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref
-from graph.kit.ordering import Key, SortOrder
+from graph.kit.ordering import Key
 from graph.kit.paging import Page, paging_arguments, read_pages
 
 
@@ -51,31 +51,25 @@ class JobConnection:
     node: Job
 
 
-@strawberry.input(description="Compares job statuses.")
-class JobStatusFilter:
-    eq: JobState | None = optional("Is equal to this status.")
-    not_eq: JobState | None = optional("Is not equal to this status.")
-    in_: list[JobState] | None = optional("Is one of these statuses.", name="in")
-    not_in: list[JobState] | None = optional("Is none of these statuses.")
-
-
 @filtering.filter_input("Filter for jobs.")
 class JobFilter:
     id: IDFilter | None = filtering.by_id(models.Job.id, models.Job, "The job's ID.")
+    name: StringFilter | None = filtering.by_name(models.Job.name, "The kind of job.")
     status: JobStatusFilter | None = filtering.by(
         models.Job.state, "The current status of the job."
     )
-    name: StringFilter | None = filtering.by(models.Job.name, "The kind of job.")
+    run_at: DateTimeFilter | None = filtering.by(
+        models.Job.due_at,
+        "When the job runs next. For a running job, when its lease expires.",
+        order="when the job runs next",
+    )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Job.created_at, "When the job was queued."
+        models.Job.created_at, "When the job was queued.", order="when the job was queued"
     )
 
 
-@ordering.order_input("Sort key for jobs. Provide exactly one field.")
-class JobOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.Job.created_at, "Sorts by when the job was queued."
-    )
+@ordering.order_input("Sort key for jobs. Provide exactly one field.", of=JobFilter)
+class JobOrder: ...
 
 
 @strawberry.type(description="Statistics of the background job queue.")

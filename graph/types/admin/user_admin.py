@@ -71,21 +71,33 @@ class AdminUserConnection:
 @filtering.filter_input("Filter for users, on all fields that administrators can see.")
 class AdminUserFilter:
     id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's ID.")
-    username: StringFilter | None = filtering.by(models.User.username, "The username.")
-    full_name: StringFilter | None = filtering.by(models.User.full_name, "The full name.")
-    email: StringFilter | None = filtering.by(models.User.email, "The email address.")
+    username: StringFilter | None = filtering.by_name(
+        models.User.username, "The username.", order="username"
+    )
+    full_name: StringFilter | None = filtering.by_name(
+        models.User.full_name, "The full name.", order="full name"
+    )
+    email: StringFilter | None = filtering.by_name(models.User.email, "The email address.")
     email_verified_at: DateTimeFilter | None = filtering.by(
         models.User.email_verified_at,
         "When the email address was verified; use `isNull` for never.",
+        order="when the email address was verified",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.User.created_at, "When the account was created."
+        models.User.created_at, "When the account was created.", order="creation time"
     )
-    is_active: bool | None = filtering.by_condition(
-        lambda _viewer, user: user.is_active, "Whether the account is active."
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.User.updated_at, "When the account last changed.", order="the last change"
     )
-    is_admin: bool | None = filtering.by_condition(
-        lambda _viewer, user: user.is_admin, "Whether the user is an administrator of the server."
+    is_active: bool | None = filtering.by_flag(
+        models.User.is_active,
+        "Whether the account is active.",
+        order="whether the account is active, inactive accounts first",
+    )
+    is_admin: bool | None = filtering.by_flag(
+        models.User.is_admin,
+        "Whether the user is an administrator of the server.",
+        order="whether the user is an administrator",
     )
     search: str | None = filtering.by_search(
         (models.User.username, models.User.full_name, models.User.email),
@@ -94,29 +106,14 @@ class AdminUserFilter:
     )
 
 
-@ordering.order_input("Sort key for users. Provide exactly one field.")
+@ordering.order_input("Sort key for users. Provide exactly one field.", of=AdminUserFilter)
 class AdminUserOrder:
-    username: SortOrder | None = ordering.by_text(models.User.username, "Sorts by username.")
-    full_name: SortOrder | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
     email: SortOrder | None = ordering.by_expression(
         "email_key",
         lambda _, user: ordering.text_key(user.email),
         Text(),
         "Sorts by email address.",
         nullable=False,
-    )
-    email_verified_at: SortOrder | None = ordering.by(
-        models.User.email_verified_at, "Sorts by when the email address was verified."
-    )
-    created_at: SortOrder | None = ordering.by(
-        models.User.created_at, "Sorts by when the account was created."
-    )
-    updated_at: SortOrder | None = ordering.by(models.User.updated_at, "Sorts by last change.")
-    is_active: SortOrder | None = ordering.by(
-        models.User.is_active, "Sorts by whether the account is active, inactive accounts first."
-    )
-    is_admin: SortOrder | None = ordering.by(
-        models.User.is_admin, "Sorts by whether the user is an administrator."
     )
 
 

@@ -22,12 +22,14 @@ from db.read import Statement
 from errors import Forbidden
 from graph.core.enums import EventKind
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
-from graph.core.inputs import optional
 from graph.kit import filtering, ordering, paging
-from graph.kit.comparators import DateTimeFilter, IDFilter
+from graph.kit.comparators import DateTimeFilter, EventKindFilter, IDFilter
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.ordering import Key
 from graph.kit.paging import Page, paging_arguments, read_pages
+from graph.types.accounts.user import UserFilter
+from graph.types.projects.project_inputs import ProjectFilter
+from graph.types.tasks.task_inputs import TaskFilter
 
 if TYPE_CHECKING:
     from graph.types.events.event import Event
@@ -37,26 +39,19 @@ _TaskEvent = Annotated["Event", strawberry.lazy("graph.types.events.event")]
 _NEWEST_FIRST = (Key(ordering.source(models.Event.at), descending=True),)
 
 
-@strawberry.input(description="Compares kinds of events.")
-class EventKindFilter:
-    eq: EventKind | None = optional("Equals this kind.")
-    not_eq: EventKind | None = optional("Does not equal this kind.")
-    in_: list[EventKind] | None = optional("Equals one of these kinds.", name="in")
-    not_in: list[EventKind] | None = optional("Equals none of these kinds.")
-
-
 @filtering.filter_input("Filter for activity entries.")
 class ActivityFilter:
+    id: IDFilter | None = filtering.by_id(models.Event.id, models.Event, "The event's ID.")
     kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
     at: DateTimeFilter | None = filtering.by(models.Event.at, "When it happened.")
-    actor_id: IDFilter | None = filtering.by_id(
-        models.Event.actor_id, models.User, "The ID of the user who did it.", audited=True
+    actor: UserFilter | None = filtering.by_relation(
+        models.Event.actor_id, "The user who did it.", model=models.User, audited=True
     )
-    task_id: IDFilter | None = filtering.by_id(
-        models.Event.task_id, models.Task, "The ID of the task concerned.", audited=True
+    task: TaskFilter | None = filtering.by_relation(
+        models.Event.task_id, "The task concerned.", model=models.Task, audited=True
     )
-    project_id: IDFilter | None = filtering.by_id(
-        models.Event.project_id, models.Project, "The ID of the project concerned.", audited=True
+    project: ProjectFilter | None = filtering.by_relation(
+        models.Event.project_id, "The project concerned.", model=models.Project, audited=True
     )
 
 

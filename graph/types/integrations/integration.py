@@ -44,6 +44,7 @@ from graph.types.integrations.integration_inputs import (
     IntegrationConfigUpdateInput,
     IntegrationCreateInput,
     IntegrationDeleteInput,
+    IntegrationFilter,
     IntegrationOrder,
     IntegrationSyncInput,
     IntegrationUpdateInput,
@@ -189,6 +190,7 @@ def integrations() -> Any:
     return paging.connection(
         models.Integration,
         "Your integrations, oldest first by default.",
+        filter_type=IntegrationFilter,
         order_type=IntegrationOrder,
         default_order=(Key(ordering.source(models.Integration.created_at)),),
     )

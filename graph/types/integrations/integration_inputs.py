@@ -21,8 +21,15 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.scalars import URL
-from graph.kit import ordering
+from graph.kit import filtering, ordering
+from graph.kit.comparators import (
+    DateTimeFilter,
+    IDFilter,
+    IntegrationKindFilter,
+    IntegrationStatusFilter,
+)
 from graph.kit.ordering import SortOrder
+from graph.types.projects.project_inputs import ProjectFilter
 
 _REPOSITORY = "Owner and name of the repository: `octocat/hello-world`."
 _BASE_URL = (
@@ -57,10 +64,32 @@ def sync_problem(_: Viewer, task: Any) -> Any:
     )
 
 
-@ordering.order_input("Sort key for integrations. Provide exactly one field.")
+@filtering.filter_input("Filter for integrations.")
+class IntegrationFilter:
+    id: IDFilter | None = filtering.by_id(
+        models.Integration.id, models.Integration, "The integration's ID."
+    )
+    connector: IntegrationKindFilter | None = filtering.by(
+        models.Integration.connector, "The service."
+    )
+    project: ProjectFilter | None = filtering.by_relation(
+        models.Integration.project, "The project that is connected."
+    )
+    status: IntegrationStatusFilter | None = filtering.by(models.Integration.status, "The status.")
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Integration.created_at, "When the integration was created.", order="creation time"
+    )
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.Integration.updated_at,
+        "When the integration last changed.",
+        order="the time of the last change",
+    )
+
+
+@ordering.order_input("Sort key for integrations. Provide exactly one field.", of=IntegrationFilter)
 class IntegrationOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.Integration.created_at, "Sorts by creation time."
+    last_sync_at: SortOrder | None = ordering.by(
+        models.Integration.last_sync_at, "Sorts by the time of the last synchronization."
     )
 
 

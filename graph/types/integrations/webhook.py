@@ -43,6 +43,7 @@ from graph.types.integrations.webhook_inputs import (
     WebhookDeliveryFilter,
     WebhookDeliveryOrder,
     WebhookDeliveryRetryInput,
+    WebhookFilter,
     WebhookInput,
     WebhookOrder,
     WebhookReplayInput,
@@ -226,6 +227,7 @@ def webhooks() -> Any:
     return paging.connection(
         models.Webhook,
         "Your webhooks, oldest first by default.",
+        filter_type=WebhookFilter,
         order_type=WebhookOrder,
         default_order=(Key(ordering.source(models.Webhook.created_at)),),
     )

@@ -8,7 +8,7 @@ import strawberry
 
 from db import models
 from domain.integrations.webhook import MAX_OVERLAP
-from graph.core.enums import DeliveryState, EventKind, WebhookStatus
+from graph.core.enums import EventKind, WebhookStatus
 from graph.core.inputs import (
     TAKE_OVER,
     MutationInput,
@@ -20,8 +20,14 @@ from graph.core.inputs import (
 )
 from graph.core.scalars import URL, Seconds
 from graph.kit import filtering, ordering
-from graph.kit.comparators import DateTimeFilter, IDFilter
-from graph.kit.ordering import SortOrder
+from graph.kit.comparators import (
+    DateTimeFilter,
+    IDFilter,
+    StringFilter,
+    WebhookDeliveryStatusFilter,
+    WebhookStatusFilter,
+)
+from graph.types.events.activity import ActivityFilter
 from graph.types.events.event_filter import EventFilter
 
 # How long the old secret signs beside the new one.
@@ -40,40 +46,51 @@ _PAYLOAD = (
 )
 
 
-@strawberry.input(description="Compares delivery states.")
-class WebhookDeliveryStatusFilter:
-    eq: DeliveryState | None = optional("Is equal to this state.")
-    not_eq: DeliveryState | None = optional("Is not equal to this state.")
-    in_: list[DeliveryState] | None = optional("Is one of these states.", name="in")
-    not_in: list[DeliveryState] | None = optional("Is none of these states.")
-
-
 @filtering.filter_input("Filter for deliveries.")
 class WebhookDeliveryFilter:
-    event_id: IDFilter | None = filtering.by_id(
-        models.WebhookDelivery.event_id, models.Event, "The event.", seen_with_row=True
+    id: IDFilter | None = filtering.by_id(
+        models.WebhookDelivery.id, models.WebhookDelivery, "The delivery's ID."
+    )
+    event: ActivityFilter | None = filtering.by_relation(
+        models.WebhookDelivery.event_id, "The event.", model=models.Event, known=True
     )
     status: WebhookDeliveryStatusFilter | None = filtering.by(
-        models.WebhookDelivery.state, "The state of the delivery."
+        models.WebhookDelivery.state, "The status of the delivery."
     )
-    is_test: bool | None = filtering.by_condition(
-        lambda _, delivery: delivery.is_test, "Whether it is a test delivery."
+    is_test: bool | None = filtering.by_flag(
+        models.WebhookDelivery.is_test, "Whether it is a test delivery."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.WebhookDelivery.created_at, "When the delivery was first due."
+        models.WebhookDelivery.created_at,
+        "When the delivery was first due.",
+        order="when the delivery was first due",
     )
 
 
-@ordering.order_input("Sort key for deliveries. Provide exactly one field.")
-class WebhookDeliveryOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.WebhookDelivery.created_at, "Sorts by when the delivery was first due."
+@ordering.order_input(
+    "Sort key for deliveries. Provide exactly one field.", of=WebhookDeliveryFilter
+)
+class WebhookDeliveryOrder: ...
+
+
+@filtering.filter_input("Filter for webhooks.")
+class WebhookFilter:
+    id: IDFilter | None = filtering.by_id(models.Webhook.id, models.Webhook, "The webhook's ID.")
+    name: StringFilter | None = filtering.by_name(models.Webhook.name, "The name.", order="name")
+    url: StringFilter | None = filtering.by(models.Webhook.url, "The URL that events are sent to.")
+    status: WebhookStatusFilter | None = filtering.by(models.Webhook.status, "The status.")
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Webhook.created_at, "When the webhook was created.", order="creation time"
+    )
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.Webhook.updated_at,
+        "When the webhook last changed.",
+        order="the time of the last change",
     )
 
 
-@ordering.order_input("Sort key for webhooks. Provide exactly one field.")
-class WebhookOrder:
-    created_at: SortOrder | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
+@ordering.order_input("Sort key for webhooks. Provide exactly one field.", of=WebhookFilter)
+class WebhookOrder: ...
 
 
 @strawberry.input(description="Input for `webhookCreate`.")

@@ -18,9 +18,15 @@ from graph.core.enums import Platform
 from graph.core.fields import column
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import Node, node_id, node_type
-from graph.kit import ordering, paging
+from graph.kit import filtering, ordering, paging
+from graph.kit.comparators import (
+    DateTimeFilter,
+    DevicePlatformFilter,
+    IDFilter,
+    StringFilter,
+)
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
-from graph.kit.ordering import Key, SortOrder
+from graph.kit.ordering import Key
 
 
 @node_type(models.Device, "One of your devices that receives push messages.")
@@ -41,11 +47,29 @@ class DeviceConnection:
     node: Device
 
 
-@ordering.order_input("Sort key for devices. Provide exactly one field.")
-class DeviceOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.Device.created_at, "Sorts by first registration."
+@filtering.filter_input("Filter for your devices.")
+class DeviceFilter:
+    id: IDFilter | None = filtering.by_id(models.Device.id, models.Device, "The device's ID.")
+    platform: DevicePlatformFilter | None = filtering.by(
+        models.Device.platform, "The platform of the device."
     )
+    name: StringFilter | None = filtering.by_name(
+        models.Device.name, "The name the app gave the device.", order="name"
+    )
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Device.created_at,
+        "When the device was first registered.",
+        order="first registration",
+    )
+    last_registered_at: DateTimeFilter | None = filtering.by(
+        models.Device.seen_at,
+        "When the device was last registered.",
+        order="last registration",
+    )
+
+
+@ordering.order_input("Sort key for devices. Provide exactly one field.", of=DeviceFilter)
+class DeviceOrder: ...
 
 
 def devices() -> Any:
@@ -53,6 +77,7 @@ def devices() -> Any:
     return paging.connection(
         models.Device,
         "Your devices that receive push messages, newest first by default.",
+        filter_type=DeviceFilter,
         order_type=DeviceOrder,
         default_order=(Key(ordering.source(models.Device.created_at), descending=True),),
     )

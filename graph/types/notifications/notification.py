@@ -40,16 +40,17 @@ from graph.core.inputs import (
 )
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, paging
-from graph.kit.comparators import DateTimeFilter, IDFilter
+from graph.kit.comparators import DateTimeFilter, IDFilter, NotificationKindFilter
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, value
-from graph.kit.ordering import Key, SortOrder
+from graph.kit.ordering import Key
 from graph.kit.paging import MAX_PAGE
 from graph.request.scopes import may
-from graph.types.accounts.user import User
+from graph.types.accounts.user import User, UserFilter
 from graph.types.events.event import Event
 from graph.types.tasks.comment import Comment
 from graph.types.tasks.task import Task
+from graph.types.tasks.task_inputs import TaskFilter
 
 # --- one notification ----------------------------------------------------------------------------
 
@@ -127,14 +128,6 @@ class NotificationConnection:
     node: Notification
 
 
-@strawberry.input(description="Compares notification kinds.")
-class NotificationKindFilter:
-    eq: NotificationKind | None = optional("Is equal to this kind.")
-    not_eq: NotificationKind | None = optional("Is not equal to this kind.")
-    in_: list[NotificationKind] | None = optional("Is one of these kinds.", name="in")
-    not_in: list[NotificationKind] | None = optional("Is none of these kinds.")
-
-
 @filtering.filter_input("Filter for notifications.")
 class NotificationFilter:
     id: IDFilter | None = filtering.by_id(
@@ -143,17 +136,27 @@ class NotificationFilter:
     kind: NotificationKindFilter | None = filtering.by(
         models.Notification.kind, "Why you were notified."
     )
+    actor: UserFilter | None = filtering.by_relation(
+        models.Notification.actor, "The user who caused it; use `isNull` for nobody."
+    )
+    task: TaskFilter | None = filtering.by_relation(
+        models.Notification.task, "The task it is about; use `isNull` for none."
+    )
     is_read: bool | None = filtering.by_condition(_is_read, "Whether you have read it.")
+    read_at: DateTimeFilter | None = filtering.by(
+        models.Notification.read_at, "When you read it.", order="the time when you read it"
+    )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Notification.created_at, "When the event that caused it happened."
+        models.Notification.created_at,
+        "When the event that caused it happened.",
+        order="the time of the event",
     )
 
 
-@ordering.order_input("Sort key for notifications. Provide exactly one field.")
-class NotificationOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.Notification.created_at, "Sorts by the time of the event."
-    )
+@ordering.order_input(
+    "Sort key for notifications. Provide exactly one field.", of=NotificationFilter
+)
+class NotificationOrder: ...
 
 
 # --- preferences ---------------------------------------------------------------------------------

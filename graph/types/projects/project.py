@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
+from sqlalchemy import Uuid, select
+from sqlalchemy.orm import aliased
 
 from auth import access
 from db import models
 from db.models import Role
+from db.read import values_of
 from domain.projects import project as domain
 from domain.work import Work
 from graph.core import ids
@@ -24,6 +27,7 @@ from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
+from graph.kit.page_rows import Link
 from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
 from graph.types.projects.project_inputs import (
@@ -47,6 +51,8 @@ from graph.types.tasks.tag import TagConnection, project_tags
 from graph.types.time.tracked_time import project_tracked
 
 if TYPE_CHECKING:
+    from graph.types.tasks.attachment import AttachmentConnection
+    from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder
     from graph.types.tasks.task import TaskConnection
     from graph.types.tasks.task_inputs import TaskFilter, TaskOrder
     from graph.types.time.time_entry import TimeEntryConnection
@@ -56,6 +62,7 @@ _NEWEST_FIRST = (Key(ordering.source(models.Project.created_at), descending=True
 _OLDEST_MEMBER_FIRST = (Key(ordering.source(models.ProjectMember.created_at)),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
 
+_NEWEST_ATTACHMENT_FIRST = (Key(ordering.source(models.Attachment.created_at), descending=True),)
 _NEWEST_TIME_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
 
 _TimeEntryConnection = Annotated[
@@ -66,6 +73,24 @@ _TimeEntryOrder = Annotated["TimeEntryOrder", strawberry.lazy("graph.types.time.
 _TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.types.tasks.task")]
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
+_AttachmentConnection = Annotated[
+    "AttachmentConnection", strawberry.lazy("graph.types.tasks.attachment")
+]
+_AttachmentFilter = Annotated[
+    "AttachmentFilter", strawberry.lazy("graph.types.tasks.attachment_inputs")
+]
+_AttachmentOrder = Annotated[
+    "AttachmentOrder", strawberry.lazy("graph.types.tasks.attachment_inputs")
+]
+
+
+def _of_tasks(attachment: Any, project_id: Any) -> Any:
+    task = aliased(models.Task)
+    inside = select(task.id).where(task.project_id == project_id)
+    return attachment.task_id.in_(inside.correlate(project_id.table))
+
+
+_ON_TASKS_OF = Link((Uuid(),), _of_tasks)
 
 
 # --- types ---------------------------------------------------------------------------------------
@@ -89,6 +114,9 @@ class Project(Node):
     color: Color | None = column("The project's color.")
     archived_at: dt.datetime | None = column(
         "When the project was archived, in UTC. An archived project is read-only."
+    )
+    deleted_at: dt.datetime | None = column(
+        "When the project was moved to the trash, in UTC. It is kept there for 30 days."
     )
     time_locked_before: dt.date | None = column(
         "Time entries that begin before this day, in their user's time zone, cannot be created, "
@@ -122,6 +150,16 @@ class Project(Node):
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=_BY_POSITION,
+    )
+    attachments: _AttachmentConnection = paging.linked(
+        models.Attachment,
+        _ON_TASKS_OF,
+        lambda projects: [(key,) for key in values_of(projects, "id")],
+        "The attachments of the project's tasks, newest first by default.",
+        requires=("id",),
+        filter_type=_AttachmentFilter,
+        order_type=_AttachmentOrder,
+        default_order=_NEWEST_ATTACHMENT_FIRST,
     )
     stats: TaskStats = project_stats()
     tag_usage: TagConnection = project_tags()
@@ -249,6 +287,13 @@ class _MemberPayload(MutationPayload):
     )
 
 
+@payload("Payload of `projectMemberAdd`.")
+class ProjectMemberAddPayload(_MemberPayload):
+    """Its members are listed by the project."""
+
+    project: Project | None = ref(models.Project, "The project. Null if the mutation failed.")
+
+
 @payload("Payload of `projectMemberRemove`.")
 class ProjectMemberRemovePayload(MutationPayload):
     """The membership no longer exists; members can still read the project."""
@@ -311,7 +356,8 @@ async def _restore(work: Work, data: ProjectRestoreInput) -> Refs:
 
 
 async def _member_add(work: Work, data: ProjectMemberAddInput) -> Refs:
-    return {"member": (await domain.add_member(work, **_new_member(data))).id}
+    member = await domain.add_member(work, **_new_member(data))
+    return {"member": member.id, "project": member.project_id}
 
 
 async def _member_update(work: Work, data: ProjectMemberUpdateInput) -> Refs:
@@ -375,7 +421,7 @@ class ProjectMutation:
         "Restores a project from the trash, together with the tasks that were deleted with it. "
         "Allowed for its owner.",
     )
-    project_member_add: _MemberPayload = mutation(
+    project_member_add: ProjectMemberAddPayload = mutation(
         _member_add,
         ProjectMemberAddInput,
         "Adds a user to a project. Allowed for its owner and admins.",

@@ -21,8 +21,13 @@ from graph.core.inputs import (
 )
 from graph.core.scalars import Color, Markdown
 from graph.kit import filtering, ordering
-from graph.kit.comparators import DateTimeFilter, IDFilter, ProjectRoleFilter, StringFilter
-from graph.kit.ordering import SortOrder
+from graph.kit.comparators import (
+    DateTimeFilter,
+    IDFilter,
+    ProjectRoleFilter,
+    SecondsFilter,
+    StringFilter,
+)
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.time.tracked_time import project_tracked_seconds
 
@@ -34,10 +39,15 @@ class ProjectMemberFilter:
     id: IDFilter | None = filtering.by_id(
         models.ProjectMember.id, models.ProjectMember, "The membership's ID."
     )
-    role: ProjectRoleFilter | None = filtering.by(models.ProjectMember.role, "The role.")
+    role: ProjectRoleFilter | None = filtering.by(
+        models.ProjectMember.role, "The role.", order="role"
+    )
     user: UserFilter | None = filtering.by_relation(models.ProjectMember.user, "The user.")
     created_at: DateTimeFilter | None = filtering.by(
-        models.ProjectMember.created_at, "When the user joined."
+        models.ProjectMember.created_at, "When the user joined.", order="the time of joining"
+    )
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.ProjectMember.updated_at, "When the membership last changed."
     )
 
 
@@ -48,25 +58,39 @@ class ProjectMemberListFilter:
 
 @filtering.filter_input("Filter for projects.")
 class ProjectFilter:
+    is_null: bool | None = filtering.by_absence("project")
     id: IDFilter | None = filtering.by_id(models.Project.id, models.Project, "The project's ID.")
-    name: StringFilter | None = filtering.by(models.Project.name, "The name.")
-    key: StringFilter | None = filtering.by(models.Project.key, "The key, such as `WEB`.")
+    key: StringFilter | None = filtering.by_name(
+        models.Project.key, "The key, such as `WEB`.", order="key"
+    )
+    name: StringFilter | None = filtering.by_name(models.Project.name, "The name.", order="name")
     description: StringFilter | None = filtering.by(models.Project.description, "The description.")
     owner: UserFilter | None = filtering.by_relation(models.Project.owner, "The owner.")
     members: ProjectMemberListFilter | None = filtering.by_relations(
         models.Project.members, "The members."
     )
+    tracked: SecondsFilter | None = filtering.by_expression(
+        project_tracked_seconds,
+        BigInteger(),
+        "The time tracked in the project, in entries that you can see.",
+        order="the tracked time that you can see",
+        mark="tracked_seconds",
+    )
     is_archived: bool | None = filtering.by_condition(
         lambda _, project: project.archived_at.is_not(None), "Whether the project is archived."
     )
     archived_at: DateTimeFilter | None = filtering.by(
-        models.Project.archived_at, "When the project was archived."
+        models.Project.archived_at,
+        "When the project was archived.",
+        order="the time of archiving",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Project.created_at, "When the project was created."
+        models.Project.created_at, "When the project was created.", order="creation time"
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Project.updated_at, "When the project last changed."
+        models.Project.updated_at,
+        "When the project last changed.",
+        order="the time of the last change",
     )
     search: str | None = filtering.by_search(
         (models.Project.name, models.Project.key, models.Project.description),
@@ -74,33 +98,15 @@ class ProjectFilter:
     )
 
 
-@ordering.order_input("Sort key for projects. Provide exactly one field.")
+@ordering.order_input("Sort key for projects. Provide exactly one field.", of=ProjectFilter)
 class ProjectOrder:
-    name: SortOrder | None = ordering.by_text(models.Project.name, "Sorts by name.")
-    key: SortOrder | None = ordering.by(models.Project.key, "Sorts by key.")
-    created_at: SortOrder | None = ordering.by(models.Project.created_at, "Sorts by creation time.")
-    updated_at: SortOrder | None = ordering.by(
-        models.Project.updated_at, "Sorts by the time of the last change."
-    )
-    archived_at: SortOrder | None = ordering.by(
-        models.Project.archived_at, "Sorts by the time of archiving."
-    )
-    tracked: SortOrder | None = ordering.by_expression(
-        "tracked_seconds",
-        project_tracked_seconds,
-        BigInteger(),
-        "Sorts by the tracked time that you can see.",
-        nullable=False,
-    )
     owner: UserOrder | None = ordering.by_relation(models.Project.owner, "Sorts by owner.")
 
 
-@ordering.order_input("Sort key for project members. Provide exactly one field.")
+@ordering.order_input(
+    "Sort key for project members. Provide exactly one field.", of=ProjectMemberFilter
+)
 class ProjectMemberOrder:
-    role: SortOrder | None = ordering.by(models.ProjectMember.role, "Sorts by role.")
-    created_at: SortOrder | None = ordering.by(
-        models.ProjectMember.created_at, "Sorts by the time of joining."
-    )
     user: UserOrder | None = ordering.by_relation(models.ProjectMember.user, "Sorts by user.")
 
 

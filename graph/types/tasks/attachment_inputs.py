@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from sqlalchemy import func, select
@@ -14,8 +14,12 @@ from files.upload import Upload
 from graph.core.inputs import MutationInput, new_id, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, IntFilter, StringFilter
-from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
+
+if TYPE_CHECKING:
+    from graph.types.tasks.task_inputs import TaskFilter
+
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
 def attachment_count(_: Viewer, task: Any) -> Any:
@@ -34,19 +38,23 @@ class AttachmentFilter:
     id: IDFilter | None = filtering.by_id(
         models.Attachment.id, models.Attachment, "The attachment's ID."
     )
-    filename: StringFilter | None = filtering.by(models.Attachment.filename, "The file name.")
+    filename: StringFilter | None = filtering.by_name(
+        models.Attachment.filename, "The file name.", order="file name"
+    )
     content_type: StringFilter | None = filtering.by(
         models.Attachment.content_type, "The media type, such as `image/png`."
     )
-    byte_size: IntFilter | None = filtering.by(models.Attachment.size, "The size in bytes.")
+    byte_size: IntFilter | None = filtering.by(
+        models.Attachment.size, "The size in bytes.", order="size"
+    )
     uploader: UserFilter | None = filtering.by_relation(
         models.Attachment.uploader, "The user who uploaded the file."
     )
-    uploader_id: IDFilter | None = filtering.by_id(
-        models.Attachment.uploader_id, models.User, "The ID of the user who uploaded the file."
-    )
+    task: _TaskFilter | None = filtering.by_relation(models.Attachment.task, "The task.")
     created_at: DateTimeFilter | None = filtering.by(
-        models.Attachment.created_at, "When the file was attached."
+        models.Attachment.created_at,
+        "When the file was attached.",
+        order="the time when the file was attached",
     )
     search: str | None = filtering.by_search(
         (models.Attachment.filename,),
@@ -59,13 +67,8 @@ class AttachmentListFilter:
     of: AttachmentFilter
 
 
-@ordering.order_input("Sort key for attachments. Provide exactly one field.")
+@ordering.order_input("Sort key for attachments. Provide exactly one field.", of=AttachmentFilter)
 class AttachmentOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.Attachment.created_at, "Sorts by the time when the file was attached."
-    )
-    filename: SortOrder | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
-    byte_size: SortOrder | None = ordering.by(models.Attachment.size, "Sorts by size.")
     uploader: UserOrder | None = ordering.by_relation(
         models.Attachment.uploader, "Sorts by the user who uploaded the file."
     )

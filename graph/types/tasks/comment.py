@@ -1,7 +1,7 @@
 """Comments in the schema.
 
 `Task.comments` lists all comments of a task by time, replies included; each knows its `parent`. To
-show threads, a client asks for the comments without a parent (`filter: {parentId: {isNull: true}}`)
+show threads, a client asks for the comments without a parent (`filter: {parent: {isNull: true}}`)
 and for their `replies`.
 """
 
@@ -28,7 +28,7 @@ from domain.work import Work
 from graph.core import ids
 from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given
-from graph.core.node import Node, node_id, node_type, permission_field
+from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.core.pages import comment_page
 from graph.core.scalars import HTML, URL, Markdown
 from graph.kit import ordering, paging
@@ -43,6 +43,7 @@ from graph.types.tasks.comment_inputs import (
     CommentFilter,
     CommentOrder,
     CommentUpdateInput,
+    reply_count,
 )
 
 if TYPE_CHECKING:
@@ -163,6 +164,9 @@ class Comment(Node):
         filter_type=CommentFilter,
         order_type=CommentOrder,
         default_order=OLDEST_FIRST,
+    )
+    reply_count: int = expression(
+        models.Comment, "reply_count", reply_count, "The number of replies to the comment."
     )
     mentions: list[User] = batch(
         _mentions,

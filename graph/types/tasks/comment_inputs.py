@@ -14,7 +14,6 @@ from graph.core.inputs import MutationInput, UpdateInput, new_id, optional, requ
 from graph.core.scalars import Markdown
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -36,22 +35,28 @@ def comment_count(_: Viewer, task: Any) -> Any:
     )
 
 
+def reply_count(_: Viewer, comment: Any) -> Any:
+    """The number of replies to a comment. Users who see the comment see all of them."""
+    reply = aliased(models.Comment)
+    return (
+        select(func.count())
+        .select_from(reply)
+        .where(reply.parent_id == comment.id, reply.removed_at.is_(None))
+        .scalar_subquery()
+    )
+
+
 @filtering.filter_input("Filter for comments.")
 class CommentFilter:
+    is_null: bool | None = filtering.by_absence("comment")
     id: IDFilter | None = filtering.by_id(models.Comment.id, models.Comment, "The comment's ID.")
     body: StringFilter | None = filtering.by(models.Comment.body, "The Markdown text.")
     author: UserFilter | None = filtering.by_relation(models.Comment.author, "The author.")
-    author_id: IDFilter | None = filtering.by_id(
-        models.Comment.author_id, models.User, "The author's ID."
-    )
-    parent_id: IDFilter | None = filtering.by_id(
-        models.Comment.parent_id,
-        models.Comment,
-        "The ID of the comment that it replies to. `isNull: true` selects comments that start a "
-        "thread.",
-        seen_with_row=True,
-    )
     task: _TaskFilter | None = filtering.by_relation(models.Comment.task, "The task.")
+    parent: CommentFilter | None = filtering.by_relation(
+        models.Comment.parent,
+        "The comment that it replies to. `isNull: true` selects comments that start a thread.",
+    )
     is_deleted: bool | None = filtering.by_condition(
         lambda _, comment: comment.removed_at.is_not(None),
         "Whether the comment was deleted and remains only as a placeholder for its replies.",
@@ -60,9 +65,15 @@ class CommentFilter:
         models.Comment.edited_at,
         "When the author last edited the comment. `isNull: true` "
         "selects comments that were never edited.",
+        order="the time of the last edit",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Comment.created_at, "When the comment was created."
+        models.Comment.created_at, "When the comment was created.", order="creation time"
+    )
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.Comment.updated_at,
+        "When the comment last changed.",
+        order="the time of the last change",
     )
     search: str | None = filtering.by_search(
         (models.Comment.body,),
@@ -75,12 +86,8 @@ class CommentListFilter:
     of: CommentFilter
 
 
-@ordering.order_input("Sort key for comments. Provide exactly one field.")
+@ordering.order_input("Sort key for comments. Provide exactly one field.", of=CommentFilter)
 class CommentOrder:
-    created_at: SortOrder | None = ordering.by(models.Comment.created_at, "Sorts by creation time.")
-    edited_at: SortOrder | None = ordering.by(
-        models.Comment.edited_at, "Sorts by the time of the last edit."
-    )
     author: UserOrder | None = ordering.by_relation(models.Comment.author, "Sorts by author.")
 
 

@@ -12,7 +12,7 @@ from db import models
 from db.models import WeekDay
 from domain.tasks.schedule import Anchor, Daily, Monthly, Once, Relative, Rule, Weekly
 from errors import BadInput, check
-from graph.core.enums import ReminderChannel, RuleKind
+from graph.core.enums import ReminderChannel
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
@@ -25,8 +25,12 @@ from graph.core.inputs import (
 )
 from graph.core.scalars import LocalTime, Seconds, TimeZone
 from graph.kit import filtering, ordering
-from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.ordering import SortOrder
+from graph.kit.comparators import (
+    DateTimeFilter,
+    IDFilter,
+    ReminderRuleKindFilter,
+    StringFilter,
+)
 
 if TYPE_CHECKING:
     from graph.types.projects.project_inputs import ProjectFilter
@@ -41,70 +45,48 @@ _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 # --- filters and orderings -----------------------------------------------------------------------
 
 
-@strawberry.input(description="Compares the kind of a reminder's rule.")
-class ReminderRuleKindFilter:
-    eq: RuleKind | None = optional("Equals this kind.")
-    not_eq: RuleKind | None = optional("Does not equal this kind.")
-    in_: list[RuleKind] | None = optional("Equals one of these kinds.", name="in")
-    not_in: list[RuleKind] | None = optional("Equals none of these kinds.")
-
-
 @filtering.filter_input("Filter for reminders.")
 class ReminderFilter:
     id: IDFilter | None = filtering.by_id(models.Reminder.id, models.Reminder, "The reminder's ID.")
     rule_kind: ReminderRuleKindFilter | None = filtering.by(
         models.Reminder.kind, "The kind of rule."
     )
-    is_enabled: bool | None = filtering.by_condition(
-        lambda _, reminder: reminder.is_enabled, "Whether the reminder is on."
+    is_enabled: bool | None = filtering.by_flag(
+        models.Reminder.is_enabled, "Whether the reminder is on."
     )
     message: StringFilter | None = filtering.by(models.Reminder.message, "The text.")
     task: _TaskFilter | None = filtering.by_relation(
-        models.Reminder.task, "The task that the reminder is about."
-    )
-    task_id: IDFilter | None = filtering.by_id(
-        models.Reminder.task_id,
-        models.Task,
-        "The task's ID. `isNull: true` selects reminders that are not about a task.",
+        models.Reminder.task,
+        "The task that the reminder is about. `isNull: true` selects reminders that are not about "
+        "a task.",
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.Reminder.project, "The project that the reminder is about."
-    )
-    project_id: IDFilter | None = filtering.by_id(
-        models.Reminder.project_id,
-        models.Project,
-        "The project's ID. `isNull: true` selects reminders that are not about a project.",
+        models.Reminder.project,
+        "The project that the reminder is about. `isNull: true` selects reminders that are not "
+        "about a project.",
     )
     next_run_at: DateTimeFilter | None = filtering.by(
         models.Reminder.next_run_at,
         "When the reminder runs next. `isNull: true` selects reminders without a further run.",
+        order="the next run",
     )
     last_run_at: DateTimeFilter | None = filtering.by(
         models.Reminder.last_run_at,
         "When the reminder last ran. `isNull: true` selects reminders that never ran.",
+        order="the last run",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Reminder.created_at, "When the reminder was created."
+        models.Reminder.created_at, "When the reminder was created.", order="creation time"
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Reminder.updated_at, "When the reminder last changed."
+        models.Reminder.updated_at,
+        "When the reminder last changed.",
+        order="the time of the last change",
     )
 
 
-@ordering.order_input("Sort key for reminders. Provide exactly one field.")
-class ReminderOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.Reminder.created_at, "Sorts by creation time."
-    )
-    updated_at: SortOrder | None = ordering.by(
-        models.Reminder.updated_at, "Sorts by the time of the last change."
-    )
-    next_run_at: SortOrder | None = ordering.by(
-        models.Reminder.next_run_at, "Sorts by the next run."
-    )
-    last_run_at: SortOrder | None = ordering.by(
-        models.Reminder.last_run_at, "Sorts by the last run."
-    )
+@ordering.order_input("Sort key for reminders. Provide exactly one field.", of=ReminderFilter)
+class ReminderOrder: ...
 
 
 # --- rules ---------------------------------------------------------------------------------------

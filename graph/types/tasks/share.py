@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import and_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import and_
 
 from auth import access
 from auth.viewer import Viewer
@@ -17,12 +15,12 @@ from domain.tasks import share as domain
 from domain.work import Work
 from graph.core import ids
 from graph.core.enums import Permission
-from graph.core.fields import BatchInfo, batch, column
+from graph.core.fields import column
 from graph.core.inputs import given
-from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, permission_field
+from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import load_objects, to_one
+from graph.kit.loading import to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
@@ -41,19 +39,6 @@ if TYPE_CHECKING:
 _Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
 
 
-def _task_owner(_: Viewer, share: Any) -> Any:
-    task = aliased(models.Task)
-    return select(task.owner_id).where(task.id == share.task_id).scalar_subquery()
-
-
-# The task's owner; not a column of the share.
-EXPRESSIONS[models.TaskShare, "task_owner_id"] = _task_owner
-
-
-async def _owners(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.User, [parent.task_owner_id for parent in parents])
-
-
 @node_type(models.TaskShare, "A user's access to a task and its subtasks.")
 class TaskShare(Node):
     id: strawberry.ID = node_id(models.TaskShare)
@@ -63,9 +48,6 @@ class TaskShare(Node):
     )
     user: User | None = to_one(
         models.TaskShare.user, "The user the task is shared with. Null if the account was deleted."
-    )
-    owner: User | None = batch(
-        _owners, "The task's owner. Null if the account was deleted.", requires=("task_owner_id",)
     )
     shared_by: User | None = to_one(
         models.TaskShare.shared_by, "The user who shared the task. Null if the account was deleted."

@@ -13,7 +13,6 @@ from graph.core.enums import Permission
 from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, TaskSharePermissionFilter
-from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -32,28 +31,30 @@ def is_expired(_: object, share: Any) -> Any:
 class TaskShareFilter:
     id: IDFilter | None = filtering.by_id(models.TaskShare.id, models.TaskShare, "The share's ID.")
     permission: TaskSharePermissionFilter | None = filtering.by(
-        models.TaskShare.permission, "The permission that the share gives."
+        models.TaskShare.permission,
+        "The permission that the share gives.",
+        order="permission, VIEW first",
     )
     user: UserFilter | None = filtering.by_relation(
         models.TaskShare.user, "The user the task is shared with."
     )
-    user_id: IDFilter | None = filtering.by_id(
-        models.TaskShare.user_id, models.User, "The ID of the user the task is shared with."
-    )
     shared_by: UserFilter | None = filtering.by_relation(
         models.TaskShare.shared_by, "The user who shared the task."
-    )
-    shared_by_id: IDFilter | None = filtering.by_id(
-        models.TaskShare.shared_by_id, models.User, "The ID of the user who shared the task."
     )
     task: _TaskFilter | None = filtering.by_relation(models.TaskShare.task, "The task.")
     expires_at: DateTimeFilter | None = filtering.by(
         models.TaskShare.expires_at,
         "When the share expires. `isNull: true` selects shares that do not expire.",
+        order="expiry",
     )
     is_expired: bool | None = filtering.by_condition(is_expired, "Whether the share has expired.")
     created_at: DateTimeFilter | None = filtering.by(
-        models.TaskShare.created_at, "When the task was shared."
+        models.TaskShare.created_at,
+        "When the task was shared.",
+        order="the time when the task was shared",
+    )
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.TaskShare.updated_at, "When the share last changed."
     )
 
 
@@ -62,15 +63,8 @@ class TaskShareListFilter:
     of: TaskShareFilter
 
 
-@ordering.order_input("Sort key for shares. Provide exactly one field.")
+@ordering.order_input("Sort key for shares. Provide exactly one field.", of=TaskShareFilter)
 class TaskShareOrder:
-    created_at: SortOrder | None = ordering.by(
-        models.TaskShare.created_at, "Sorts by the time when the task was shared."
-    )
-    expires_at: SortOrder | None = ordering.by(models.TaskShare.expires_at, "Sorts by expiry.")
-    permission: SortOrder | None = ordering.by(
-        models.TaskShare.permission, "Sorts by permission, VIEW first."
-    )
     user: UserOrder | None = ordering.by_relation(
         models.TaskShare.user, "Sorts by the user the task is shared with."
     )

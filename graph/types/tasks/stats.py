@@ -51,12 +51,22 @@ from db.models import TaskPriority, TaskStatus
 from db.models.event import Xid8
 from db.models.task import is_overdue
 from db.read import Statement
+from errors import collecting
 from events.kinds import EventKind
 from graph.core.access_paths import by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.ordering import text_key
-from graph.types.tasks.tag import Tag
+from graph.types.tasks.stats_groups import (
+    MAX_GROUPS,
+    TaskGroupBy,
+    TaskStatsGroup,
+    checked_keys,
+    demand_few,
+    grouped,
+    read_groups,
+)
+from graph.types.tasks.tag import CountedTag, Tag
 
 if TYPE_CHECKING:
     from graph.types.tasks.task_inputs import TaskFilter
@@ -70,6 +80,7 @@ _COUNT_ANYWAY = literal(
 KEPT = dt.timedelta(minutes=5)
 MAX_TAGS = 100
 _MAX_KEPT = 10_000
+_MAX_KEPT_GROUPS = 200
 
 
 @strawberry.type(description="The number of tasks with one status.")
@@ -107,9 +118,13 @@ class TaskStats:
     shared_by_me: int = attribute("The number of tasks that you shared with someone.")
     shared_with_me: int = attribute("The number of tasks that someone shared with you.")
     comments_posted: int = attribute("The number of comments that you posted on these tasks.")
+    groups: list[TaskStatsGroup] = attribute(
+        "The tasks in groups by the first criterion of `groupBy`, each with groups by the next; "
+        "only groups that have tasks. Empty without `groupBy`."
+    )
 
 
-def _stats_of(row: Any) -> TaskStats:
+def _stats_of(row: Any, keys: Sequence[TaskGroupBy], project: UUID | None) -> TaskStats:
     statuses = [TaskStatusCount(status=s, count=getattr(row, _column(s))) for s in TaskStatus]
     open_statuses = {TaskStatus.TODO, TaskStatus.IN_PROGRESS}
     return TaskStats(
@@ -121,10 +136,11 @@ def _stats_of(row: Any) -> TaskStats:
         by_priority=[
             TaskPriorityCount(priority=p, count=getattr(row, _column(p))) for p in TaskPriority
         ],
-        by_tag=[Tag(name=tag, task_count=count) for tag, count in row.tags or ()],
+        by_tag=[CountedTag(tag, count, project) for tag, count in row.tags or ()],  # type: ignore[misc]
         shared_by_me=row.shared_by_me,
         shared_with_me=row.shared_with_me,
         comments_posted=row.comments_posted,
+        groups=read_groups(row.groups, keys) if keys else [],  # type: ignore[arg-type]
     )
 
 
@@ -150,6 +166,7 @@ class _Empty:
     """The row of a project without tasks."""
 
     tags = None
+    groups = None
 
     def __getattr__(self, name: str) -> int:
         return _NOTHING[name]
@@ -157,15 +174,21 @@ class _Empty:
 
 @lru_cache(maxsize=500)
 def _statement(
-    by_project: bool, filter_shaped: Hashable, shape: ViewerShape, counted: bool
+    by_project: bool,
+    filter_shaped: Hashable,
+    group_by: tuple[TaskGroupBy, ...],
+    shape: ViewerShape,
+    counted: bool,
 ) -> Statement:
-    """Totals by group: by project, or one for all. `counted`: see `graph.core.access_paths`."""
+    """The statistics by project, or one for all. `counted`: see `graph.core.access_paths`."""
     viewer = placeholder_viewer(shape)
     task = aliased(models.Task)
-    group = task.project_id if by_project else literal(1, Integer())
+    key = task.project_id if by_project else literal(1, Integer())
     query = select(
-        group.label("key"),
+        key.label("key"),
         task.id,
+        task.project_id,
+        task.assignee_id,
         task.status,
         task.priority,
         task.tags,
@@ -213,14 +236,20 @@ def _statement(
         .group_by(visible.c.key)
         .subquery("totals")
     )
+    source: Any = totals
+    extra = []
+    if group_by:
+        groups = grouped(visible, group_by, viewer)
+        source, extra = totals.join(groups, groups.c.key == totals.c.key), [groups.c.groups]
     return Statement(
         select(
             *totals.c,
+            *extra,
             _tags(visible, totals.c.key).label("tags"),
             _xmin().label("mark"),
             _next_expiry(viewer).label("until"),
             *path_flag(candidates),
-        )
+        ).select_from(source)
     )
 
 
@@ -308,14 +337,29 @@ class StatsCache:
 _CACHE = StatsCache()
 
 
-async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) -> list[TaskStats]:
+async def _read(
+    info: BatchInfo,
+    projects: Sequence[UUID] | None,
+    *,
+    filter_: Any = None,
+    group_by: Sequence[TaskGroupBy] | None = None,
+) -> list[TaskStats]:
     """The statistics of each project, or of everything."""
     values = Values()
-    shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
+    with collecting():
+        keys = checked_keys(group_by)
+        shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
     groups: Sequence[Any] = [1] if projects is None else projects
     context = info.context
     viewer = info.viewer
-    settled = (id(context.services), viewer.user_id, viewer.shape, shaped, _hashable(values.list))
+    settled = (
+        id(context.services),
+        viewer.user_id,
+        viewer.shape,
+        keys,
+        shaped,
+        _hashable(values.list),
+    )
     kept = {group: _CACHE.find((*settled, group), context.now) for group in groups}
     reader = context.services.database.reader
     if all(kept.values()) and not viewer.restricted:
@@ -336,6 +380,7 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     statement = _statement(
         projects is not None,
         shaped,
+        keys,
         info.viewer.shape,
         counted,
     )
@@ -345,10 +390,15 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     if projects is None:
         reading = paths.read(reading, viewer, models.Task, counted=counted)
     rows = await reading
+    if keys:
+        demand_few(rows)
     found: dict[Any, Any] = {row.key: row for row in rows}
-    stats = [_stats_of(found.get(group, _Empty())) for group in groups]
+    stats = [
+        _stats_of(found.get(group, _Empty()), keys, None if projects is None else group)
+        for group in groups
+    ]
     for group, value in zip(groups, stats, strict=True):
-        if rows and not viewer.restricted:
+        if rows and not viewer.restricted and _is_small(found.get(group), keys):
             _CACHE.keep((*settled, group), value, rows[0].mark, context.now, rows[0].until)
         else:
             # The cached answer is out of date, and the events that show it may become unreadable.
@@ -356,26 +406,52 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     return stats
 
 
+def _is_small(row: Any, keys: Sequence[TaskGroupBy]) -> bool:
+    """Whether an answer may be cached: it has few groups."""
+    return row is None or not keys or len(row.groups or ()) <= _MAX_KEPT_GROUPS
+
+
 def _hashable(values: Any) -> Hashable:
     return tuple(_hashable(value) if isinstance(value, list) else value for value in values)
 
 
-async def _task_stats(info: BatchInfo, filter_: Any = None) -> TaskStats:
+_ARGUMENTS = [
+    argument(
+        "filter_",
+        _TaskFilter | None,
+        "Returns statistics only over tasks that match this filter.",
+        name="filter",
+    ),
+    argument(
+        "group_by",
+        list[TaskGroupBy] | None,
+        "How to group the tasks, from the outermost to the innermost level; see `groups`. Returns "
+        f"at most {MAX_GROUPS:,} innermost groups.",
+    ),
+]
+
+
+async def _task_stats(info: BatchInfo, **arguments: Any) -> TaskStats:
     info.viewer.require()
-    (stats,) = await _read(info, None, filter_)
+    (stats,) = await _read(info, None, **arguments)
     return stats
 
 
-async def _project_stats(parents: Sequence[Any], info: BatchInfo) -> list[TaskStats]:
+async def _project_stats(
+    parents: Sequence[Any], info: BatchInfo, **arguments: Any
+) -> list[TaskStats]:
     keys = list(dict.fromkeys(parent.id for parent in parents))
-    by_key = dict(zip(keys, await _read(info, keys, None), strict=True))
+    by_key = dict(zip(keys, await _read(info, keys, **arguments), strict=True))
     return [by_key[parent.id] for parent in parents]
 
 
 def project_stats() -> Any:
     """The field `Project.stats`."""
     return batch(
-        _project_stats, "Statistics over the project's tasks.", requires=("id",), may_fail=True
+        _project_stats,
+        "Statistics over the project's tasks, or over those that match the filter.",
+        requires=("id",),
+        arguments=_ARGUMENTS,
     )
 
 
@@ -384,12 +460,5 @@ class StatsQuery:
     task_stats: TaskStats = root(
         _task_stats,
         "Returns statistics over the tasks that you can see, or over those that match the filter.",
-        arguments=[
-            argument(
-                "filter_",
-                _TaskFilter | None,
-                "Returns statistics only over tasks that match this filter.",
-                name="filter",
-            )
-        ],
+        arguments=_ARGUMENTS,
     )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, true
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, and_, bindparam, func, or_, true
 from sqlalchemy import column as column_
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -39,21 +40,59 @@ from graph.kit.mutation import (
     shared_payload,
 )
 from graph.kit.ordering import Key, Ordering, SortOrder, Source
-from graph.kit.page_rows import KEY
+from graph.kit.page_rows import KEY, Link
 from graph.kit.paging import Page, Window, paging_arguments, window_of
 
 if TYPE_CHECKING:
-    from graph.types.tasks.task import Task
+    from graph.types.tasks.task import Task, TaskConnection
+    from graph.types.tasks.task_inputs import TaskFilter, TaskOrder
 
 _Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
+_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.types.tasks.task")]
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
+_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-@strawberry.type(description="A tag and the number of tasks that have it.")
+@dataclass(frozen=True, slots=True)
+class CountedTag:
+    """A tag outside of lists of tags. `parent_key`: the only project whose tasks are meant."""
+
+    name: str
+    task_count: int
+    parent_key: UUID | None = None
+
+
+def _has_tag(task: Any, key: Any, project_id: Any) -> Any:
+    return and_(
+        task.tag_keys.contains(array([key])),
+        or_(project_id.is_(None), task.project_id == project_id),
+    )
+
+
+_TAGGED = Link((Text(), Uuid()), _has_tag)
+
+
+def _keys(tags: Sequence[Any]) -> list[tuple[str, UUID | None]]:
+    return [(rules.tag_key(tag.name), getattr(tag, "parent_key", None)) for tag in tags]
+
+
+@strawberry.type(description="A tag and the tasks that have it.")
 class Tag:
-    """Reads from a row of `_page_statement`."""
+    """Reads from a row of `_page_statement`, or from a `CountedTag`."""
 
     name: str = column("name", "The tag, in its most frequent spelling.")
     task_count: int = column("task_count", "The number of tasks with this tag that you can see.")
+    tasks: _TaskConnection = paging.linked(
+        models.Task,
+        _TAGGED,
+        _keys,
+        "The tasks with this tag that you can see, newest first by default; below a project, only "
+        "the project's. The filter of statistics does not apply to them.",
+        requires=("name",),
+        filter_type=_TaskFilter,
+        order_type=_TaskOrder,
+        default_order=(Key(ordering.source(models.Task.created_at), descending=True),),
+    )
 
 
 @paging.connection_type("A page of tags.", edge="A tag in a list, with its cursor.")

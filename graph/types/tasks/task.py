@@ -6,21 +6,20 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from sqlalchemy.orm import aliased
-from strawberry.types.maybe import Some
 
 from auth import access
-from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from db.read import Statement
-from domain.tasks import placement
+from domain.tasks import moving
 from domain.tasks import task as domain
+from domain.tasks.placement import Place
 from domain.work import Work
 from graph.core import ids
 from graph.core.fields import BatchInfo, attribute, batch, column
@@ -53,6 +52,11 @@ from graph.types.tasks.attachment import AttachmentConnection
 from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder, attachment_count
 from graph.types.tasks.comment import OLDEST_FIRST, CommentConnection
 from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, comment_count
+from graph.types.tasks.external_reference import (
+    ExternalReference,
+    references_of,
+    references_of_tasks,
+)
 from graph.types.tasks.share import TaskShareConnection
 from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareOrder
 from graph.types.tasks.task_inputs import (
@@ -63,9 +67,12 @@ from graph.types.tasks.task_inputs import (
     TaskFilter,
     TaskMoveInput,
     TaskOrder,
+    TaskPlacementInput,
     TaskReopenInput,
     TaskRestoreInput,
     TaskUpdateInput,
+    due_of,
+    identifier,
 )
 from graph.types.time.tracked_time import task_tracked
 
@@ -120,15 +127,6 @@ async def _progress(parents: Sequence[Any], info: BatchInfo) -> list[SubtaskProg
     return [found.get(parent.id, nothing) for parent in parents]
 
 
-def _key_of(viewer: Viewer, task: Any) -> Any:
-    project = aliased(models.Project)
-    return (
-        select(project.key + "-" + cast(task.number, String))
-        .where(project.id == task.project_id, access.read(viewer, project))
-        .scalar_subquery()
-    )
-
-
 async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str]:
     frontend_url = info.context.services.settings.server.frontend_url
     return [task_page(frontend_url, parent.id) for parent in parents]
@@ -141,7 +139,7 @@ class Task(Node):
     identifier: str | None = expression(
         models.Task,
         "key",
-        _key_of,
+        identifier,
         "The task's key, such as `WEB-42`: the project's key and the task's number. Null for a "
         "personal task and if you cannot see the project.",
     )
@@ -190,6 +188,11 @@ class Task(Node):
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_BY_POSITION,
+    )
+    external_references: list[ExternalReference] = batch(
+        references_of_tasks,
+        "The task's counterparts in other systems, ordered by `source` and `externalId`.",
+        requires=("id",),
     )
     subtask_progress: SubtaskProgress = batch(
         _progress, "How many of the direct subtasks are completed.", requires=("id",)
@@ -245,6 +248,9 @@ class Task(Node):
         default_order=_NEWEST_TIME_FIRST,
     )
     completed_at: dt.datetime | None = column("When the task was completed, in UTC.")
+    deleted_at: dt.datetime | None = column(
+        "When the task was moved to the trash, in UTC. It is kept there for 30 days."
+    )
     viewer_can_edit: bool = permission_field(
         models.Task,
         "viewer_can_edit",
@@ -310,11 +316,23 @@ class _TaskPayload(MutationPayload):
 
 @payload("Payload of `taskDelete`.")
 class TaskDeletePayload(MutationPayload):
-    """A deleted task can no longer be read, so the payload has its ID."""
+    """A deleted task can no longer be read, so the payload has IDs, and what shows other counts
+    now.
+    """
 
     task: Task | None = ref(models.Task, "The current task on `CONFLICT`, otherwise null.")
-    deleted_id: strawberry.ID | None = value(
-        "deleted_id", "The ID of the task that was moved to the trash."
+    deleted_ids: list[strawberry.ID] = value(
+        "deleted_ids",
+        "The IDs of all tasks that were moved to the trash: the task's, then those of the subtasks "
+        "that went with it. Empty if the mutation failed.",
+        default=(),
+    )
+    parent: Task | None = ref(
+        models.Task, "The parent task. Null if there is none or you cannot see it.", "parent"
+    )
+    project: Project | None = ref(
+        models.Project,
+        "The task's project. Null for a personal task and if you cannot see the project.",
     )
 
 
@@ -328,24 +346,37 @@ NEW_TASK_IDS = {
     "parent_id": models.Task,
     "assignee_id": models.User,
 }
-_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS)
+_new = arguments_of(
+    TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS, options=("due", "external_references")
+)
 _changes = changes_of(
     TaskUpdateInput,
     domain.CHANGEABLE,
     ids={"assignee_id": models.User, "parent_id": models.Task},
+    options=("due", "external_references"),
 )
 
 
+_moved = changes_of(
+    TaskMoveInput,
+    moving.CHANGEABLE,
+    ids={"project_id": models.Project, "parent_id": models.Task, "assignee_id": models.User},
+    options=("place", "time_entries"),
+)
+
+
+def _new_task(data: TaskCreateInput) -> domain.NewTask:
+    return domain.NewTask(**_new(data), **due_of(data), **references_of(data))
+
+
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    return {"task": (await domain.create(work, domain.NewTask(**_new(data)))).id}
+    return {"task": (await domain.create(work, _new_task(data))).id}
 
 
 async def _create_in_one_statement(
     work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
-    task = await domain.create_in_one_statement(
-        work, domain.NewTask(**_new(data)), wanted or ONLY_ID
-    )
+    task = await domain.create_in_one_statement(work, _new_task(data), wanted or ONLY_ID)
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
@@ -353,14 +384,20 @@ async def _create_in_one_statement(
 
 async def _update(work: Work, data: TaskUpdateInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
-    task = await domain.update_task(work, task_id, _changes(data), given(data.if_version))
+    task = await domain.update_task(
+        work, task_id, _changes(data) | due_of(data) | references_of(data), given(data.if_version)
+    )
     return {"task": task.id}
 
 
 async def _delete(work: Work, data: TaskDeleteInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
-    task = await domain.delete(work, task_id, given(data.if_version), data.subtasks)
-    return {"deleted_id": ids.encode(models.Task, task.id)}
+    task, gone = await domain.delete(work, task_id, given(data.if_version), data.subtasks)
+    return {
+        "deleted_ids": [ids.encode(models.Task, one) for one in gone],
+        "parent": task.parent_id,
+        "project": task.project_id,
+    }
 
 
 async def _restore(work: Work, data: TaskRestoreInput) -> Refs:
@@ -379,33 +416,36 @@ async def _reopen(work: Work, data: TaskReopenInput) -> Refs:
 
 
 async def _assign(work: Work, data: TaskAssignInput) -> Refs:
+    assignee = given(data.assignee_id)
     task = await domain.assign(
         work,
         ids.decode(models.Task, data.id, ("id",)),
-        _id(models.User, data.assignee_id, "assignee_id"),
+        None if assignee is None else ids.decode(models.User, assignee, ("assignee_id",)),
         given(data.if_version),
     )
     return {"task": task.id}
 
 
 async def _move(work: Work, data: TaskMoveInput) -> Refs:
-    target = data.project_id.value if isinstance(data.project_id, Some) else strawberry.UNSET
-    task = await placement.move(
+    task = await moving.move(
         work,
         ids.decode(models.Task, data.id, ("id",)),
-        before_id=_id(models.Task, data.before_id, "before_id"),
-        after_id=_id(models.Task, data.after_id, "after_id"),
-        project_id=_id(models.Project, target, "project_id"),
-        to_personal=target is None,
+        _moved(data),
+        place=_place(given(data.place)),
         if_version=given(data.if_version),
         entries=data.time_entries,
     )
     return {"task": task.id}
 
 
-def _id(model: Any, text: Any, name: str) -> UUID | None:
-    text = given(text)
-    return None if text is None else ids.decode(model, text, (name,))
+def _place(data: TaskPlacementInput | None) -> Place | None:
+    if data is None:
+        return None
+    if before := given(data.before):
+        return Place(before=ids.decode(models.Task, before, ("place", "before")))
+    if after := given(data.after):
+        return Place(after=ids.decode(models.Task, after, ("place", "after")))
+    return Place(edge=given(data.edge))
 
 
 @strawberry.type
@@ -444,6 +484,6 @@ class TaskMutation:
     task_move: _TaskPayload = mutation(
         _move,
         TaskMoveInput,
-        "Moves a task before or after another task, or to another project. Its subtasks and time "
-        "entries move with it.",
+        "Moves a task to another position, status, project, parent or assignee, all in one change: "
+        "if a part of it fails, nothing is changed. Its subtasks and time entries move with it.",
     )

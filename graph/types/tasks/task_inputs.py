@@ -6,13 +6,27 @@ import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import BigInteger, Integer
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    String,
+    Text,
+    and_,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.orm import aliased
+from strawberry.types.maybe import Some
 
 from auth import access
+from auth.viewer import Viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
+from domain.tasks.placement import ListEdge
 from domain.tasks.task_values import Subtasks
 from domain.time.time_moves import EntriesOfMoved
 from graph.core.inputs import (
@@ -22,6 +36,7 @@ from graph.core.inputs import (
     UpdateInput,
     change,
     defaulted,
+    given,
     new_id,
     optional,
     required,
@@ -34,6 +49,7 @@ from graph.kit.comparators import (
     DateTimeFilter,
     IDFilter,
     IntFilter,
+    SecondsFilter,
     StringFilter,
     TaskPriorityFilter,
     TaskStatusFilter,
@@ -46,6 +62,10 @@ from graph.types.tasks.attachment_inputs import (
     attachment_count,
 )
 from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.external_reference import (
+    ExternalReferenceInput,
+    ExternalReferenceListFilter,
+)
 from graph.types.tasks.share_inputs import TaskShareListFilter
 from graph.types.time.tracked_time import task_tracked_seconds
 
@@ -69,56 +89,97 @@ class TaskListFilter:
     of: TaskFilter
 
 
+def identifier(viewer: Viewer, task: Any) -> Any:
+    """The project's key and the task's number; null if the viewer cannot see the project."""
+    project = aliased(models.Project)
+    return (
+        select(project.key + "-" + cast(task.number, String))
+        .where(project.id == task.project_id, access.read(viewer, project))
+        .scalar_subquery()
+    )
+
+
+class _Identifier(filtering.Expressed):
+    """Compares identifiers; whole ones only with those of their projects' tasks."""
+
+    def __init__(self) -> None:
+        super().__init__(identifier, Text(), convert=str.upper)
+
+    def predicate(self, name: str, column: Any, operand: Any, entity: Any) -> ColumnElement[bool]:
+        """That of one comparator."""
+        matches = super().predicate(name, column, operand, entity)
+        if name not in {"eq", "in_"}:
+            return matches
+        operands = func.unnest(operand) if name == "in_" else operand
+        keys = select(func.split_part(operands, "-", 1))
+        project = aliased(models.Project)
+        projects = select(project.id).where(project.key.in_(keys))
+        return and_(matches, entity.project_id.in_(projects))
+
+
 @filtering.filter_input("Filter for tasks.")
 class TaskFilter:
+    is_null: bool | None = filtering.by_absence("task")
     id: IDFilter | None = filtering.by_id(models.Task.id, models.Task, "The task's ID.")
-    number: IntFilter | None = filtering.by(models.Task.number, "The number within the project.")
-    title: StringFilter | None = filtering.by(models.Task.title, "The title.")
+    identifier: StringFilter | None = filtering.declared(
+        _Identifier(), "The identifier, such as `WEB-42`. Case-insensitive."
+    )
+    number: IntFilter | None = filtering.by(
+        models.Task.number, "The number within the project.", order="number within the project"
+    )
+    title: StringFilter | None = filtering.by(models.Task.title, "The title.", order="title")
     description: StringFilter | None = filtering.by(models.Task.description, "The description.")
     notes: StringFilter | None = filtering.by(models.Task.notes, "The notes.")
-    status: TaskStatusFilter | None = filtering.by(models.Task.status, "The status.")
-    completed: bool | None = filtering.by_condition(
-        lambda _, task: task.status == TaskStatus.COMPLETED,
-        "Whether the status is COMPLETED.",
+    status: TaskStatusFilter | None = filtering.by(
+        models.Task.status, "The status.", order="status, from TODO to CANCELLED"
     )
-    priority: TaskPriorityFilter | None = filtering.by(models.Task.priority, "The priority.")
-    due_at: DateTimeFilter | None = filtering.by(
-        models.Task.due_at,
-        "The time the task is due. For an all-day due date, the end of that day.",
-    )
-    due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day due date.")
-    start_at: DateTimeFilter | None = filtering.by(
-        models.Task.start_at, "The earliest time to start work."
+    is_open: bool | None = filtering.by_condition(
+        lambda _, task: task.status < TaskStatus.COMPLETED,
+        "Whether the status is TODO or IN_PROGRESS.",
     )
     is_overdue: bool | None = filtering.by_condition(
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
-    estimate: IntFilter | None = filtering.by(models.Task.estimate, "The estimated effort.")
+    priority: TaskPriorityFilter | None = filtering.by(
+        models.Task.priority, "The priority.", order="priority, from NONE to URGENT"
+    )
+    due_at: DateTimeFilter | None = filtering.by(
+        models.Task.due_at,
+        "The time the task is due. For an all-day due date, the end of that day.",
+        order="due time",
+    )
+    due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day due date.")
+    start_at: DateTimeFilter | None = filtering.by(
+        models.Task.start_at,
+        "The earliest time to start work.",
+        order="the earliest time to start work",
+    )
+    estimate: SecondsFilter | None = filtering.by(
+        models.Task.estimate, "The estimated effort.", order="estimate"
+    )
+    tracked: SecondsFilter | None = filtering.by_expression(
+        task_tracked_seconds,
+        BigInteger(),
+        "The time tracked on the task, without its subtasks, in entries that you can see.",
+        order="the time tracked on the task, without its subtasks, in entries that you can see",
+        mark="tracked_seconds",
+    )
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
     )
-    project: ProjectFilter | None = filtering.by_relation(models.Task.project, "The project.")
-    project_id: IDFilter | None = filtering.by_id(
-        models.Task.project_id,
-        models.Project,
-        "The project's ID. `isNull: true` selects personal tasks.",
+    external_references: ExternalReferenceListFilter | None = filtering.by_relations(
+        models.Task.references, "The counterparts in other systems."
+    )
+    project: ProjectFilter | None = filtering.by_relation(
+        models.Task.project, "The project. `isNull: true` selects personal tasks."
     )
     owner: UserFilter | None = filtering.by_relation(models.Task.owner, "The owner.")
-    owner_id: IDFilter | None = filtering.by_id(
-        models.Task.owner_id, models.User, "The owner's ID."
+    assignee: UserFilter | None = filtering.by_relation(
+        models.Task.assignee, "The assignee. `isNull: true` selects unassigned tasks."
     )
-    assignee: UserFilter | None = filtering.by_relation(models.Task.assignee, "The assignee.")
-    assignee_id: IDFilter | None = filtering.by_id(
-        models.Task.assignee_id,
-        models.User,
-        "The assignee's ID. `isNull: true` selects unassigned tasks.",
-    )
-    parent: TaskFilter | None = filtering.by_relation(models.Task.parent, "The parent task.")
-    parent_id: IDFilter | None = filtering.by_id(
-        models.Task.parent_id,
-        models.Task,
-        "The parent task's ID. `isNull: true` selects tasks without a parent.",
+    parent: TaskFilter | None = filtering.by_relation(
+        models.Task.parent, "The parent task. `isNull: true` selects tasks without a parent."
     )
     subtasks: TaskListFilter | None = filtering.by_relations(
         models.Task.subtasks, "The direct subtasks."
@@ -126,32 +187,23 @@ class TaskFilter:
     shares: TaskShareListFilter | None = filtering.by_relations(
         models.Task.shares, "The shares that you can see."
     )
-    shared_with_me: bool | None = filtering.by_condition(
-        lambda viewer, task: task.id.in_(access.shared_tasks(viewer)),
-        "Whether the task itself is shared with you. Does not count shares of its parent tasks.",
-    )
     comments: CommentListFilter | None = filtering.by_relations(
         models.Task.comments, "The comments."
     )
     attachments: AttachmentListFilter | None = filtering.by_relations(
         models.Task.attachments, "The attachments."
     )
-    tracked: IntFilter | None = filtering.by_expression(
-        task_tracked_seconds,
-        BigInteger(),
-        "The seconds tracked on the task, without its subtasks, in entries that you can see.",
-    )
     time_entries: _TimeEntryListFilter | None = filtering.by_relations(
         models.Task.time_entries, "The time entries that you can see."
     )
     completed_at: DateTimeFilter | None = filtering.by(
-        models.Task.completed_at, "When the task was completed."
+        models.Task.completed_at, "When the task was completed.", order="completion time"
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Task.created_at, "When the task was created."
+        models.Task.created_at, "When the task was created.", order="creation time"
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Task.updated_at, "When the task last changed."
+        models.Task.updated_at, "When the task last changed.", order="the time of the last change"
     )
     search: str | None = filtering.by_search(
         (models.Task.title, models.Task.description, models.Task.notes),
@@ -159,33 +211,11 @@ class TaskFilter:
     )
 
 
-@ordering.order_input("Sort key for tasks. Provide exactly one field.")
+@ordering.order_input("Sort key for tasks. Provide exactly one field.", of=TaskFilter)
 class TaskOrder:
-    created_at: SortOrder | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
-    updated_at: SortOrder | None = ordering.by(
-        models.Task.updated_at, "Sorts by the time of the last change."
-    )
-    completed_at: SortOrder | None = ordering.by(
-        models.Task.completed_at, "Sorts by completion time."
-    )
-    due_at: SortOrder | None = ordering.by(models.Task.due_at, "Sorts by due time.")
-    start_at: SortOrder | None = ordering.by(
-        models.Task.start_at, "Sorts by the earliest time to start work."
-    )
-    title: SortOrder | None = ordering.by_text(models.Task.title, "Sorts by title.")
-    number: SortOrder | None = ordering.by(
-        models.Task.number, "Sorts by number within the project."
-    )
-    status: SortOrder | None = ordering.by(
-        models.Task.status, "Sorts by status, from TODO to CANCELLED."
-    )
-    priority: SortOrder | None = ordering.by(
-        models.Task.priority, "Sorts by priority, from NONE to URGENT."
-    )
     position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    estimate: SortOrder | None = ordering.by(models.Task.estimate, "Sorts by estimate.")
     comment_count: SortOrder | None = ordering.by_expression(
         "comment_count",
         comment_count,
@@ -200,17 +230,30 @@ class TaskOrder:
         "Sorts by the number of attachments.",
         nullable=False,
     )
-    tracked: SortOrder | None = ordering.by_expression(
-        "tracked_seconds",
-        task_tracked_seconds,
-        BigInteger(),
-        "Sorts by the seconds tracked on the task, without its subtasks, in entries that you can "
-        "see.",
-        nullable=False,
-    )
     owner: UserOrder | None = ordering.by_relation(models.Task.owner, "Sorts by owner.")
     assignee: UserOrder | None = ordering.by_relation(models.Task.assignee, "Sorts by assignee.")
     project: ProjectOrder | None = ordering.by_relation(models.Task.project, "Sorts by project.")
+
+
+@strawberry.input(one_of=True, description="When a task is due. Provide exactly one field.")
+class TaskDueInput:
+    """A time or a day; see `due_of`."""
+
+    at: dt.datetime | None = optional("A time.")
+    on: dt.date | None = optional("A whole day in your time zone, at whose end the task is due.")
+
+
+def due_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
+    """The columns that the field `due` of an input sets."""
+    due = data.due
+    if due is None or due is strawberry.UNSET:
+        return {}
+    if isinstance(due, Some):
+        due = due.value
+    if due is None:
+        return {"due_at": None}
+    on = given(due.on)
+    return {"due_at": given(due.at)} if on is None else {"due_on": on}
 
 
 @strawberry.input
@@ -233,16 +276,16 @@ class NewTaskFields:
     notes: str | None = optional("Short notes, up to 500 characters.")
     status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
     priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
-    due_at: dt.datetime | None = optional(
-        "The time the task is due. Cannot be combined with `dueOn`."
-    )
-    due_on: dt.date | None = optional(
-        "The all-day due date, in your time zone. Cannot be combined with `dueAt`."
-    )
+    due: TaskDueInput | None = optional("When the task is due.")
     start_at: dt.datetime | None = optional("The earliest time to start work.")
     estimate: Seconds | None = optional("The estimated effort.")
     tags: list[str] | None = optional(
         "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
+    )
+    external_references: list[ExternalReferenceInput] | None = optional(
+        "The task's counterparts in other systems, at most 20. If another task of the project, or "
+        "of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and "
+        "returns that task, so that an import can be repeated."
     )
 
 
@@ -263,16 +306,18 @@ class TaskChanges:
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
     status: strawberry.Maybe[TaskStatus | None] = change("The status.")
     priority: strawberry.Maybe[TaskPriority | None] = change("The priority.")
-    due_at: strawberry.Maybe[dt.datetime | None] = change(
-        "The time the task is due. Replaces `dueOn`. Null removes the due date."
-    )
-    due_on: strawberry.Maybe[dt.date | None] = change(
-        "The all-day due date, in your time zone. Replaces `dueAt`. Null removes the due date."
+    due: strawberry.Maybe[TaskDueInput | None] = change(
+        "When the task is due. Null removes the due date."
     )
     start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
     estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")
     tags: strawberry.Maybe[list[str] | None] = change(
         "All tags of the task: up to 20 of 1 to 50 characters each."
+    )
+    external_references: strawberry.Maybe[list[ExternalReferenceInput] | None] = change(
+        "All of the task's counterparts in other systems, at most 20; null removes them. Fails "
+        "with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, "
+        "has one of them."
     )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
         "The assignee: an ID, or a username such as @ada. To assign a user who cannot yet see the "
@@ -363,18 +408,57 @@ described_enum(
 )
 
 
-@strawberry.input(description="Input for `taskMove`.")
+described_enum(
+    ListEdge,
+    "An end of a list.",
+    {ListEdge.START: "Before all others.", ListEdge.END: "After all others."},
+)
+
+
+@strawberry.input(
+    one_of=True,
+    description="A position in the manual order of a project's tasks, or of your personal tasks. "
+    "Provide exactly one field.",
+)
+class TaskPlacementInput:
+    """See `domain.tasks.placement.Place`."""
+
+    before: strawberry.ID | None = optional(
+        "The ID or identifier of the task to place it directly before."
+    )
+    after: strawberry.ID | None = optional(
+        "The ID or identifier of the task to place it directly after."
+    )
+    edge: ListEdge | None = optional("The start or the end of the list.")
+
+
+@strawberry.input(
+    description="Input for `taskMove`. Provide at least one of `place`, `status`, `projectId`, "
+    "`parentId` and `assigneeId`; omitted fields stay unchanged."
+)
 class TaskMoveInput(UpdateInput):
-    """See `domain.tasks.placement.move`."""
+    """See `domain.tasks.moving.move`."""
 
     id: strawberry.ID = required("The task's ID or identifier.")
-    before_id: strawberry.ID | None = optional("Places the task directly before this task.")
-    after_id: strawberry.ID | None = optional("Places the task directly after this task.")
+    place: TaskPlacementInput | None = optional(
+        "The position in the manual order. Omitted, the task keeps its position, or goes to the "
+        "end of another project."
+    )
+    status: strawberry.Maybe[TaskStatus | None] = change("The new status.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The ID of the project to move the task to. Without `beforeId` and `afterId`, the task "
-        "goes to the end. You need the role EDITOR or higher in both projects or, for a personal "
-        "task, must be its owner. Null moves your own task out of its project and makes it "
-        "personal."
+        "The ID or key of the project to move the task to. You need the role EDITOR or higher in "
+        "both projects or, for a personal task, must be its owner. Null moves your own task out "
+        "of its project and makes it personal."
+    )
+    parent_id: strawberry.Maybe[strawberry.ID | None] = change(
+        "The ID or identifier of the new parent, in the same project as the task will be. Null "
+        "removes the parent; so does a move to another project. If the change would give anyone "
+        "new rights on the task or its subtasks, you need permission to share them."
+    )
+    assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
+        "The new assignee: an ID, or a username such as @ada. Null removes the assignee. To assign "
+        "a user who cannot yet see the task or one of its subtasks, you need permission to share "
+        "it."
     )
     time_entries: EntriesOfMoved = strawberry.field(
         default=EntriesOfMoved.MOVE,

@@ -14,7 +14,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Text, Uuid, and_, bindparam, func, not_, select, true
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    cast,
+    func,
+    not_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 
@@ -70,7 +82,7 @@ def _has_key(by: GroupBy, entry: Any, viewer: Viewer, *, is_none: bool) -> Any:
     if by is GroupBy.TAG:
         if is_none:
             return func.cardinality(entry.tag_keys) == 0
-        return entry.tag_keys.contains(array([bindparam(key, type_=Text())]))
+        return entry.tag_keys.contains(cast(array([bindparam(key, type_=Text())]), ARRAY(Text())))
     column = {
         GroupBy.PROJECT: entry.project_id,
         GroupBy.TASK: entry.task_id,

@@ -29,8 +29,11 @@ from graph.core.inputs import MutationInput, UpdateInput, given, optional, requi
 from graph.core.node import Node, described_enum, node_id, node_type
 from graph.core.scalars import URL, TimeZone
 from graph.engine.sql_json import KEY_ONLY
+from graph.kit import filtering, ordering, paging
+from graph.kit.comparators import DateTimeFilter, IDFilter, comparator
 from graph.kit.loading import by_id, load_objects, read_by_keys
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload
+from graph.kit.ordering import Key
 from graph.kit.stored_input import to_json
 from graph.types.time.report import TimeReportFilter, wanted_of
 
@@ -125,7 +128,61 @@ class ReportExport(Node):
     version: int = column("Increases with each change; pass it as `ifVersion`.")
 
 
+@paging.connection_type(
+    "A page of report exports.", edge="A report export in a list, with its cursor."
+)
+class ReportExportConnection:
+    node: ReportExport
+
+
 # --- queries -------------------------------------------------------------------------------------
+
+
+@comparator("Compares statuses of report exports.", ExportState)
+class ReportExportStatusFilter: ...
+
+
+@comparator("Compares formats of report exports.", ExportFormat)
+class ReportExportFormatFilter: ...
+
+
+@filtering.filter_input("Filter for report exports.")
+class ReportExportFilter:
+    id: IDFilter | None = filtering.by_id(
+        models.ReportExport.id, models.ReportExport, "The export's ID."
+    )
+    status: ReportExportStatusFilter | None = filtering.by(
+        models.ReportExport.status, "The status of the export."
+    )
+    format: ReportExportFormatFilter | None = filtering.by(
+        models.ReportExport.format, "The file format."
+    )
+    created_at: DateTimeFilter | None = filtering.by(
+        models.ReportExport.created_at, "When the export was created.", order="creation time"
+    )
+    finished_at: DateTimeFilter | None = filtering.by(
+        models.ReportExport.finished_at,
+        "When the export was done, failed or was cancelled; use `isNull` for unfinished ones.",
+        order="when the export was done, failed or was cancelled",
+    )
+
+
+@ordering.order_input(
+    "Sort key for report exports. Provide exactly one field.", of=ReportExportFilter
+)
+class ReportExportOrder: ...
+
+
+def report_exports() -> Any:
+    """The field `Viewer.reportExports`."""
+    return paging.connection(
+        models.ReportExport,
+        "Your report exports, newest first by default. An export is listed for 30 days and its "
+        "file kept for one.",
+        filter_type=ReportExportFilter,
+        order_type=ReportExportOrder,
+        default_order=(Key(ordering.source(models.ReportExport.created_at), descending=True),),
+    )
 
 
 @strawberry.type

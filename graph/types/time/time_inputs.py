@@ -27,7 +27,13 @@ from graph.core.inputs import (
 )
 from graph.core.scalars import Markdown, Seconds
 from graph.kit import filtering, ordering
-from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
+from graph.kit.comparators import (
+    DateFilter,
+    DateTimeFilter,
+    IDFilter,
+    SecondsFilter,
+    StringFilter,
+)
 from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
@@ -63,45 +69,34 @@ class TimeEntryFilter:
     user: UserFilter | None = filtering.by_relation(
         models.TimeEntry.user, "The user whose time it is."
     )
-    user_id: IDFilter | None = filtering.by_id(
-        models.TimeEntry.user_id, models.User, "The ID of the user whose time it is."
-    )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.TimeEntry.project, "The project the time was spent on."
-    )
-    project_id: IDFilter | None = filtering.by_id(
-        models.TimeEntry.project_id,
-        models.Project,
-        "The ID of the project the time was spent on; use `isNull` for none.",
+        models.TimeEntry.project, "The project the time was spent on; use `isNull` for none."
     )
     task: _TaskFilter | None = filtering.by_relation(
-        models.TimeEntry.task, "The task the time was spent on."
-    )
-    task_id: IDFilter | None = filtering.by_id(
-        models.TimeEntry.task_id,
-        models.Task,
-        "The ID of the task the time was spent on; use `isNull` for none.",
+        models.TimeEntry.task, "The task the time was spent on; use `isNull` for none."
     )
     description: StringFilter | None = filtering.by(
         models.TimeEntry.description, "The description."
     )
     started_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.started_at, "When the entry started."
+        models.TimeEntry.started_at, "When the entry started.", order="start"
     )
     ended_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.ended_at, "When the entry ended; use `isNull` for running timers."
+        models.TimeEntry.ended_at,
+        "When the entry ended; use `isNull` for running timers.",
+        order="end",
     )
     day: DateFilter | None = filtering.by(
         models.TimeEntry.day, "The day of an entry that was given as a day and a duration."
     )
+    duration: SecondsFilter | None = filtering.by_expression(
+        lambda _, entry: seconds(entry), BigInteger(), "The duration."
+    )
     is_running: bool | None = filtering.by_condition(
         lambda _, entry: entry.ended_at.is_(None), "Whether the entry is a running timer."
     )
-    duration: IntFilter | None = filtering.by_expression(
-        lambda _, entry: seconds(entry), BigInteger(), "The duration in seconds."
-    )
-    is_billable: bool | None = filtering.by_condition(
-        lambda _, entry: entry.is_billable, "Whether the time is billable."
+    is_billable: bool | None = filtering.by_flag(
+        models.TimeEntry.is_billable, "Whether the time is billable."
     )
     has_overlap: bool | None = filtering.by_condition(
         overlaps, "Whether the entry overlaps another entry of the same user that you can see."
@@ -110,10 +105,10 @@ class TimeEntryFilter:
         models.TimeEntry.tag_keys, rules.tag_key, "The tags."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.created_at, "When the entry was created."
+        models.TimeEntry.created_at, "When the entry was created.", order="creation time"
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.updated_at, "When the entry last changed."
+        models.TimeEntry.updated_at, "When the entry last changed.", order="last change"
     )
     search: str | None = filtering.by_search(
         (models.TimeEntry.description,),
@@ -126,21 +121,15 @@ class TimeEntryListFilter:
     of: TimeEntryFilter
 
 
-@ordering.order_input("Sort key for time entries. Provide exactly one field.")
+@ordering.order_input("Sort key for time entries. Provide exactly one field.", of=TimeEntryFilter)
 class TimeEntryOrder:
-    started_at: SortOrder | None = ordering.by(models.TimeEntry.started_at, "Sorts by start.")
-    ended_at: SortOrder | None = ordering.by(models.TimeEntry.ended_at, "Sorts by end.")
     duration: SortOrder | None = ordering.by_expression(
         "duration_seconds",
         lambda _, entry: func.coalesce(seconds(entry), 0),
         BigInteger(),
-        "Sorts by duration.",
+        "Sorts by duration. A running timer has none yet.",
         nullable=False,
     )
-    created_at: SortOrder | None = ordering.by(
-        models.TimeEntry.created_at, "Sorts by creation time."
-    )
-    updated_at: SortOrder | None = ordering.by(models.TimeEntry.updated_at, "Sorts by last change.")
     user: UserOrder | None = ordering.by_relation(
         models.TimeEntry.user, "Sorts by the user whose time it is."
     )

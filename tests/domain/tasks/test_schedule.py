@@ -94,11 +94,11 @@ def test_once_runs_once() -> None:
     assert first(rule, "2026-11-18T10:00", 3) == []
 
 
-@pytest.mark.parametrize("minutes", [-60, 0, 45])
-def test_an_offset_from_the_due_date_runs_once_and_only_if_there_is_one(minutes: int) -> None:
-    rule = Relative(Anchor.DUE, minutes)
+@pytest.mark.parametrize("seconds", [-3_600, 0, 45])
+def test_an_offset_from_the_due_date_runs_once_and_only_if_there_is_one(seconds: int) -> None:
+    rule = Relative(Anchor.DUE, seconds)
     due = utc("2026-11-18T10:00")
-    moment = due + dt.timedelta(minutes=minutes)
+    moment = due + dt.timedelta(seconds=seconds)
     assert next_run(rule, moment - dt.timedelta(seconds=1), due) == moment
     assert next_run(rule, moment, due) is None
     assert next_run(rule, moment, None) is None

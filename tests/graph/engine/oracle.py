@@ -172,7 +172,11 @@ KINDS: Mapping[str, Kind] = {
         "comments",
         "comment",
         {"body": _plain("body"), "createdAt": _moment("created_at")},
-        {"author": ("author_id", "User"), "task": ("task_id", "Task")},
+        {
+            "author": ("author_id", "User"),
+            "task": ("task_id", "Task"),
+            "parent": ("parent_id", "Comment"),
+        },
     ),
     "TimeEntry": Kind(
         "time_entries",

@@ -106,7 +106,7 @@ async def test_strangers_read_nothing_of_it(world: World) -> None:
 async def test_administrators_read_the_whole_log_but_not_the_things(world: World) -> None:
     ada, admin = await world.person(), await world.person(is_admin=True)
     task = await world.task(ada, "Private matter")
-    wanted = {"taskId": {"eq": gid(task)}}
+    wanted = {"task": {"id": {"eq": gid(task)}}}
     (entry,) = (await world.run(AUDIT, admin, filter=wanted)).good["adminAuditLog"]["nodes"]
     assert entry["kind"] == "TASK_CREATED"
     assert entry["ip"] is not None

@@ -53,7 +53,7 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
 
     ways = {}
     for name in LISTS:
-        only = f'filter: {{ taskId: {{ eq: "{gid(task)}" }} }}'
+        only = f'filter: {{ task: {{id: {{ eq: "{gid(task)}" }}}} }}'
         ways[name] = (await asked(f"{{ {name}({only}) {{ nodes {{ {ALL} }} }} }}"))[name]["nodes"]
     of_task = f"query ($id: ID!) {{ task(id: $id) {{ activity {{ nodes {{ {ALL} }} }} }} }}"
     ways["Task.activity"] = (await asked(of_task, id=gid(task)))["task"]["activity"]["nodes"]

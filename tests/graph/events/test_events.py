@@ -375,7 +375,7 @@ async def test_a_parent_is_named_only_to_those_who_see_it(world: World, engine: 
     # The audit log hides nothing of what was written.
     audited = await world.run(
         "query ($task: ID!) {"
-        " adminAuditLog(filter: {taskId: {eq: $task}, kind: {eq: TASK_UPDATED}}) {"
+        " adminAuditLog(filter: {task: {id: {eq: $task}}, kind: {eq: TASK_UPDATED}}) {"
         " nodes { changes { to } } } }",
         admin,
         engine=engine,

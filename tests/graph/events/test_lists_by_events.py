@@ -21,14 +21,14 @@ EVENTS = """query ($since: String!, $filter: EventFilter) {
 }"""
 LISTS: dict[str, dict[str, Any]] = {
     "open": {"status": {"in": ["TODO", "IN_PROGRESS"]}},
-    "mine": {"assigneeId": {"eq": "$me"}},
+    "mine": {"assignee": {"id": {"eq": "$me"}}},
     "urgent": {"priority": {"gte": "HIGH"}, "not": {"status": {"eq": "CANCELLED"}}},
     "tagged": {"tags": {"some": {"eq": "red"}}},
     "named": {"title": {"startsWith": "a"}},
     "due": {"dueAt": {"lt": "2030-01-01T00:00:00Z"}},
-    "top": {"parentId": {"isNull": True}},
+    "top": {"parent": {"isNull": True}},
     "discussed": {"comments": {"some": {"body": {"contains": "yes"}}}},
-    "here": {"projectId": {"eq": "$here"}},
+    "here": {"project": {"id": {"eq": "$here"}}},
 }
 
 
@@ -119,8 +119,9 @@ async def test_a_list_is_kept_by_events_alone(  # noqa: C901, PLR0912 - one bran
             person = chance.choice([gid(member), gid(owner), None])
             await change(world, owner, "taskAssign", id=task, assigneeId=person)
         elif kind == 4:
-            due = chance.choice(["2029-05-05T05:05:05Z", "2031-01-01T00:00:00Z", None])
-            await change(world, who, "taskUpdate", id=task, dueAt=due)
+            at = chance.choice(["2029-05-05T05:05:05Z", "2031-01-01T00:00:00Z", None])
+            due = None if at is None else {"at": at}
+            await change(world, who, "taskUpdate", id=task, due=due)
         elif kind == 5:
             parent = chance.choice([gid(chance.choice(tasks)), None])
             await change(world, who, "taskUpdate", id=task, parentId=parent)

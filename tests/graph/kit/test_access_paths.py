@@ -133,7 +133,7 @@ async def test_each_way_leads_to_the_same_rows(
     world: World, scene: Scene, take: Callable[[str], None], name: str, engine: Engine
 ) -> None:
     person, owner = scene.everybody[name], scene.everybody["owner"]
-    filter_ = {"or": [{"assigneeId": {"isNull": True}}, {"ownerId": {"eq": gid(owner)}}]}
+    filter_ = {"or": [{"assignee": {"isNull": True}}, {"owner": {"id": {"eq": gid(owner)}}}]}
     found = {}
     for way in ("walk", "few", "many"):
         take(way)

@@ -31,7 +31,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 
 # Of each pair only one may be given: the inputs are tried with the one and with the other.
 EITHER = [
-    {"dueAt", "dueOn"},
     {"once", "daily"},
     {"code", "token"},
     {"endpoint", "token"},

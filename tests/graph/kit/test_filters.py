@@ -100,6 +100,7 @@ async def scene(world: World) -> Scene:
     names |= {"alpha": gid(project), "beta": gid(other)}
     names |= {"owner": gid(owner), "helper": gid(helper)}
     names |= {"helperName": helper.username, "alphaKey": project.key}
+    names |= {"alphaTask": f"{project.key}-1", "alphaTaskSmall": f"{project.key}-1".lower()}
     share = await world.share(e, helper, Permission.EDIT, expires_at=at)
     common = {"created_at": NOW, "updated_at": NOW, "version": 1}
     said = models.Comment(
@@ -133,6 +134,20 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"title": {"contains": "e\u0301t\u0065\u0301"}}, "E"),
     ({"title": {"contains": "fi", "startsWith": "a"}}, "A"),
     ({"title": {"startsWith": "b SEC"}}, "B"),
+    ({"title": {"endsWith": "IRD"}}, "C"),
+    ({"title": {"endsWith": "%"}}, "B"),
+    # Names and keys, without regard to case
+    ({"identifier": {"eq": "$alphaTask"}}, "A"),
+    ({"identifier": {"eq": "$alphaTaskSmall"}}, "A"),
+    ({"identifier": {"in": ["$alphaTask", "NONE-1", "x"]}}, "A"),
+    ({"identifier": {"notEq": "$alphaTask"}}, "BCDE"),
+    ({"identifier": {"startsWith": "$alphaKey"}}, "ABC"),
+    ({"identifier": {"isNull": True}}, "E"),
+    ({"project": {"name": {"eq": "ALPHA SHIP"}}}, "ABC"),
+    ({"project": {"name": {"in": ["alpha ship", "x"]}}}, "ABC"),
+    ({"project": {"name": {"notIn": ["alpha ship", "x"]}}}, "D"),
+    ({"assignee": {"fullName": {"eq": "hugo HELPER"}}}, "A"),
+    ({"assignee": {"fullName": {"notEq": "hugo HELPER"}}}, "D"),
     ({"description": {"isNull": True}}, "BCDE"),
     ({"description": {"isNull": False}}, "A"),
     ({"description": {"notEq": "x"}}, "ABCDE"),
@@ -142,12 +157,29 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"id": {"notEq": "$A"}}, "BCDE"),
     ({"id": {"in": ["$A", "$E"]}}, "AE"),
     ({"id": {"notIn": ["$A", "$E"]}}, "BCD"),
-    ({"projectId": {"isNull": True}}, "E"),
-    ({"projectId": {"isNull": False}}, "ABCD"),
-    ({"projectId": {"eq": "$alpha"}}, "ABC"),
-    ({"ownerId": {"eq": "$helper"}}, "C"),
-    ({"assigneeId": {"isNull": True}}, "BCE"),
-    ({"parentId": {"eq": "$A"}}, "BC"),
+    ({"project": {"isNull": True}}, "E"),
+    ({"project": {"isNull": False}}, "ABCD"),
+    ({"project": {"id": {"isNull": True}}}, "E"),
+    ({"id": {"isNull": True}}, ""),
+    ({"isNull": True}, ""),
+    ({"isNull": False}, "ABCDE"),
+    ({"assignee": {"isMe": True}}, "D"),
+    ({"assignee": {"isMe": False}}, "A"),
+    ({"assignee": {"not": {"isMe": True}}}, "A"),
+    ({"not": {"assignee": {"isMe": True}}}, "ABCE"),
+    ({"assignee": {"not": {"isNull": True}}}, "AD"),
+    ({"assignee": {"not": {"isNull": False}}}, "BCE"),
+    ({"assignee": {"or": [{"isNull": True}, {"isMe": True}]}}, "BCDE"),
+    ({"assignee": {"not": {"or": [{"isNull": True}, {"isMe": True}]}}}, "A"),
+    ({"assignee": {"not": {"isNull": False, "isMe": True}}}, "ABCE"),
+    ({"assignee": {"isNull": False, "fullName": {"contains": "o"}}}, "AD"),
+    ({"parent": {"assignee": {"isNull": True}}}, ""),
+    ({"not": {"parent": {"assignee": {"isNull": False}}}}, "ADE"),
+    ({"comments": {"some": {"author": {"isMe": True}}}}, "AB"),
+    ({"project": {"id": {"eq": "$alpha"}}}, "ABC"),
+    ({"owner": {"id": {"eq": "$helper"}}}, "C"),
+    ({"assignee": {"isNull": True}}, "BCE"),
+    ({"parent": {"id": {"eq": "$A"}}}, "BC"),
     # IntFilter
     ({"estimate": {"eq": 10}}, "A"),
     ({"estimate": {"notEq": 10}}, "BCDE"),
@@ -166,6 +198,13 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"startAt": {"gt": "2030-06-01T00:00:00Z"}}, "B"),
     ({"startAt": {"gte": "2030-06-01T00:00:00Z"}}, "AB"),
     ({"startAt": {"isNull": True}}, "CDE"),
+    ({"startAt": {"in": ["2030-06-01T00:00:00Z", "2031-06-01T00:00:00Z"]}}, "A"),
+    ({"startAt": {"notEq": "2030-06-01T00:00:00Z"}}, "BCDE"),
+    ({"startAt": {"notIn": ["2030-06-01T00:00:00Z"]}}, "BCDE"),
+    ({"dueAt": {"within": "-P2D"}}, "AD"),
+    ({"dueAt": {"within": "-PT6H"}}, ""),
+    ({"dueAt": {"within": "P36500D"}}, "BC"),
+    ({"createdAt": {"within": "-PT1H"}}, "ABCDE"),
     ({"dueAt": {"gte": "2030-01-01T00:00:00Z"}}, "BC"),
     ({"completedAt": {"isNull": False}}, "C"),
     ({"createdAt": {"gt": "2031-01-01T00:00:00Z"}}, ""),
@@ -178,13 +217,21 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"dueOn": {"gt": "2030-06-01"}}, "C"),
     ({"dueOn": {"gte": "2030-06-03"}}, ""),
     ({"dueOn": {"isNull": False}}, "C"),
+    ({"dueOn": {"notEq": "2030-06-02"}}, "ABDE"),
+    ({"dueOn": {"notIn": ["2030-06-02"]}}, "ABDE"),
+    ({"dueOn": {"within": "P5200W"}}, "C"),
+    ({"dueOn": {"within": "P7D"}}, ""),
     # TaskStatusFilter
     ({"status": {"eq": "TODO"}}, "AE"),
     ({"status": {"notEq": "TODO"}}, "BCD"),
     ({"status": {"in": ["TODO", "COMPLETED"]}}, "ACE"),
     ({"status": {"notIn": ["TODO", "COMPLETED"]}}, "BD"),
-    ({"completed": True}, "C"),
-    ({"completed": False}, "ABDE"),
+    ({"status": {"lt": "COMPLETED"}}, "ABE"),
+    ({"status": {"gte": "COMPLETED", "isNull": False}}, "CD"),
+    ({"isOpen": True}, "ABE"),
+    ({"isOpen": False}, "CD"),
+    ({"status": {"eq": "COMPLETED"}}, "C"),
+    ({"status": {"notEq": "COMPLETED"}}, "ABDE"),
     # TaskPriorityFilter
     ({"priority": {"eq": "LOW"}}, "A"),
     ({"priority": {"notEq": "LOW"}}, "BCDE"),
@@ -220,8 +267,8 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"project": {"members": {"every": {"role": {"gte": "ADMIN"}}}}}, "D"),
     # TaskListFilter and the task above
     ({"subtasks": {"some": {"title": {"startsWith": "B"}}}}, "A"),
-    ({"subtasks": {"none": {"completed": True}}}, "BCDE"),
-    ({"subtasks": {"every": {"completed": True}}}, "BCDE"),
+    ({"subtasks": {"none": {"status": {"eq": "COMPLETED"}}}}, "BCDE"),
+    ({"subtasks": {"every": {"status": {"eq": "COMPLETED"}}}}, "BCDE"),
     ({"parent": {"title": {"eq": "A first"}}}, "BC"),
     # TaskShareListFilter, TaskSharePermissionFilter
     ({"shares": {"some": {"permission": {"eq": "EDIT"}}}}, "E"),
@@ -232,14 +279,16 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"shares": {"every": {"isExpired": False}}}, "ABCDE"),
     ({"shares": {"every": {"isExpired": True}}}, "ABCD"),
     ({"shares": {"some": {"user": {"username": {"eq": "$helperName"}}}}}, "E"),
-    ({"shares": {"some": {"userId": {"eq": "$helper"}}}}, "E"),
+    ({"shares": {"some": {"user": {"id": {"eq": "$helper"}}}}}, "E"),
     ({"shares": {"some": {"sharedBy": {"id": {"eq": "$helper"}}}}}, ""),
-    ({"shares": {"some": {"sharedById": {"eq": "$owner"}}}}, "E"),
+    ({"shares": {"some": {"sharedBy": {"id": {"eq": "$owner"}}}}}, "E"),
     ({"shares": {"some": {"task": {"title": {"startsWith": "E"}}}}}, "E"),
     ({"shares": {"some": {"expiresAt": {"gt": "2030-01-01T00:00:00Z"}}}}, "E"),
     ({"shares": {"some": {"createdAt": {"lt": "2020-01-01T00:00:00Z"}}}}, ""),
-    ({"sharedWithMe": True}, ""),
-    ({"sharedWithMe": False}, "ABCDE"),
+    ({"shares": {"some": {"updatedAt": {"within": "-P1D"}}}}, "E"),
+    ({"shares": {"some": {"permission": {"gt": "VIEW"}}}}, "E"),
+    ({"shares": {"some": {"user": {"isMe": True}}}}, ""),
+    ({"shares": {"none": {"user": {"isMe": True}}}}, "ABCDE"),
     # CommentListFilter
     ({"comments": {"some": {"body": {"contains": "needle"}}}}, "A"),
     ({"comments": {"some": {"search": "NEEDLE a"}}}, "A"),
@@ -247,23 +296,25 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"comments": {"every": {"isDeleted": False}}}, "ACDE"),
     ({"comments": {"some": {"id": {"eq": "$said"}}}}, "A"),
     ({"comments": {"some": {"author": {"fullName": {"contains": "hugo"}}}}}, "A"),
-    ({"comments": {"some": {"authorId": {"eq": "$owner"}}}}, "AB"),
-    ({"comments": {"some": {"parentId": {"eq": "$said"}}}}, "A"),
-    ({"comments": {"some": {"parentId": {"isNull": True}}}}, "AB"),
+    ({"comments": {"some": {"author": {"id": {"eq": "$owner"}}}}}, "AB"),
+    ({"comments": {"some": {"parent": {"id": {"eq": "$said"}}}}}, "A"),
+    ({"comments": {"some": {"parent": {"isNull": True}}}}, "AB"),
     ({"comments": {"some": {"task": {"title": {"startsWith": "B"}}}}}, "B"),
     ({"comments": {"some": {"editedAt": {"isNull": False}}}}, "A"),
     ({"comments": {"some": {"createdAt": {"lt": "2020-01-01T00:00:00Z"}}}}, ""),
+    ({"comments": {"some": {"updatedAt": {"within": "-P1D"}}}}, "AB"),
+    ({"comments": {"some": {"parent": {"body": {"contains": "needle"}}}}}, "A"),
     # search: all words, anywhere
     ({"search": "draft a_NOTE"}, "A"),
     ({"search": "first second"}, ""),
     ({"search": "50%"}, "B"),
     # and, or, not
-    ({"and": [{"title": {"contains": "ir"}}, {"completed": True}]}, "C"),
-    ({"or": [{"title": {"startsWith": "E"}}, {"completed": True}]}, "CE"),
-    ({"not": {"completed": True}}, "ABDE"),
-    ({"not": {"not": {"completed": True}}}, "C"),
+    ({"and": [{"title": {"contains": "ir"}}, {"status": {"eq": "COMPLETED"}}]}, "C"),
+    ({"or": [{"title": {"startsWith": "E"}}, {"status": {"eq": "COMPLETED"}}]}, "CE"),
+    ({"not": {"status": {"eq": "COMPLETED"}}}, "ABDE"),
+    ({"not": {"not": {"status": {"eq": "COMPLETED"}}}}, "C"),
     ({"not": {"estimate": {"gt": 5}}}, "CDE"),
-    ({"completed": False, "or": [{"id": {"eq": "$C"}}, {"id": {"eq": "$D"}}]}, "D"),
+    ({"status": {"notEq": "COMPLETED"}, "or": [{"id": {"eq": "$C"}}, {"id": {"eq": "$D"}}]}, "D"),
     (
         {
             "and": [
@@ -281,6 +332,7 @@ PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"name": {"contains": "100%"}}, "B"),
     ({"description": {"isNull": True}}, "B"),
     ({"owner": {"fullName": {"eq": "Olga Owner"}}}, "AB"),
+    ({"tracked": {"eq": 0}}, "AB"),
     ({"isArchived": True}, ""),
     ({"isArchived": False}, "AB"),
     ({"archivedAt": {"isNull": True}}, "AB"),
@@ -293,6 +345,9 @@ PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"members": {"some": {"role": {"lte": "EDITOR"}}}}, "A"),
     ({"members": {"some": {"createdAt": {"gt": "2020-01-01T00:00:00Z"}}}}, "AB"),
     ({"members": {"none": {"user": {"search": "hugo"}}}}, "B"),
+    ({"members": {"some": {"updatedAt": {"within": "-P1D"}}}}, "AB"),
+    ({"members": {"some": {"user": {"isMe": True}, "role": {"gt": "ADMIN"}}}}, "AB"),
+    ({"isNull": True}, ""),
 ]
 
 
@@ -345,11 +400,14 @@ def test_every_criterion_of_every_filter_has_a_case() -> None:
         shown.update(used(filters[root], filter_))
     combined = {f"TaskFilter.{name}" for name in COMBINERS}
     assert combined <= shown
+    # Comparators come from one declaration, so each is shown by any of them.
+    comparators = {name for name, type_ in filters.items() if "eq" in type_.fields}
+    operators = {one.partition(".")[2] for one in shown if one.partition(".")[0] in comparators}
     every = {
         f"{name}.{field}"
         for name, type_ in filters.items()
         for field in type_.fields
-        if field not in COMBINERS
+        if field not in (operators if name in comparators else COMBINERS)
     }
     # Members are only reached through their project, by role and person.
     assert sorted(every - shown - {"ProjectMemberFilter.id"}) == []
@@ -362,7 +420,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"or": []}, ["filter", "or"]),
     ({"and": None}, ["filter", "and"]),
     ({"not": None}, ["filter", "not"]),
-    ({"completed": None}, ["filter", "completed"]),
+    ({"isOpen": None}, ["filter", "isOpen"]),
     ({"search": ""}, ["filter", "search"]),
     ({"search": "  "}, ["filter", "search"]),
     ({"search": "a\x00b"}, ["filter", "search"]),
@@ -371,9 +429,11 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"title": {"in": ["a", "b\x00"]}}, ["filter", "title", "in", "1"]),
     ({"id": {"eq": "nonsense"}}, ["filter", "id", "eq"]),
     ({"id": {"eq": "$alpha"}}, ["filter", "id", "eq"]),
-    ({"projectId": {"in": ["$alpha", "$A"]}}, ["filter", "projectId", "in", "1"]),
+    ({"project": {"id": {"in": ["$alpha", "$A"]}}}, ["filter", "project", "id", "in", "1"]),
     ({"title": {"in": ["x"] * 1_001}}, ["filter", "title", "in"]),
-    ({"or": [{"completed": True}] * 101}, []),
+    ({"or": [{"isOpen": True}] * 101}, []),
+    ({"dueAt": {"within": "P36526D"}}, ["filter", "dueAt", "within"]),
+    ({"not": {"dueOn": {"within": "-P99999W"}}}, ["filter", "not", "dueOn", "within"]),
 ]
 
 
@@ -399,10 +459,14 @@ async def test_what_is_null_or_malformed_is_refused_with_its_place(
         {"dueAt": {"lt": "tomorrow"}},
         {"dueAt": {"lt": "2030-01-01T00:00:00"}},
         {"dueOn": {"eq": "2030-02-30"}},
-        {"estimate": {"eq": 2**31}},
+        {"dueAt": {"within": "P1M"}},
+        {"dueAt": {"within": "7 days"}},
+        {"assignee": {"isMe": "yes"}},
+        {"project": {"id": {"eq": "x"}}},
+        {"estimate": {"eq": 2**53}},
         {"estimate": {"eq": 1.5}},
         {"title": {"in": ["x", None]}},
-        {"completed": "yes"},
+        {"isOpen": "yes"},
         {"search": 1},
         [],
         1,

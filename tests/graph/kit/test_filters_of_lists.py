@@ -14,7 +14,14 @@ import pytest_asyncio
 from sqlalchemy import delete
 
 from db import models
-from db.models import DeliveryState, JobState, NotificationKind, WebhookStatus
+from db.models import (
+    Connector,
+    DeliveryState,
+    IntegrationStatus,
+    JobState,
+    NotificationKind,
+    WebhookStatus,
+)
 from events.kinds import EventKind
 from graph.core import ids
 from tests.accounts import Person
@@ -35,6 +42,14 @@ LISTS = {
     "WebhookDeliveryFilter": """query ($filter: WebhookDeliveryFilter!, $webhook: ID!) {
       webhook(id: $webhook) { deliveries(filter: $filter) {
         nodes { label: failureReason } totalCount } } }""",
+    "ApiKeyFilter": """query ($filter: ApiKeyFilter!) {
+      viewer { apiKeys(filter: $filter) { nodes { label: name } totalCount } } }""",
+    "DeviceFilter": """query ($filter: DeviceFilter!) {
+      viewer { devices(filter: $filter) { nodes { label: name } totalCount } } }""",
+    "IntegrationFilter": """query ($filter: IntegrationFilter!) {
+      viewer { integrations(filter: $filter) { nodes { label: failureReason } totalCount } } }""",
+    "WebhookFilter": """query ($filter: WebhookFilter!) {
+      viewer { webhooks(filter: $filter) { nodes { label: name } totalCount } } }""",
     "ActivityFilter": """query ($filter: ActivityFilter!) {
       viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
@@ -70,6 +85,7 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
     project = await world.project(owner, name="Alpha ship", editors=[helper])
     task = await world.task(owner, "task A", project_id=project.id)
     other = await world.task(owner, "task B", project_id=project.id)
+    beta = await world.project(owner, name="Beta")
     names = {"owner": gid(owner), "helper": gid(helper), "project": gid(project)}
     names |= {"task": gid(task), "other": gid(other)}
 
@@ -143,6 +159,8 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
             id=fresh_id(),
             recipient_id=owner.id,
             kind=told,
+            actor_id=helper.id if letter == "A" else None,
+            task_id=task.id if letter == "A" else None,
             message=f"notice {letter}",
             created_at=at,
             read_at=read,
@@ -177,7 +195,52 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
             error=f"error {letter}",
         )
         await world.rows(delivery)
-        names[f"event{letter}"] = ids.encode(models.Event, event_id)
+        names |= {f"event{letter}": ids.encode(models.Event, event_id)}
+        names |= {f"delivery{letter}": gid(delivery)}
+
+    # What is the owner's own, each with its letter.
+    for letter, at in (("A", THEN), ("B", THEN + DAY)):
+        first = letter == "A"
+        key = models.ApiKey(
+            user_id=owner.id,
+            name=f"Key {letter}",
+            prefix="tlk",
+            hash=fresh_id().bytes,
+            scopes=["tasks:read"],
+            expires_at=None if first else THEN,
+            last_used_at=None if first else at,
+            **_common(at),
+        )
+        device = models.Device(
+            id=fresh_id(),
+            user_id=owner.id,
+            token=fresh_id().hex,
+            platform="IOS" if first else "WEB",
+            name=f"Phone {letter}",
+            created_at=at,
+            seen_at=at,
+        )
+        integration = models.Integration(
+            user_id=owner.id,
+            project_id=project.id if first else beta.id,
+            connector=Connector.SLACK if first else Connector.GITHUB,
+            settings={},
+            credentials=b"",
+            status=IntegrationStatus.ACTIVE if first else IntegrationStatus.FAILED,
+            last_error=f"error {letter}",
+            **_common(at),
+        )
+        hook = models.Webhook(
+            user_id=owner.id,
+            name=f"Hook {letter}",
+            url=f"https://example.com/{letter}",
+            status=WebhookStatus.ACTIVE if first else WebhookStatus.DISABLED,
+            secret=b"",
+            **_common(at),
+        )
+        await world.rows(key, device, integration, hook)
+        names |= {f"key{letter}": gid(key), f"device{letter}": gid(device)}
+        names |= {f"integration{letter}": gid(integration), f"hook{letter}": gid(hook)}
 
     for letter, event, of, at in (
         ("A", EventKind.TASK_UPDATED, task, THEN),
@@ -231,12 +294,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "TimeEntryFilter",
         ({"id": {"eq": "$entry"}}, "A"),
         ({"user": {"fullName": {"contains": "hugo"}}}, "C"),
-        ({"userId": {"eq": "$owner"}}, "ABD"),
+        ({"user": {"id": {"eq": "$owner"}}}, "ABD"),
         ({"project": {"name": {"startsWith": "alpha"}}}, "ABC"),
-        ({"projectId": {"isNull": True}}, "D"),
+        ({"project": {"isNull": True}}, "D"),
         ({"task": {"title": {"eq": "task A"}}}, "AC"),
-        ({"taskId": {"eq": "$task"}}, "AC"),
-        ({"taskId": {"isNull": True}}, "BD"),
+        ({"task": {"id": {"eq": "$task"}}}, "AC"),
+        ({"task": {"isNull": True}}, "BD"),
         ({"description": {"startsWith": "CALL"}}, "B"),
         ({"startedAt": {"gt": NEXT}}, "D"),
         ({"startedAt": {"lte": "2020-01-05T09:00:00Z"}}, "A"),
@@ -266,10 +329,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"contentType": {"startsWith": "image/"}}, "A"),
         ({"byteSize": {"lt": 10}}, "A"),
         ({"uploader": {"fullName": {"contains": "hugo"}}}, "B"),
-        ({"uploaderId": {"eq": "$owner"}}, "A"),
+        ({"uploader": {"id": {"eq": "$owner"}}}, "A"),
         ({"createdAt": {"gt": NEXT}}, "B"),
         ({"search": "b FILE"}, "B"),
         ({"not": {"byteSize": {"lt": 10}}}, "B"),
+        ({"task": {"title": {"eq": "task A"}}}, "AB"),
     ),
     *_cases(
         "NotificationFilter",
@@ -278,6 +342,14 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"kind": {"notEq": "REMINDER"}}, "B"),
         ({"kind": {"in": ["WEBHOOK_DISABLED", "MENTIONED"]}}, "B"),
         ({"kind": {"notIn": ["WEBHOOK_DISABLED", "MENTIONED"]}}, "A"),
+        ({"kind": {"isNull": False}}, "AB"),
+        ({"actor": {"fullName": {"startsWith": "hugo"}}}, "A"),
+        ({"actor": {"isNull": True}}, "B"),
+        ({"actor": {"not": {"isMe": True}}}, "A"),
+        ({"not": {"actor": {"isMe": True}}}, "AB"),
+        ({"task": {"title": {"eq": "task A"}}}, "A"),
+        ({"task": {"isNull": True}}, "B"),
+        ({"readAt": {"isNull": False}}, "A"),
         ({"isRead": True}, "A"),
         ({"isRead": False}, "B"),
         ({"createdAt": {"lt": NEXT}}, "A"),
@@ -291,10 +363,49 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"status": {"in": ["FAILED", "RUNNING"]}}, "B"),
         ({"status": {"notIn": ["FAILED", "RUNNING"]}}, "A"),
         ({"createdAt": {"gt": NEXT}}, "B"),
+        ({"runAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
+        "ApiKeyFilter",
+        ({"id": {"eq": "$keyA"}}, "A"),
+        ({"name": {"eq": "KEY a"}}, "A"),
+        ({"isActive": True}, "A"),
+        ({"isActive": False}, "B"),
+        ({"createdAt": {"lt": NEXT}}, "A"),
+        ({"lastUsedAt": {"isNull": True}}, "A"),
+        ({"expiresAt": {"isNull": False}}, "B"),
+    ),
+    *_cases(
+        "DeviceFilter",
+        ({"id": {"eq": "$deviceA"}}, "A"),
+        ({"platform": {"eq": "IOS"}}, "A"),
+        ({"platform": {"notIn": ["IOS", "ANDROID"]}}, "B"),
+        ({"name": {"in": ["phone b"]}}, "B"),
+        ({"createdAt": {"gt": NEXT}}, "B"),
+        ({"lastRegisteredAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
+        "IntegrationFilter",
+        ({"id": {"eq": "$integrationA"}}, "A"),
+        ({"connector": {"eq": "GITHUB"}}, "B"),
+        ({"project": {"name": {"startsWith": "alpha"}}}, "A"),
+        ({"status": {"notEq": "ACTIVE"}}, "B"),
+        ({"createdAt": {"gt": NEXT}}, "B"),
+        ({"updatedAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
+        "WebhookFilter",
+        ({"id": {"eq": "$hookA"}}, "A"),
+        ({"name": {"eq": "hook B"}}, "B"),
+        ({"url": {"endsWith": "/a"}}, "A"),
+        ({"status": {"eq": "DISABLED"}}, "B"),
+        ({"createdAt": {"gt": NEXT}, "name": {"startsWith": "hook "}}, "B"),
+        ({"updatedAt": {"lt": NEXT}, "name": {"startsWith": "hook "}}, "A"),
     ),
     *_cases(
         "WebhookDeliveryFilter",
-        ({"eventId": {"eq": "$eventA"}}, "A"),
+        ({"id": {"eq": "$deliveryA"}}, "A"),
+        ({"event": {"id": {"eq": "$eventA"}}}, "A"),
         ({"status": {"eq": "FAILED"}}, "B"),
         ({"status": {"notEq": "FAILED"}}, "A"),
         ({"status": {"in": ["DELIVERED", "SKIPPED"]}}, "A"),
@@ -310,11 +421,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"kind": {"in": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "B"),
         ({"kind": {"notIn": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "A"),
         ({"at": {"lt": NEXT}}, "A"),
-        ({"actorId": {"eq": "$owner"}}, "AB"),
-        ({"actorId": {"eq": "$helper"}}, ""),
-        ({"taskId": {"eq": "$other"}}, "B"),
-        ({"projectId": {"eq": "$project"}}, "A"),
-        ({"projectId": {"isNull": True}}, "B"),
+        ({"actor": {"id": {"eq": "$owner"}}}, "AB"),
+        ({"actor": {"isMe": True}}, "AB"),
+        ({"actor": {"id": {"eq": "$helper"}}}, ""),
+        ({"task": {"id": {"eq": "$other"}}}, "B"),
+        ({"project": {"id": {"eq": "$project"}}}, "A"),
+        ({"project": {"isNull": True}}, "B"),
     ),
     *_cases(
         "TaskFilter",
@@ -325,7 +437,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"tracked": {"eq": 0}}, "B"),
         ({"attachments": {"some": {"search": "file"}}}, "A"),
         ({"attachments": {"none": {"byteSize": {"lt": 10}}}}, "B"),
-        ({"attachments": {"every": {"uploaderId": {"eq": "$owner"}}}}, "B"),
+        ({"attachments": {"every": {"uploader": {"id": {"eq": "$owner"}}}}}, "B"),
     ),
 ]
 
@@ -333,7 +445,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
     ({"firstDay": "2020-01-06", "lastDay": "2020-01-06"}, (1, 7_200)),
     ({"lastDay": "2020-01-05"}, (2, 3_600 + 5_400)),
-    ({"lastDay": "2020-01-06", "entries": {"taskId": {"eq": "$task"}}}, (2, 3_600 + 7_200)),
+    ({"lastDay": "2020-01-06", "entries": {"task": {"id": {"eq": "$task"}}}}, (2, 3_600 + 7_200)),
 ]
 # What else of the same world would be found: events of the making, and other people's jobs.
 WITHIN: dict[str, dict[str, Any]] = {

@@ -93,12 +93,12 @@ async def test_a_key_is_free_again_after_a_day(world: World, person: Person) -> 
 async def test_a_repeated_delete_says_what_it_deleted(world: World, person: Person) -> None:
     task = await world.task(person)
     query = """mutation ($input: TaskDeleteInput!) {
-      taskDelete(input: $input) { deletedId replayed errors { code } }
+      taskDelete(input: $input) { deletedIds replayed errors { code } }
     }"""
     given = {"id": gid(task), "idempotencyKey": "delete"}
     payloads = [(await world.run(query, person, input=given)).good["taskDelete"] for _ in range(2)]
     assert [payload["replayed"] for payload in payloads] == [False, True]
-    assert [payload["deletedId"] for payload in payloads] == [gid(task)] * 2
+    assert [payload["deletedIds"] for payload in payloads] == [[gid(task)]] * 2
 
 
 async def test_a_repeat_tells_nothing_that_is_hidden_by_now(world: World) -> None:

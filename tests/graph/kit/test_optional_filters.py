@@ -120,7 +120,7 @@ async def test_all_that_is_wrong_with_a_filter_is_said(world: World) -> None:
     reply = await world.run(
         """{ tasks(filter: {
           id: { eq: "x" }, title: { eq: null }, number: { gt: 5, lt: 3 }, search: "",
-          and: [{ ownerId: { in: ["y", "z"] } }]
+          and: [{ owner: { id: { in: ["y", "z"] } } }]
         }) { totalCount } }""",
         person,
     )
@@ -130,6 +130,6 @@ async def test_all_that_is_wrong_with_a_filter_is_said(world: World) -> None:
         "filter.title.eq",
         "filter.number",
         "filter.search",
-        "filter.and.0.ownerId.in.0",
-        "filter.and.0.ownerId.in.1",
+        "filter.and.0.owner.id.in.0",
+        "filter.and.0.owner.id.in.1",
     }

@@ -58,6 +58,15 @@ async def test_what_a_deleted_time_entry_was_spent_on(world: World) -> None:
     assert (gone["task"], gone["project"]) == (None, None)
 
 
+async def test_a_new_member_comes_with_the_project(world: World) -> None:
+    ada, ben = await world.people(2)
+    project = await world.project(ada)
+    given = {"projectId": gid(project), "userId": gid(ben)}
+    selection = "project { id members { totalCount } }"
+    added = await do(world, ada, "projectMemberAdd", selection, role="VIEWER", **given)
+    assert added["project"] == {"id": gid(project), "members": {"totalCount": 2}}
+
+
 async def test_what_a_removed_member_had_to_do(world: World) -> None:
     ada, ben, cleo = await world.people(3)
     project = await world.project(ada, editors=[ben, cleo])
@@ -65,7 +74,7 @@ async def test_what_a_removed_member_had_to_do(world: World) -> None:
     given = {"project_id": project.id, "assignee_id": ben.id}
     tasks = [await world.task(ada, title, **given) for title in titles]
     await world.task(ada, "another's", project_id=project.id, assignee_id=cleo.id)
-    await do(world, ada, "taskDelete", "deletedId", id=gid(tasks[2]))
+    await do(world, ada, "taskDelete", "deletedIds", id=gid(tasks[2]))
     query = """query ($id: ID!) { project(id: $id) {
       members(filter: {role: {eq: EDITOR}}) { nodes { id user { username } } }
       tasks { nodes { title assignee { username } } }

@@ -13,7 +13,7 @@ from tests.factories import ENGINES, Engine, World, fresh_id, gid
 
 BOARD = """
 query Board($project: ID!) {
-  tasks(filter: { projectId: { eq: $project } }, orderBy: [{ position: ASC }], first: 100) {
+  tasks(filter: { project: { id: { eq: $project } } }, orderBy: [{ position: ASC }], first: 100) {
     nodes {
       id title status priority dueAt tags
       project { key name }

@@ -112,6 +112,17 @@ async def test_counts_cost_more_than_they_show() -> None:
     assert await cost(counted) - await cost(plain) == 20
 
 
+async def test_each_criterion_of_a_grouping_costs() -> None:
+    text = """
+    query ($by: [TaskGroupBy!]) { taskStats(groupBy: $by) { total groups { total } } }
+    """
+    assert await cost(text) == await cost(text, by=None) == await cost(text, by=[]) == 3
+    assert await cost(text, by="TAG") == await cost(text, by=["TAG"]) == 4
+    assert await cost(text, by=["TAG", "STATUS"]) == 5
+    written = "{ projects(first: 10) { nodes { stats(groupBy: %s) { total } } } }"
+    assert await cost(written % "[TAG, STATUS]") - await cost(written % "TAG") == 10
+
+
 def test_weights_name_fields_that_there_are() -> None:
     for place in WEIGHTS:
         type_name, name = place.split(".")

@@ -266,3 +266,47 @@ async def test_ids_made_by_the_client(world: World) -> None:
     assert first.good["attachmentUpload"]["attachment"]["id"] == own
     again = await attach(world.http, ada, gid(task), "a.txt", b"words", id=own)
     assert again.codes == ["ALREADY_EXISTS"]
+
+
+OF_PROJECTS = """
+query ($first: Int, $after: String) {
+  projects(orderBy: [{createdAt: ASC}]) { nodes {
+    name
+    attachments(first: $first, after: $after) {
+      totalCount nodes { id task { id } } pageInfo { endCursor hasNextPage }
+    }
+    plans: attachments(filter: {filename: {startsWith: "plan 1"}}) { nodes { filename } }
+  } }
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_project_lists_the_files_of_its_tasks(world: World, engine: Engine) -> None:
+    ada, ben = await world.people(2)
+    one, other = await world.project(ada, name="One", viewers=[ben]), await world.project(ada)
+    tasks = [await world.task(ada, project_id=one.id) for _ in range(2)]
+    elsewhere = await world.task(ada, project_id=other.id)
+    made = []
+    for number, task in enumerate([*tasks, *tasks, elsewhere, await world.task(ada)]):
+        made.append(await attached(world, ada, task, name=f"plan {number}.png"))
+    for who, names in ((ada, ["One", "A project"]), (ben, ["One"])):
+        reply = await world.run(OF_PROJECTS, who, engine=engine)
+        found = {node["name"]: node["attachments"] for node in reply.good["projects"]["nodes"]}
+        assert list(found) == names
+        newest = [file["id"] for file in reversed(made[:4])]
+        assert [node["id"] for node in found["One"]["nodes"]] == newest
+        assert found["One"]["totalCount"] == 4
+    assert [node["id"] for node in (await _of(world, ada))["A project"]["nodes"]] == [made[4]["id"]]
+    first = (await _of(world, ada, first=3))["One"]
+    assert first["pageInfo"]["hasNextPage"] is True
+    rest = (await _of(world, ada, first=3, after=first["pageInfo"]["endCursor"]))["One"]
+    assert [node["id"] for node in rest["nodes"]] == [made[0]["id"]]
+    delete = "mutation ($id: ID!) { taskDelete(input: {id: $id}) { deletedIds } }"
+    await world.run(delete, ada, id=gid(tasks[0]))
+    assert (await _of(world, ada))["One"]["totalCount"] == 2
+
+
+async def _of(world: World, who: Person, **values: Any) -> dict[str, Any]:
+    reply = await world.run(OF_PROJECTS, who, **values)
+    return {node["name"]: node["attachments"] for node in reply.good["projects"]["nodes"]}

@@ -51,8 +51,8 @@ query ($id: ID!) {
   task(id: $id) {
     commentCount
     comments { nodes { body parent { body } } totalCount }
-    threads: comments(filter: {parentId: {isNull: true}}) {
-      nodes { body replies { nodes { body } } }
+    threads: comments(filter: {parent: {isNull: true}}) {
+      nodes { body replyCount replies { nodes { body } } }
     }
   }
 }
@@ -92,8 +92,8 @@ async def test_comments_and_their_answers(world: World, engine: Engine) -> None:
     assert [one["body"] for one in found["comments"]["nodes"]] == ["one", "two", "one, answered"]
     assert found["comments"]["nodes"][2]["parent"] == {"body": "one"}
     assert found["threads"]["nodes"] == [
-        {"body": "one", "replies": {"nodes": [{"body": "one, answered"}]}},
-        {"body": "two", "replies": {"nodes": []}},
+        {"body": "one", "replyCount": 1, "replies": {"nodes": [{"body": "one, answered"}]}},
+        {"body": "two", "replyCount": 0, "replies": {"nodes": []}},
     ]
 
 

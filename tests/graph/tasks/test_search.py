@@ -13,10 +13,12 @@ from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
 
 SEARCH = """
-query ($words: String!, $kinds: [SearchKind!], $first: Int, $after: String) {
-  search(query: $words, kinds: $kinds, first: $first, after: $after) {
+query ($words: String!, $filter: SearchFilter, $kinds: [SearchKind!], $first: Int, $after: String,
+       $last: Int, $before: String) {
+  search(query: $words, filter: $filter, kinds: $kinds, first: $first, after: $after, last: $last,
+         before: $before) {
     totalCount
-    pageInfo { hasNextPage endCursor }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
     nodes {
       kind rank
       subject {
@@ -72,7 +74,12 @@ async def test_what_one_may_not_see_is_neither_found_nor_counted(world: World) -
     reply = await world.run(SEARCH, eve, words=word)
     assert reply.good["search"] == {
         "totalCount": 0,
-        "pageInfo": {"hasNextPage": False, "endCursor": None},
+        "pageInfo": {
+            "hasNextPage": False,
+            "hasPreviousPage": False,
+            "startCursor": None,
+            "endCursor": None,
+        },
         "nodes": [],
     }
     await world.share(task, eve)
@@ -158,3 +165,62 @@ async def test_a_page_of_the_longest_texts_leaves_others_their_turn(world: World
     assert len(reply.good["search"]["nodes"]) == 100
     # Together they take longer than that; each takes some milliseconds.
     assert pauses.longest < 0.2
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_search_in_projects(world: World, engine: Engine) -> None:
+    ada, eve = await world.people(2)
+    word = _word()
+    one = await world.project(ada, name=f"One {word}")
+    other = await world.project(ada, name=f"Other {word}")
+    for project_id in (one.id, other.id, None):
+        task = await world.task(ada, f"{word} here", project_id=project_id)
+        (await world.run(COMMENT, ada, task=gid(task), body=f"about {word}")).good  # noqa: B018
+        # Eve sees the tasks, and not their projects.
+        await world.share(task, eve)
+
+    async def found(who: Person, project: Any, **values: Any) -> tuple[list[str], int]:
+        filter_ = {"project": project}
+        reply = await world.run(SEARCH, who, engine=engine, words=word, filter=filter_, **values)
+        search = reply.good["search"]
+        return sorted(node["kind"] for node in search["nodes"]), search["totalCount"]
+
+    by_key = {"key": {"eq": one.key}}
+    assert await found(ada, by_key) == (["COMMENT", "PROJECT", "TASK"], 3)
+    assert await found(ada, by_key, kinds=["COMMENT", "PROJECT"]) == (["COMMENT", "PROJECT"], 2)
+    either = {"or": [by_key, {"id": {"eq": gid(other)}}]}
+    assert await found(ada, either) == (["COMMENT"] * 2 + ["PROJECT"] * 2 + ["TASK"] * 2, 6)
+    assert (await found(ada, {}))[1] == 8
+    assert await found(ada, {"owner": {"username": {"eq": eve.username}}}) == ([], 0)
+    assert await found(eve, by_key) == ([], 0)
+    assert (await found(eve, {}))[1] == 6
+
+
+async def test_what_is_wrong_with_a_search_filter_is_where_it_was_written(world: World) -> None:
+    ada = await world.person()
+    wrong = {"project": {"id": {"eq": gid(await world.task(ada))}}}
+    for kinds in (None, ["COMMENT"], ["PROJECT"]):
+        reply = await world.run(SEARCH, ada, words="x", filter=wrong, kinds=kinds)
+        (error,) = reply.errors
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert error["extensions"]["argumentPath"] == ["filter", "project", "id", "eq"]
+
+
+async def test_pages_of_results_in_both_directions(world: World) -> None:
+    ada, word = await world.person(), _word()
+    for number in range(5):
+        await world.task(ada, f"{word} {number}")
+    every = await _found(world, ada, word)
+    assert len(every) == 5
+    seen: list[str] = []
+    before = None
+    while True:
+        reply = await world.run(SEARCH, ada, words=word, last=2, before=before)
+        page = reply.good["search"]
+        seen = [node["subject"]["title"] for node in page["nodes"]] + seen
+        info = page["pageInfo"]
+        assert info["hasNextPage"] is (before is not None)
+        before = info["startCursor"]
+        if not info["hasPreviousPage"]:
+            break
+    assert seen == every

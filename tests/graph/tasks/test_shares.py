@@ -17,7 +17,7 @@ from tests.factories import ENGINES, Engine, Reply, World, gid, missing
 CREATE = """
 mutation ($input: TaskShareCreateInput!) {
   taskShareCreate(input: $input) {
-    taskShare { id permission expiresAt isExpired user { username } owner { username }
+    taskShare { id permission expiresAt isExpired user { username }
             sharedBy { username } task { title } viewerCanEdit viewerCanDelete version }
     errors { code path message }
     replayed
@@ -39,7 +39,7 @@ mutation ($input: TaskShareDeleteInput!) {
 WITH_ME = """
 query ($filter: TaskShareFilter) {
   viewer { receivedShares(filter: $filter) {
-    nodes { permission expiresAt owner { username } sharedBy { username } task { id title } }
+    nodes { permission expiresAt sharedBy { username } task { id title owner { username } } }
     totalCount
   } }
 }
@@ -87,19 +87,21 @@ async def test_a_shared_task_is_seen_by_the_one_it_is_shared_with(
             {
                 "permission": "EDIT",
                 "expiresAt": None,
-                "owner": {"username": ada.username},
                 "sharedBy": {"username": ada.username},
-                "task": {"id": gid(task), "title": "Plan"},
+                "task": {"id": gid(task), "title": "Plan", "owner": {"username": ada.username}},
             }
         ],
         "totalCount": 1,
     }
     listed = await world.run(
-        "{ tasks(filter: {sharedWithMe: true}) { nodes { id viewerCanEdit } } }", bob, engine=engine
+        "{ tasks(filter: {shares: {some: {user: {isMe: true}}}}) { nodes { id viewerCanEdit } } }",
+        bob,
+        engine=engine,
     )
     assert listed.good["tasks"]["nodes"] == [{"id": gid(task), "viewerCanEdit": True}]
     mine = await world.run(
-        "query ($u: ID!) { tasks(filter: {shares: {some: {userId: {eq: $u}}}}) { nodes { id } } }",
+        "query ($u: ID!) {"
+        " tasks(filter: {shares: {some: {user: {id: {eq: $u}}}}}) { nodes { id } } }",
         ada,
         engine=engine,
         u=gid(bob),

@@ -135,3 +135,76 @@ async def test_pages_of_tags_meet_without_gap(world: World, order: Any) -> None:
     page = (await world.run(TAGS, ada, last=3, before=before, orderBy=order)).good["tags"]
     assert page["nodes"] == whole["nodes"][2:5]
     assert page["pageInfo"]["hasPreviousPage"]
+
+
+TAGGED = """
+query ($first: Int, $after: String, $filter: TaskFilter) {
+  tags { nodes { name taskCount tasks(first: $first, after: $after, filter: $filter) { ...Page } } }
+  projects { nodes { id tagUsage { nodes { name taskCount tasks { ...Page } } }
+                     stats { byTag { name taskCount tasks { ...Page } } } } }
+  taskStats { byTag { name taskCount tasks { ...Page } } }
+}
+fragment Page on TaskConnection {
+  totalCount nodes { id } pageInfo { endCursor hasNextPage hasPreviousPage }
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_the_tasks_of_a_tag_are_those_that_it_counts(world: World, engine: Engine) -> None:
+    """Compared with the list of all tasks that each person sees."""
+    ada, ben = await world.people(2)
+    projects = [await world.project(ada, editors=[ben]), await world.project(ada)]
+    for number in range(12):
+        task = await world.task(
+            ada,
+            project_id=[None, *(project.id for project in projects)][number % 3],
+            tags=[["Red", "blue"], ["RED"], ["red", "green"], []][number % 4],
+        )
+        if number in {1, 2, 3}:
+            await world.share(task, ben)
+    query = "{ tasks(first: 100) { nodes { id tags project { id } } } }"
+    for who in (ada, ben):
+        nodes = (await world.run(query, who)).good["tasks"]["nodes"]
+
+        def tagged(name: str, project: str | None = None, nodes: Any = nodes) -> list[str]:
+            return [
+                node["id"]
+                for node in nodes
+                if name.lower() in {tag.lower() for tag in node["tags"]}
+                and project in {None, node["project"] and node["project"]["id"]}
+            ]
+
+        found = (await world.run(TAGGED, who, engine=engine)).good
+        assert {tag["name"].lower() for tag in found["tags"]["nodes"]} == {"red", "blue", "green"}
+        lists = [(tag, None) for tag in found["tags"]["nodes"] + found["taskStats"]["byTag"]]
+        for project in found["projects"]["nodes"]:
+            tags = project["tagUsage"]["nodes"] + project["stats"]["byTag"]
+            lists += [(tag, project["id"]) for tag in tags]
+        assert len(lists) > 8
+        for tag, project_id in lists:
+            wanted = tagged(tag["name"], project_id)
+            assert [node["id"] for node in tag["tasks"]["nodes"]] == wanted
+            assert tag["taskCount"] == tag["tasks"]["totalCount"] == len(wanted)
+    filter_ = {"project": {"key": {"eq": projects[0].key}}}
+    page = (await world.run(TAGGED, ada, engine=engine, first=1, filter=filter_)).good
+    (red,) = [tag["tasks"] for tag in page["tags"]["nodes"] if tag["name"].lower() == "red"]
+    assert (red["totalCount"], len(red["nodes"]), red["pageInfo"]["hasNextPage"]) == (3, 1, True)
+    after = red["pageInfo"]["endCursor"]
+    reply = await world.run(TAGGED, ada, engine=engine, first=1, filter=filter_, after=after)
+    (following,) = [
+        tag["tasks"] for tag in reply.good["tags"]["nodes"] if tag["name"].lower() == "red"
+    ]
+    assert following["nodes"] != red["nodes"]
+    assert following["pageInfo"]["hasPreviousPage"] is True
+
+
+async def test_the_tasks_of_many_tags_take_one_statement(world: World) -> None:
+    ada = await world.person()
+    query = "{ tags(first: %d) { nodes { name tasks(first: 3) { nodes { id } totalCount } } } }"
+    for number in range(6):
+        await world.task(ada, tags=[f"tag {number}", "all"])
+    few = await world.run(query % 1, ada)
+    many = await world.run(query % 7, ada)
+    assert [tag["tasks"]["totalCount"] for tag in many.good["tags"]["nodes"]] == [6, *[1] * 6]
+    assert len(few.statements) == len(many.statements)

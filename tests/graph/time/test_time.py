@@ -408,7 +408,7 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
     tasks = """query ($filter: TaskFilter, $orderBy: [TaskOrder!]) {
       tasks(filter: $filter, orderBy: $orderBy, first: 2) { nodes { title } }
     }"""
-    here = {"projectId": {"eq": gid(project)}}
+    here = {"project": {"id": {"eq": gid(project)}}}
     order = [{"tracked": "DESC"}]
     reply = await world.run(tasks, owner, engine=engine, filter=here, orderBy=order)
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["lowest", "below"]
@@ -416,7 +416,7 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
         tasks, editor, engine=engine, filter=here | {"tracked": {"gte": 120}}, orderBy=order
     )
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["below", "top"]
-    mine = {"timeEntries": {"some": {"userId": {"eq": gid(other)}}}}
+    mine = {"timeEntries": {"some": {"user": {"id": {"eq": gid(other)}}}}}
     reply = await world.run(tasks, owner, engine=engine, filter=here | mine)
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["lowest"]
     assert not (await world.run(tasks, editor, engine=engine, filter=here | mine)).good["tasks"][

@@ -349,7 +349,7 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     assert (group["project"]["name"], group["total"], group["count"]) == ("Bridge", 3, 2)
     by_tag = [(inner["tag"].lower(), inner["total"]) for inner in group["groups"]]
     assert by_tag == [("x", 3), ("y", 2)]
-    entries = {"entries": {"tags": {"some": {"eq": "y"}}, "userId": {"eq": gid(editor)}}}
+    entries = {"entries": {"tags": {"some": {"eq": "y"}}, "user": {"id": {"eq": gid(editor)}}}}
     reply = await world.run(REPORT, owner, engine=engine, filter=entries, groupBy=["BILLABLE"])
     assert reply.good["timeReport"]["total"] == 2
     assert reply.good["timeReport"]["groups"][0]["isBillable"] is True

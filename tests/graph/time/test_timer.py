@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from db import models
 from tests.factories import World, fresh_id, gid
+from tests.graph.request.test_scopes import ask, key_of
 from tests.graph.time.time_calls import (
     DELETE,
     LIST,
@@ -114,6 +115,29 @@ async def test_an_end_stops_a_timer_and_cannot_be_taken_back(world: World) -> No
         "BAD_USER_INPUT",
         "input.time",
     )
+
+
+async def test_a_restricted_key_leaves_a_timer_elsewhere_alone(world: World) -> None:
+    ada = await world.person()
+    inside, outside = await world.project(ada), await world.project(ada)
+    key = await key_of(world, ada, "write", projectIds=[gid(inside)])
+    there = await world.run(START, ada, input={"projectId": gid(outside)})
+    id_ = there.good["timerStart"]["timeEntry"]["id"]
+
+    async def running() -> Any:
+        timer = (await world.run(RUNNING, ada)).good["viewer"]["runningTimer"]
+        return timer and timer["id"]
+
+    # An equal timer is none that the key could be given.
+    for given in ({}, {"projectId": gid(inside)}):
+        assert (await ask(world, key, START, input=given)).codes == ["FORBIDDEN"]
+    assert failure(await ask(world, key, STOP, input={})) == ("NOT_FOUND", "")
+    assert await running() == id_
+    assert (await world.run(STOP, ada, input={})).good
+    here = await ask(world, key, START, input={"projectId": gid(inside)})
+    assert here.good["timerStart"]["timeEntry"]["id"] == await running()
+    assert (await ask(world, key, STOP, input={})).good
+    assert await running() is None
 
 
 async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:

@@ -15,10 +15,13 @@ from domain.admin.job import retry
 from domain.integrations import webhook as webhooks
 from domain.integrations import webhook_delivery
 from domain.integrations.webhook_delivery import DELIVER_JOB
+from domain.projects import project as projects
+from domain.tasks import task as tasks
 from domain.work import Work
 from errors import BadInput
 from events.kinds import EventKind
 from jobs.handlers import HANDLERS, nothing_to_end
+from tests.factories import gid
 from tests.jobs.webhooks.conftest import Scene
 
 
@@ -196,3 +199,26 @@ def test_what_has_a_state_of_its_own_says_how_it_ends() -> None:
     # A handler that is new here has to be thought about: does anything wait for its job?
     assert HANDLERS.keys() - ending <= stateless
     assert webhook_delivery.DELIVER_JOB in ending
+
+
+async def test_every_task_that_goes_is_announced_once(scene: Scene) -> None:
+    """With its parent, and with its project; to the owner of the webhook, who sees them all."""
+    deleted = [EventKind.TASK_DELETED, EventKind.ACCESS_LOST]
+    webhook, _ = await scene.webhook(events=deleted, person=scene.ben, path="/deleted")
+    top = await scene.task("top")
+    middle = await scene.task("middle", parent_id=top.id)
+    low = await scene.task("low", parent_id=middle.id)
+    other = await scene.task("other")
+    owner = scene.ada.viewer
+    await scene.house.do(owner, tasks.delete, middle.id, None)
+    await scene.workshop.all_done()
+    await scene.settle()
+    first = [request.json["subjectId"] for request in scene.receiver.requests]
+    assert sorted(first) == sorted(map(gid, (middle, low)))
+    await scene.house.do(owner, projects.delete, scene.project.id, None)
+    await scene.workshop.all_done()
+    await scene.settle()
+    told = [request.json["subjectId"] for request in scene.receiver.requests]
+    assert sorted(told) == sorted(map(gid, (top, middle, low, other)))
+    assert {request.json["kind"] for request in scene.receiver.requests} == {"TASK_DELETED"}
+    assert len(await scene.deliveries(webhook)) == 4

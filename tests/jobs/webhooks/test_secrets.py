@@ -13,7 +13,7 @@ from tests.jobs.webhooks.conftest import Scene
 async def test_while_a_secret_is_rotated_both_verify(scene: Scene) -> None:
     webhook, old = await scene.webhook()
     _, new = await scene.house.do(
-        scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, 24
+        scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, 24 * 3_600
     )
     await scene.task()
     await scene.settle()
@@ -34,7 +34,7 @@ async def test_each_rotation_gives_the_time_that_it_promised(scene: Scene) -> No
 
     async def rotate(hours: int) -> str:
         _, secret = await scene.house.do(
-            scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, hours
+            scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, hours * 3_600
         )
         return secret
 
