@@ -51,6 +51,8 @@ class Viewer:
     user_id: UUID | None = None
     session_id: UUID | None = None
     api_key_id: UUID | None = None
+    # The integration that acts by itself for the user.
+    integration_id: UUID | None = None
     is_admin: bool = False
     # The user's time zone for all-day dates.
     timezone: str = "UTC"

@@ -69,7 +69,7 @@ _UPDATE: Final = (
 )
 _LISTEN: Final = (
     "subscription ($after: String, $project: ID!) "
-    "{ taskEvents(after: $after, filter: {projects: [$project]}) { id cursor } }"
+    "{ taskEvents(after: $after, filter: {project: {id: {eq: $project}}}) { id cursor } }"
 )
 
 

@@ -37,7 +37,7 @@ _AT_ONCE: Final = 200
 
 _PROJECT: Final = 'mutation { projectCreate(input: {name: "Hanging"}) { project { id } } }'
 _WEBHOOK: Final = """mutation ($url: URL!) { webhookCreate(input: {
-  url: $url, events: [TASK_CREATED] }) { webhook { id } errors { message } } }"""
+  url: $url, filter: { kind: { eq: TASK_CREATED } } }) { webhook { id } errors { message } } }"""
 _CHANNEL: Final = """mutation ($url: URL!, $project: ID!) { integrationCreate(input: {
   projectId: $project, config: { slack: { events: [TASK_CREATED], webhookUrl: $url } } }) {
   integration { id } errors { message } } }"""

@@ -49,7 +49,7 @@ _REST_SECONDS: Final = 4
 _PATIENCE: Final = 600
 
 _LISTEN: Final = (
-    "subscription ($project: ID!) { taskEvents(filter: {projects: [$project]}) "
+    "subscription ($project: ID!) { taskEvents(filter: {project: {id: {eq: $project}}}) "
     "{ kind task { title } } }"
 )
 _PROJECT: Final = 'mutation { projectCreate(input: {name: "Lag"}) { project { id } } }'

@@ -48,7 +48,7 @@ _START_SECONDS: Final = 180
 _CATCH_UP_SECONDS: Final = 120
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _WEBHOOK: Final = """mutation ($url: URL!) { webhookCreate(input: {
-  url: $url, events: [TASK_CREATED], payload: "{ task { title } }"
+  url: $url, filter: {kind: {eq: TASK_CREATED}}, payload: "{ task { title } }"
 }) { webhook { id } errors { message } } }"""
 _TASKS: Final = """query ($project: ID!, $after: String) {
   tasks(filter: {project: {id: {eq: $project}}}, first: 100, after: $after) {

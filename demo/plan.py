@@ -28,6 +28,7 @@ from domain.accounts import user as users
 from domain.projects import project as projects
 from domain.projects.project import NewProject
 from domain.tasks import task as tasks
+from domain.tasks.external_references import ExternalReference
 from domain.tasks.task import NewTask
 from domain.work import Work
 
@@ -243,6 +244,7 @@ class _Planner:
             "priority": self._weighted(_PRIORITIES),
             "estimate": self.random.choice(_ESTIMATES),
             "tags": item.tags,
+            "external_references": self._imported(where, task_id),
             **self._dates(at, end, still_open=fate.is_open),
         }
         maker = self.random.choice((where.owner, *where.people))
@@ -274,6 +276,14 @@ class _Planner:
         self._live(where, task_id, fate, hand=assignee or where.owner, at=at, end=end)
         for child in item.children:
             self._task(where, child, task_id, at, end, finished=fate is TaskStatus.COMPLETED)
+
+    def _imported(self, where: _List, task_id: UUID) -> list[ExternalReference]:
+        """A few tasks came from an older tracker."""
+        number = task_id.int % 997
+        if where.project_id is None or number > 60:
+            return []
+        address = f"https://tracker.example.com/browse/OLD-{number}"
+        return [ExternalReference("tracker", f"OLD-{number}-{task_id.hex[-4:]}", address)]
 
     def _fate(self, where: _List, at: dt.datetime, *, finished: bool) -> TaskStatus:
         """A task's state now: the older, the likelier it is done."""

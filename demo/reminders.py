@@ -19,13 +19,12 @@ from domain.tasks import reminder as reminders
 from domain.tasks.reminder import NewReminder
 from domain.tasks.schedule import Anchor, Monthly, Once, Relative, Weekly
 from domain.work import Work
-from events.kinds import EventKind
 
 Doing = tuple[dt.datetime, str, Callable[[Work], Awaitable[object]]]
 
 # Nobody answers there: the name is reserved (RFC 2606), and nothing is sent while it is disabled.
 _RECEIVER = "https://hooks.larkspur-cycles.example/taskloom"
-_KINDS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED)
+_KINDS = ["TASK_CREATED", "TASK_COMPLETED"]
 _FRIDAY = 5
 
 
@@ -75,7 +74,7 @@ def _connecting(encryption: Encryption) -> Callable[[Work], Awaitable[object]]:
     async def connect(work: Work) -> None:
         receivers = Receivers((), plain=False)
         made, _secret = await webhooks.create(
-            work, encryption, receivers, NewWebhook(_RECEIVER, events=_KINDS)
+            work, encryption, receivers, NewWebhook(_RECEIVER, filter={"kind": {"in": _KINDS}})
         )
         off = {"status": WebhookStatus.DISABLED}
         await webhooks.change(work, receivers, made.id, off, if_version=None)

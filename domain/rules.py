@@ -241,6 +241,9 @@ def _name(path: Path) -> str:
     words, index = [str(part) for part in path], ""
     while words and words[-1].isdigit():
         index = f"[{words.pop()}]{index}"
+    if words[-1:] in (["at"], ["on"]) and len(words) > 1:
+        # No names by themselves.
+        words[-2:] = [".".join(words[-2:])]
     head, *rest = (words[-1] if words else "value").split("_")
     return head + "".join(word.title() for word in rest) + index
 
@@ -254,6 +257,7 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "pk_projects": ("id", ("id",)),
     "pk_tasks": ("id", ("id",)),
     "uq_project_members_project_id_user_id": ("membership", ("user_id",)),
+    "uq_task_external_references_scope": ("external reference", ("external_references",)),
     "uq_task_shares_task_id_user_id": ("share", ("user_id",)),
     "pk_comments": ("id", ("id",)),
     "pk_attachments": ("id", ("id",)),

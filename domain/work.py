@@ -171,6 +171,7 @@ class Work:
             "actor_id": self.viewer.user_id,
             "session_id": self.viewer.session_id,
             "api_key_id": self.viewer.api_key_id,
+            "integration_id": self.viewer.integration_id,
             "request_id": self.request.id,
             "ip": self.request.ip,
             "subject_type": subject.__name__,

@@ -1,11 +1,12 @@
 """The filter of a reader, evaluated on events alone, without the database.
 
-Live delivery, replay and `changes(since:)` use the same test, so that they agree. Whether the
+Live delivery, replay, `events` and webhooks use the same test, so that they agree. Whether the
 reader *can* see an event is a separate question for the access rule (`events.log`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,21 +17,26 @@ _LOSS = EventKind.ACCESS_LOST.value
 # Often about a task or project, but only its owner receives it, so it does not name them.
 _REMINDER = EventKind.REMINDER_DUE.value
 
+Decide = Callable[[Any], "bool | None"]
+"""Whether an event matches: None if the event alone does not tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
     """All given conditions must hold; None means "any".
 
-    `ACCESS_LOST` passes regardless of kinds and actors: clients must know what they can no longer
-    see, or they would keep showing it.
+    `ACCESS_LOST` passes regardless of everything but the named projects and tasks: clients must
+    know what they can no longer see, or they would keep showing it.
     """
 
     kinds: frozenset[str] | None = None
+    # The projects and tasks that an event must be about, and at least one of which a listener must
+    # be able to see.
     projects: frozenset[UUID] | None = None
     tasks: frozenset[UUID] | None = None
     actors: frozenset[UUID] | None = None
-    # Excludes this user's own actions.
-    not_by: UUID | None = None
+    # A client's filter, which includes what it says about projects and tasks.
+    decide: Decide | None = None
     # Whether `ACCESS_LOST` passes as described above; False for readers that show nothing that can
     # be lost.
     losses: bool = True
@@ -40,7 +46,7 @@ class LogFilter:
     within: frozenset[UUID] | None = None
 
     def matches(self, event: Any) -> bool:
-        """Whether an event's row matches."""
+        """Whether an event's row matches, or may match."""
         if self.within is not None and event.project_id not in self.within:
             return False
         loss = self.losses and event.kind == _LOSS
@@ -49,10 +55,10 @@ class LogFilter:
                 return False
             if self.actors is not None and event.actor_id not in self.actors:
                 return False
-            if self.not_by is not None and event.actor_id == self.not_by:
-                return False
             if self.work_only and not _about_work(event):
                 return False
+            if self.decide is not None:
+                return self.decide(event) is not False
         if self.tasks is not None and event.task_id not in self.tasks:
             # Losing a project includes losing its tasks.
             return loss and event.task_id is None

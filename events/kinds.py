@@ -66,7 +66,56 @@ class EventKind(Enum):
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a kind of event, not a password
 
 
-# The descriptions in the schema, one per member (`graph.types.events.event` reads them).
+class EventSubjectType(Enum):
+    """The types of subjects; their values are the models' names, which the log keeps."""
+
+    TASK = "Task"
+    PROJECT = "Project"
+    PROJECT_MEMBER = "ProjectMember"
+    USER = "User"
+    TASK_SHARE = "TaskShare"
+    COMMENT = "Comment"
+    TIME_ENTRY = "TimeEntry"
+    ATTACHMENT = "Attachment"
+    REMINDER = "Reminder"
+    WEBHOOK = "Webhook"
+    INTEGRATION = "Integration"
+    REPORT_EXPORT = "ReportExport"
+    SESSION = "Session"
+    API_KEY = "ApiKey"
+    NOTIFICATION = "Notification"
+
+
+SUBJECT_DESCRIPTIONS: dict[EventSubjectType, str] = {
+    EventSubjectType.TASK: "A task.",
+    EventSubjectType.PROJECT: "A project.",
+    EventSubjectType.PROJECT_MEMBER: "A membership of a project.",
+    EventSubjectType.USER: "A user: their profile, account or password.",
+    EventSubjectType.TASK_SHARE: "A share of a task.",
+    EventSubjectType.COMMENT: "A comment.",
+    EventSubjectType.TIME_ENTRY: "A time entry, running or ended.",
+    EventSubjectType.ATTACHMENT: "An attachment.",
+    EventSubjectType.REMINDER: "A reminder.",
+    EventSubjectType.WEBHOOK: "A webhook.",
+    EventSubjectType.INTEGRATION: "An integration.",
+    EventSubjectType.REPORT_EXPORT: "A report export.",
+    EventSubjectType.SESSION: "A session.",
+    EventSubjectType.API_KEY: "An API key.",
+    EventSubjectType.NOTIFICATION: "A notification.",
+}
+
+
+class EventSource(Enum):
+    """What an event was caused with."""
+
+    SESSION = "SESSION"
+    API_KEY = "API_KEY"
+    INTEGRATION = "INTEGRATION"
+    APPLICATION = "APPLICATION"
+    SYSTEM = "SYSTEM"
+
+
+# The descriptions in the schema, one per member (`graph.core.enums` reads them).
 KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_CREATED: "A project was created.",
     EventKind.PROJECT_UPDATED: (
@@ -91,8 +140,9 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.TASK_REOPENED: "A completed or cancelled task was reopened.",
     EventKind.TASK_ASSIGNED: "A task was assigned, reassigned or unassigned.",
     EventKind.TASK_MOVED: (
-        "A task was moved within its list or to another project. The previous project gets an "
-        "event of its own."
+        "A task was moved within its list or to another project, perhaps with another parent, "
+        "status or assignee at once. The previous project gets an event of its own. A move that "
+        "completes or reopens the task is `TASK_COMPLETED` or `TASK_REOPENED`."
     ),
     EventKind.TASK_DELETED: (
         "A task was moved to the trash, on its own or with its parent or project. Delivered to "

@@ -77,6 +77,7 @@ COLUMNS = (
     Event.ip,
     Event.session_id,
     Event.api_key_id,
+    Event.integration_id,
     Event.request_id,
     Event.subject_type,
     Event.subject_id,
@@ -120,6 +121,7 @@ class EventLog:
         # The statements contain the predicates of `access`, and are compiled once.
         self._raw = Statement(_after(None), Event)
         self._visible = Statement(_after(access), Event)
+        self._visible_before = Statement(_before(access), Event)
         self._allowed = Statement(_allowed(access))
         self._watched = {
             model: Statement(_readable_pairs(access, model))
@@ -147,18 +149,36 @@ class EventLog:
         epoch, or if the event after it is older than what is kept for replay.
         """
         if not text:
-            first = await self._one(_FIRST, {"since": now - self._replay})
-            return Cursor(first.epoch, first.xid, first.position)
+            return await self.first(now)
+        cursor, following = await self._known(text, path)
+        if following is not None and following < now - self._replay:
+            why = f"events are kept for {self._replay.days} days"
+            raise CursorExpired(_EXPIRED.format(why=why), path=path)
+        return cursor
+
+    async def first(self, now: dt.datetime) -> Cursor:
+        """The start of what is kept for replay."""
+        row = await self._one(_FIRST, {"since": now - self._replay})
+        return Cursor(row.epoch, row.xid, row.position)
+
+    async def place(self, text: str, path: Sequence[str | int]) -> Cursor:
+        """The cursor that a client sent, however old: for lists that are read in either direction.
+
+        Raises `BadInput`, and `CursorExpired` for another epoch.
+        """
+        return (await self._known(text, path))[0]
+
+    async def _known(
+        self, text: str, path: Sequence[str | int]
+    ) -> tuple[Cursor, dt.datetime | None]:
+        """A cursor of this epoch, and the time of the event after it, if there is one."""
         cursor = Cursor.parse(text, path)
         row = await self._one(_NEXT, {"xid": cursor.xid, "position": cursor.position})
         if row.epoch != cursor.epoch or cursor.xid > row.horizon:
             raise CursorExpired(
                 _EXPIRED.format(why="the database was restored after it was issued"), path=path
             )
-        if row.at is not None and row.at < now - self._replay:
-            why = f"events are kept for {self._replay.days} days"
-            raise CursorExpired(_EXPIRED.format(why=why), path=path)
-        return cursor
+        return cursor, row.at
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -177,6 +197,37 @@ class EventLog:
         A page can have fewer than `limit` events, even none, although there are more.
         """
         return await self._page(self._visible, place, limit, {"viewer_id": viewer_id})
+
+    async def read_visible_before(
+        self, viewer_id: UUID, place: Place, first: Place, *, limit: int = PAGE
+    ) -> EventPage:
+        """The events between two places (both excluded) that this user can see now, newest first.
+
+        `cursor` is how far it read; a page can have fewer than `limit` events, even none, although
+        there are more.
+        """
+        (xid, position), (first_xid, first_position) = place, first
+        rows: list[Any] = await self._reader.fetch(
+            self._visible_before,
+            {
+                "xid": xid,
+                "position": position,
+                "first_xid": first_xid,
+                "first_position": first_position,
+                "limit": limit,
+                "viewer_id": viewer_id,
+            },
+        )
+        if not rows:
+            raise _no_epoch()
+        found = [] if rows[0].id is None else rows
+        if len(found) >= limit:
+            end = (found[-1].xid, found[-1].position)
+        elif rows[0].end_xid is not None:
+            end = (rows[0].end_xid, rows[0].end_position)
+        else:
+            return EventPage(found, Cursor(rows[0].epoch, *first), more=False)
+        return EventPage(found, Cursor(rows[0].epoch, *end), more=True)
 
     async def allowed(self, pairs: Collection[tuple[int, UUID]]) -> set[tuple[int, UUID]]:
         """Those pairs of an event's position and a user for which the user can see the event."""
@@ -241,15 +292,32 @@ def _no_epoch() -> Unavailable:
 _HORIZON = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8())
 
 
+def place_of(event: Any) -> Any:
+    """An event's place, in SQL."""
+    return tuple_(event.xid, event.position)
+
+
+def is_complete(event: Any) -> ColumnElement[bool]:
+    """Whether an event is before the horizon, so that nothing can still appear before it."""
+    before: ColumnElement[bool] = event.xid < _HORIZON
+    return before
+
+
 def _bind(name: str, type_: Any) -> ColumnElement[Any]:
     # Not "required": the value is passed at each execution, and compiling must not need it.
     return bindparam(name, type_=type_, required=False)
 
 
-def _beyond(event: Any) -> ColumnElement[bool]:
-    return tuple_(event.xid, event.position) > tuple_(
-        cast(_bind("xid", Xid8()), Xid8()), _bind("position", BigInteger())
+def _given(prefix: str = "") -> Any:
+    """The place that is passed to a statement."""
+    return tuple_(
+        cast(_bind(f"{prefix}xid", Xid8()), Xid8()), _bind(f"{prefix}position", BigInteger())
     )
+
+
+def _beyond(event: Any) -> ColumnElement[bool]:
+    beyond: ColumnElement[bool] = place_of(event) > _given()
+    return beyond
 
 
 def _present() -> Any:
@@ -318,6 +386,43 @@ def _after(access: Access | None) -> Select[Any]:
         )
         .select_from(now.join(end, true(), isouter=True).join(found, true(), isouter=True))
         .order_by(found.c.xid, found.c.position)
+    )
+
+
+def _before(access: Access) -> Select[Any]:
+    """Events before a place and after another, newest first. At least one row, as for `_after`."""
+    now = _present()
+    event = aliased(Event, name="event")
+    last = aliased(Event, name="last")
+    order = (event.xid.desc(), event.position.desc())
+
+    def between(one: Any) -> tuple[ColumnElement[bool], ...]:
+        return place_of(one) < _given(), place_of(one) > _given("first_"), one.xid < now.c.horizon
+
+    end = (
+        select(last.xid.label("end_xid"), last.position.label("end_position"))
+        .where(*between(last))
+        .order_by(last.xid.desc(), last.position.desc())
+        .offset(_WINDOW - 1)
+        .limit(1)
+        .lateral("window")
+    )
+    viewer_id: ColumnElement[UUID] = _bind("viewer_id", Uuid())
+    found = (
+        select(*(getattr(event, mapped.key).label(mapped.key) for mapped in COLUMNS))
+        .where(
+            *between(event),
+            or_(end.c.end_xid.is_(None), place_of(event) >= tuple_(*end.c)),
+            access(viewer_id, event),
+        )
+        .order_by(*order)
+        .limit(_bind("limit", Integer()))
+        .lateral("found")
+    )
+    return (
+        select(now.c.epoch, now.c.horizon, end.c.end_xid, end.c.end_position, *found.c)
+        .select_from(now.join(end, true(), isouter=True).join(found, true(), isouter=True))
+        .order_by(found.c.xid.desc(), found.c.position.desc())
     )
 
 
@@ -410,4 +515,13 @@ _HEAD = Statement(_head())
 _NEXT = Statement(_next())
 _FIRST = Statement(_first())
 
-__all__ = ["PAGE", "Access", "EventLog", "EventPage", "Head", "cursor_of"]
+__all__ = [
+    "PAGE",
+    "Access",
+    "EventLog",
+    "EventPage",
+    "Head",
+    "cursor_of",
+    "is_complete",
+    "place_of",
+]

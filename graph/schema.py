@@ -27,6 +27,7 @@ from graph.core.scalars import CONFIG
 from graph.kit.loading import load_object, load_objects
 from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE
 from graph.request import scopes
+from graph.types.events.event_changes import CHANGE_TYPES
 from graph.types.events.subscription import Subscription
 
 MAX_NODES = 100
@@ -157,7 +158,7 @@ def make_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=list(NODE_TYPES),
+        types=[*NODE_TYPES, *CHANGE_TYPES],
         config=CONFIG,
     )
     made._schema.description = DESCRIPTION  # noqa: SLF001 - Strawberry has no parameter for it

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -189,7 +190,7 @@ async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
         id=row.id,
         kind=row.connector,
         project_id=row.project_id,
-        owner=viewer,
+        owner=replace(viewer, integration_id=row.id),
         external_id=row.external_id,
         settings=row.settings,
         progress=row.progress,

@@ -167,6 +167,7 @@ _RULES: Mapping[EventKind, Rule] = {
     EventKind.TASK_ASSIGNED: _task_changed,
     EventKind.TASK_COMPLETED: _task_changed,
     EventKind.TASK_REOPENED: _task_changed,
+    EventKind.TASK_MOVED: _task_changed,
     EventKind.TASK_SHARE_CREATED: _shared,
     EventKind.COMMENT_CREATED: _commented,
     EventKind.COMMENT_UPDATED: _commented,

@@ -13,7 +13,6 @@ import datetime as dt
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -40,7 +39,8 @@ from domain.integrations.webhook_delivery import DELIVER_JOB
 from domain.work import Work
 from errors import Failure
 from graph.kit.stored_input import from_json
-from graph.types.events.event_filter import EventFilter, Wanted, wanted_of
+from graph.types.events.event_filter import EventFilter
+from graph.types.events.wanted import Wanted, wanted_of
 from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
@@ -145,14 +145,7 @@ class _Filters:
         executing = graph_of(context)
         kept = webhook.filter
         given = None if kept is None else from_json(executing.schema, EventFilter, kept)
-        wanted = wanted_of(executing.context(viewer), given)
-        if webhook.events is None:
-            return wanted
-        kinds = frozenset(webhook.events)
-        if wanted.events.kinds is not None:
-            kinds &= wanted.events.kinds
-        # A webhook that names kinds of events gets only those, and losses of access only if named.
-        return replace(wanted, events=replace(wanted.events, kinds=kinds, losses=False))
+        return wanted_of(executing.context(viewer), given)
 
 
 def _filters_of(context: WorkerContext) -> _Filters:

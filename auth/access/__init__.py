@@ -16,6 +16,7 @@ from auth.access.events import audit
 from auth.access.exports import could_export_again
 from auth.access.grants import TASK_GRANTS, Who, holders
 from auth.access.parts import member_projects, role_in
+from auth.access.people import works_with
 from auth.access.rule import (
     RULES,
     Entity,
@@ -57,4 +58,5 @@ __all__ = [
     "rule_of",
     "share",
     "shared_tasks",
+    "works_with",
 ]

@@ -104,6 +104,15 @@ RULES[models.TaskShare] = Rule(
 )
 
 
+def _reference_read(viewer: Who, reference: Any) -> ColumnElement[bool]:
+    return _on_task(reference.task_id, lambda task: task_read(viewer, task))
+
+
+RULES[models.TaskExternalReference] = Rule(
+    read=_reference_read, within=_on_task_in_projects, noun="external reference"
+)
+
+
 def _comment_read(viewer: Who, comment: Any) -> ColumnElement[bool]:
     return _on_task(comment.task_id, lambda task: task_read(viewer, task))
 

@@ -7,6 +7,7 @@ from db.models.comment import Comment, CommentMention, CommentRevision
 from db.models.device import Device, Platform
 from db.models.document import RegisteredDocument
 from db.models.event import Event, LogEpoch
+from db.models.external_reference import TaskExternalReference
 from db.models.idempotency import IdempotencyKey
 from db.models.integration import Connector, ExternalLink, Integration, IntegrationStatus
 from db.models.job import Job, JobState, LogConsumer, Worker
@@ -74,6 +75,7 @@ __all__ = [
     "Session",
     "StoredFile",
     "Task",
+    "TaskExternalReference",
     "TaskPriority",
     "TaskShare",
     "TaskStatus",

@@ -39,6 +39,8 @@ class Event(Base):
     actor_id: Mapped[UUID | None]
     session_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
+    # The integration that did it by itself, with its owner's session or key.
+    integration_id: Mapped[UUID | None]
     request_id: Mapped[str | None]
     ip: Mapped[str | None]
     subject_type: Mapped[str]
@@ -56,10 +58,10 @@ class Event(Base):
 
     __table_args__ = (
         Index("ix_events_xid_position", "xid", "position"),
-        Index("ix_events_actor_id_at", "actor_id", "at"),
+        Index("ix_events_actor_id_xid_position", "actor_id", "xid", "position"),
         Index("ix_events_subject_id_at", "subject_id", "at"),
-        Index("ix_events_task_id_at", "task_id", "at"),
-        Index("ix_events_project_id_at", "project_id", "at"),
+        Index("ix_events_task_id_xid_position", "task_id", "xid", "position"),
+        Index("ix_events_project_id_xid_position", "project_id", "xid", "position"),
         Index("ix_events_kind_at", "kind", "at"),
         Index("ix_events_at", "at"),
     )

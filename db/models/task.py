@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from db.models.user import User
 if TYPE_CHECKING:
     from db.models.attachment import Attachment
     from db.models.comment import Comment
+    from db.models.external_reference import TaskExternalReference
     from db.models.share import TaskShare
     from db.models.time_entry import TimeEntry
 
@@ -120,6 +122,9 @@ class Task(Versioned, Base):
     time_entries: Mapped[list[TimeEntry]] = relationship(
         "TimeEntry", lazy="raise", back_populates="task", passive_deletes="all"
     )
+    references: Mapped[list[TaskExternalReference]] = relationship(
+        "TaskExternalReference", lazy="raise", back_populates="task", passive_deletes="all"
+    )
 
     __table_args__ = (
         CheckConstraint("(project_id IS NULL) = (number IS NULL)", name="number_in_project"),
@@ -139,6 +144,16 @@ class Task(Versioned, Base):
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_tasks_search", "search", postgresql_using="gin"),
     )
+
+    @property
+    def external_references(self) -> Sequence[Any]:
+        """What `domain.tasks.external_references` has read or is to write; nothing by itself."""
+        found: Sequence[Any] = self.__dict__.get("_external_references", ())
+        return found
+
+    @external_references.setter
+    def external_references(self, values: Sequence[Any]) -> None:
+        self.__dict__["_external_references"] = values
 
 
 def is_overdue(task: Any) -> ColumnElement[bool]:

@@ -52,8 +52,6 @@ class Webhook(Versioned, Base):
     # The URL's host unless its owner chose another.
     name: Mapped[str]
     url: Mapped[str]
-    # Kinds of events; null for all.
-    events: Mapped[list[str] | None]
     # A `EventFilter` as JSON, with the schema's names.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The selection; null for the default one.

@@ -37,7 +37,7 @@ MAX_OVERLAP = 7 * 24 * 3600
 REPLAY_JOB = "webhook.replay"
 
 # Fields whose old and new values are logged.
-_LOGGED = ("name", "events", "filter", "payload", "status")
+_LOGGED = ("name", "filter", "payload", "status")
 # What an update may name.
 CHANGEABLE = frozenset({"url", *_LOGGED})
 _BY_OWNER = "Its owner disabled it."
@@ -60,13 +60,12 @@ class Receivers:
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook:
-    """`name`: None for the URL's host. `events`: None for all kinds. `filter`: as it is stored.
-    `payload`: None for the default.
+    """`name`: None for the URL's host. `filter`: as it is stored. `payload`: None for the default
+    one.
     """
 
     url: str
     name: str | None = None
-    events: Sequence[EventKind] | None = None
     filter: Mapping[str, Any] | None = None
     payload: str | None = None
 
@@ -84,7 +83,7 @@ async def create(
     Filter and payload are validated in `graph.types.integrations.webhook`.
     """
     user_id = work.viewer.require()
-    url, name, events = receivers.check(new.url), _name(new.name), _kinds(new.events)
+    url, name = receivers.check(new.url), _name(new.name)
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
@@ -106,7 +105,6 @@ async def create(
         api_key_id=work.viewer.api_key_id,
         name=name or addresses.parse(url).authority,
         url=url,
-        events=events,
         filter=None if new.filter is None else dict(new.filter),
         payload=new.payload,
         status=WebhookStatus.ACTIVE,
@@ -132,7 +130,7 @@ async def change(
     *,
     take_over: bool = False,
 ) -> Webhook:
-    """Change those of `url`, `name`, `events`, `filter`, `payload` and `status` that are given.
+    """Change those of `url`, `name`, `filter`, `payload` and `status` that are given.
 
     Without a name of its own (None), a webhook is named by the host of its URL.
     A webhook that is enabled again sends events from then on; `replay` sends what it missed. The
@@ -145,8 +143,6 @@ async def change(
         rules.not_null(wanted["status"], ("status",))
     if "name" in wanted:
         wanted["name"] = _name(wanted["name"])
-    if "events" in wanted:
-        wanted["events"] = _kinds(wanted["events"])
     webhook = await work.editable(Webhook, webhook_id)
     key_id = await key_after(work, webhook, take_over=take_over)
     passed_on = key_id != webhook.api_key_id
@@ -315,14 +311,3 @@ def _demand_active(webhook: Webhook) -> None:
 @check()
 def _name(name: str | None) -> str | None:
     return None if name is None else rules.text(name, ("name",), least=1, most=100)
-
-
-@check()
-def _kinds(kinds: Sequence[EventKind] | None) -> list[str] | None:
-    if kinds is None:
-        return None
-    if not kinds:
-        raise BadInput(
-            "events must contain at least one kind; omit it for all kinds.", path=("events",)
-        )
-    return list(dict.fromkeys(kind.value for kind in kinds))

@@ -353,31 +353,6 @@ def demand_editing(project: Any, *, editor: bool, path: rules.Path) -> None:
     demand_open(project, path)
 
 
-def checked_username(username: str, path: rules.Path = ()) -> str:
-    """A username to look for. An invalid username is simply not found."""
-    return rules.text(username, (*path, "username"), most=100)
-
-
-async def find_user(
-    work: Work,
-    user_id: UUID | None,
-    username: str | None,
-    path: rules.Path = (),
-) -> User:
-    """A user by id or username; exactly one of them must be given."""
-    if username is not None:
-        username = checked_username(username, path)
-    if (user_id is None) == (username is None):
-        raise BadInput("Provide exactly one of userId and username.", path=(*path, "user_id"))
-    wanted = (
-        User.id == user_id if username is None else func.lower(User.username) == username.lower()
-    )
-    user = await work.session.scalar(select(User).where(wanted, access.read(work.viewer, User)))
-    if user is None:
-        raise NotFound("user", path=(*path, "user_id" if username is None else "username"))
-    return user
-
-
 @check()
 def _demand_grantable(role: Role) -> None:
     if role is Role.OWNER:

@@ -1,4 +1,4 @@
-"""The placement of a task: its number and rank, its parent, its project.
+"""The placement of a task: its number, its rank and its parent.
 
 Ranks of one list (a project's tasks; a user's tasks without a project) are assigned by one
 transaction at a time, under an advisory lock of the list, so that two concurrent moves to one
@@ -8,6 +8,8 @@ position get two ranks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -29,14 +31,11 @@ from sqlalchemy.orm import aliased
 
 from db.models import Event, Project, Task
 from db.read import Statement
-from domain import locks, rights_change, rules
-from domain.projects.project import demand_editor, is_editor
+from domain import rules
 from domain.tasks import ranks
 from domain.tasks.task_values import record
-from domain.time import time_moves
-from domain.time.time_moves import EntriesOfMoved
 from domain.work import Work
-from errors import BadInput, Conflict, ErrorCode, Failure, Forbidden
+from errors import BadInput, ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
 
 MAX_LEVELS = 3
@@ -63,7 +62,7 @@ async def next_number(work: Work, project_id: UUID) -> int:
 
 async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
     """A rank after all others of the list."""
-    await _lock_list(work, project_id, owner_id)
+    await lock_list(work, project_id, owner_id)
     if project_id is not None:
         rows = await work.fetch(_LAST_IN_PROJECT, {"project_id": project_id})
     else:
@@ -103,14 +102,21 @@ def tree(task_id: UUID) -> Select[UUID]:
     )
 
 
-async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = None) -> Task | None:
-    """The parent, if the viewer may put `child` (or a new task) below it."""
+async def parent_for(
+    work: Work,
+    parent_id: UUID | None,
+    child: Task | None = None,
+    project_id: UUID | None = None,
+) -> Task | None:
+    """The parent, if the viewer may put `child`, which is in this project then, or a new task below
+    it.
+    """
     if parent_id is None:
         return None
     path = ("parent_id",)
     parent = await work.editable(Task, parent_id, path=path)
     if child is not None:
-        if parent.project_id != child.project_id:
+        if parent.project_id != project_id:
             raise BadInput(
                 "A subtask must be in its parent's project. Move the task to that project first.",
                 path=path,
@@ -194,185 +200,60 @@ async def move_up(work: Work, tasks: Mapping[UUID, Task], *, without: Mapping[UU
     await work.session.flush()
 
 
-async def move(
-    work: Work,
-    task_id: UUID,
-    *,
-    before_id: UUID | None,
-    after_id: UUID | None,
-    project_id: UUID | None,
-    to_personal: bool,
-    if_version: int | None,
-    entries: EntriesOfMoved = EntriesOfMoved.MOVE,
-) -> Task:
-    """Move a task before or after another one, and into another project (or out of any).
+class ListEdge(Enum):
+    """An end of a list of tasks."""
 
-    A subtask that changes its project loses its parent; its own subtasks follow. In the new project
-    each gets a new number. Time entries follow, unless `entries` says otherwise.
-    """
-    if before_id is not None and after_id is not None:
-        raise BadInput("Provide either beforeId or afterId, not both.", path=("after_id",))
-    if before_id is None and after_id is None and project_id is None and not to_personal:
-        raise BadInput(
-            "Provide a destination: beforeId, afterId or projectId.", path=("before_id",)
-        )
-    neighbours = (before_id, after_id)
-    seen = await work.readable(Task, task_id)
-    target = seen.project_id
-    if to_personal:
-        target = None
-    elif project_id is not None:
-        target = project_id
-    moves = target != seen.project_id
-    if not moves:
-        task = await work.editable(Task, task_id)
-        if task.project_id != target:
-            raise Conflict(
-                "The task was moved by someone else at the same time. Try again.", path=("id",)
-            )
-        return await _moved(work, task, target, neighbours, if_version)
-    follow = entries is EntriesOfMoved.MOVE
-    locked_for = await time_moves.lock(work, task_id) if follow else ()
-    await locks.lock_tasks(
-        work, [task_id], trees=True, projects=() if target is None else (target,)
-    )
-    task = await work.editable(Task, task_id)
-    if task.project_id == target:
-        return await _moved(work, task, target, neighbours, if_version)
-    await _demand_movable(work, task, target)
-    # Outside a project only its owner gets it, who must be able to share everything that moves
-    # along.
-    origin = task.project_id
-    async with rights_change.guarded(work, [task.id], ("project_id",), by_move=target is not None):
-        await _moved(work, task, target, neighbours, if_version)
-    if follow:
-        await time_moves.take_along(work, task, origin, locked_for)
-    await work.session.flush()
-    return task
+    START = "START"
+    END = "END"
 
 
-async def _demand_movable(work: Work, task: Task, target: UUID | None) -> None:
-    """Raise unless the viewer may move a task from its project (or their own tasks) to another."""
-    path = ("project_id",)
-    is_owner = task.owner_id == work.viewer.user_id
-    if target is not None:
-        await demand_editor(work, target, path)
-    if task.project_id is not None:
-        if not await is_editor(work, task.project_id):
-            raise Forbidden(
-                "Moving a task to another project requires the role EDITOR or higher in both "
-                "projects.",
-                path=path,
-            )
-        if target is None and not is_owner:
-            raise Forbidden("Only the task's owner can move it out of its project.", path=path)
-    elif not is_owner:
-        raise Forbidden("Only the task's owner can move a personal task to a project.", path=path)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a list: directly before or after another task, or at an end."""
+
+    before: UUID | None = None
+    after: UUID | None = None
+    edge: ListEdge = ListEdge.END
 
 
-async def _moved(
-    work: Work,
-    task: Task,
-    target: UUID | None,
-    neighbours: tuple[UUID | None, UUID | None],
-    if_version: int | None,
-) -> Task:
-    """The task at its position in the list of its own or another project, before or after one of
-    the neighbours.
-    """
-    moves = target != task.project_id
-    below = await _below(work, task) if moves else []
-    position, *others = await _ranks(work, task, target, neighbours, 1 + len(below))
-    values: dict[str, Any] = {"position": position}
-    if moves:
-        values |= {"project_id": target, "number": None, "parent_id": None, "root_id": None}
-        if target is not None:
-            values["number"] = await next_number(work, target)
-    origin = task.project_id
-    changes = work.apply(task, values, if_version=if_version, ref="task", ignore=("root_id",))
-    await work.session.flush()
-    if moves:
-        await _take_along(work, task, target, dict(zip(below, others, strict=True)))
-    if changes:
-        shown = {"project_id": "project", "parent_id": "parent"}
-        named = [(shown.get(name, name), old, new) for name, old, new in changes]
-        for where in dict.fromkeys((origin, task.project_id)):
-            # Both projects get an event; the one it left gets its own, since a reader of that
-            # project may no longer see the task.
-            if where == task.project_id:
-                work.record(EventKind.TASK_MOVED, task, named, task_id=task.id, project_id=where)
-            elif where is not None:
-                work.record(EventKind.TASK_MOVED, task, named, project_id=where)
-        await work.session.flush()
-    return task
-
-
-async def _below(work: Work, task: Task) -> list[Task]:
-    """Everything below a task, locked, in its order."""
-    below = await work.session.scalars(
-        select(Task)
-        .where(Task.id.in_(tree(task.id)), Task.id != task.id)
-        .order_by(Task.position, Task.id)
-        .with_for_update()
-    )
-    return list(below)
-
-
-async def _take_along(
-    work: Work, task: Task, target: UUID | None, below: Mapping[Task, str]
-) -> None:
-    """Move what is below a task to the same list, with these ranks."""
-    for child, position in below.items():
-        # Requesting a number writes pending changes, so the project must not change alone.
-        number = None if target is None else await next_number(work, target)
-        child.project_id, child.number = target, number
-        child.position = position
-        child.root_id = task.id
-        if target is None:
-            # Personal tasks have the owner of their parent.
-            child.owner_id = task.owner_id
-        child.version += 1
-        child.updated_at = work.now
-    await work.session.flush()
-
-
-async def _ranks(
-    work: Work,
-    task: Task,
-    project_id: UUID | None,
-    neighbours: tuple[UUID | None, UUID | None],
-    count: int,
+async def ranks_at(
+    work: Work, task: Task, project_id: UUID | None, place: Place, count: int
 ) -> list[str]:
-    """Ranks for a task, and for those that follow it, at a position in a list, which is locked.
+    """Ranks for a task, and for those that follow it, at a position in a list, which is locked. A
+    task that is there already keeps its rank.
 
     If they would be long, the tasks around them get other ranks first.
     """
-    gap = await _gap(work, task, project_id, *neighbours)
-    found = ranks.several(*gap, count)
+    low, high = await _gap(work, task, project_id, place)
+    if count == 1 and project_id == task.project_id:
+        is_there = (low is None or low < task.position) and (high is None or task.position < high)
+        if is_there:
+            return [task.position]
+    found = ranks.several(low, high, count)
     if max(map(len, found)) < ranks.LONG:
         return found
-    await _respace(work, task, project_id, *gap)
-    return ranks.several(*await _gap(work, task, project_id, *neighbours), count)
+    await _respace(work, task, project_id, low, high)
+    return ranks.several(*await _gap(work, task, project_id, place), count)
 
 
 async def _gap(
-    work: Work,
-    task: Task,
-    project_id: UUID | None,
-    before_id: UUID | None,
-    after_id: UUID | None,
+    work: Work, task: Task, project_id: UUID | None, place: Place
 ) -> tuple[str | None, str | None]:
     """The ranks between which the task is placed."""
     others = select(Task.position).where(*_in_list(project_id, task.owner_id), Task.id != task.id)
-    if before_id is None and after_id is None:
-        await _lock_list(work, project_id, task.owner_id)
-        last = others.order_by(Task.position.desc()).limit(1)
+    last = others.order_by(Task.position.desc()).limit(1)
+    first = others.order_by(Task.position).limit(1)
+    neighbour_id = place.before or place.after
+    if neighbour_id is None:
+        await lock_list(work, project_id, task.owner_id)
+        if place.edge is ListEdge.START:
+            return None, await work.session.scalar(first)
         return await work.session.scalar(last), None
-    name = "before_id" if before_id is not None else "after_id"
-    neighbour = await work.readable(Task, before_id or after_id, path=(name,))  # type: ignore[arg-type]
+    path = ("place", "before" if place.before is not None else "after")
+    neighbour = await work.readable(Task, neighbour_id, path=path)
     if neighbour.id == task.id:
-        raise BadInput("A task cannot be moved next to itself.", path=(name,))
-    await _lock_list(work, project_id, task.owner_id)
+        raise BadInput("A task cannot be moved next to itself.", path=path)
+    await lock_list(work, project_id, task.owner_id)
     await work.session.refresh(neighbour)
     in_list = neighbour.project_id == project_id and (
         project_id is not None or neighbour.owner_id == task.owner_id
@@ -380,13 +261,13 @@ async def _gap(
     if not in_list:
         raise BadInput(
             "Both tasks must be in the same list: one project, or personal tasks of one owner.",
-            path=(name,),
+            path=path,
         )
-    if before_id is not None:
-        low = others.where(Task.position < neighbour.position).order_by(Task.position.desc())
-        return await work.session.scalar(low.limit(1)), neighbour.position
-    high = others.where(Task.position > neighbour.position).order_by(Task.position)
-    return neighbour.position, await work.session.scalar(high.limit(1))
+    if place.before is not None:
+        low = last.where(Task.position < neighbour.position)
+        return await work.session.scalar(low), neighbour.position
+    high = first.where(Task.position > neighbour.position)
+    return neighbour.position, await work.session.scalar(high)
 
 
 # How many tasks are respaced on either side of a gap; more, until their ranks are short.
@@ -445,7 +326,8 @@ def _in_list(project_id: Any, owner_id: Any) -> tuple[Any, ...]:
     return (Task.project_id.is_(None), Task.owner_id == owner_id)
 
 
-async def _lock_list(work: Work, project_id: UUID | None, owner_id: UUID) -> None:
+async def lock_list(work: Work, project_id: UUID | None, owner_id: UUID) -> None:
+    """Lock the list that a task of this project, or a personal task of this owner, is in."""
     await work.fetch(_LOCK, {"list": f"tasks of {project_id or owner_id}"})
 
 

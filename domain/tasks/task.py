@@ -13,7 +13,7 @@ from sqlalchemy import or_, select, update
 from auth import access
 from db.models import Project, Task, TaskStatus
 from domain import locks, rights_change, rules
-from domain.tasks import placement, task_values
+from domain.tasks import placement, reference_rows, task_values
 from domain.tasks.task_creation import assignable, create, create_in_one_statement
 from domain.tasks.task_values import (
     Changes,
@@ -58,7 +58,9 @@ async def update_task(
     if "assignee_id" in changes:
         values["assignee_id"] = changes["assignee_id"]
     if "parent_id" in changes:
-        parent = await placement.parent_for(work, changes["parent_id"], child=task)
+        parent = await placement.parent_for(
+            work, changes["parent_id"], child=task, project_id=task.project_id
+        )
         values["parent_id"] = None if parent is None else parent.id
         values["root_id"] = None if parent is None else parent.root_id or parent.id
     await _apply(work, task, values, if_version)
@@ -203,10 +205,12 @@ async def _hangs_on_trash(work: Work, task: Task) -> bool:
 
 
 async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int | None) -> None:
+    if "external_references" in values:
+        await reference_rows.prepare(work, task, values["external_references"])
     nested = "parent_id" in values and values["parent_id"] != task.parent_id
     reassigned = "assignee_id" in values and values["assignee_id"] != task.assignee_id
     if not nested and not reassigned:
-        _record_changes(work, task, apply(work, task, values, if_version))
+        await _record_changes(work, task, apply(work, task, values, if_version))
         await work.session.flush()
         return
     assignee = values["assignee_id"] if reassigned else None
@@ -221,10 +225,12 @@ async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int
         changes = apply(work, task, values, if_version)
         if nested:
             await placement.move_subtree(work, task)
-        _record_changes(work, task, changes)
+        await _record_changes(work, task, changes)
     await work.session.flush()
 
 
-def _record_changes(work: Work, task: Task, changes: Changes) -> None:
+async def _record_changes(work: Work, task: Task, changes: Changes) -> None:
+    if any(name == "external_references" for name, _, _ in changes):
+        await reference_rows.write(work, [task])
     if changes:
         record(work, kind_of(changes), task, changes)

@@ -37,7 +37,8 @@ from auth import access
 from db.models import Project, Role, Task, User
 from domain import locks, rights_change, rules
 from domain.projects.project import demand_editing
-from domain.tasks import placement, ranks, visibility
+from domain.tasks import placement, ranks, reference_rows, visibility
+from domain.tasks.reference_rows import list_of
 from domain.tasks.task import Deleted, demand_all_deletable
 from domain.tasks.task_creation import hidden_from_assignee
 from domain.tasks.task_values import (
@@ -120,6 +121,9 @@ async def create(
             with collecting():
                 task = _drafted(work, _taken(item), known, made)
             _demand_shown_to(work, task, known, made)
+            scope = reference_rows.scope_of(task)
+            reference_rows.demand_free(known.references, scope, None, task.external_references)
+            known.references.update(((scope, one.key), task.id) for one in task.external_references)
         except Failure as failure:
             results.append(failure)
         else:
@@ -138,6 +142,8 @@ async def create(
     await work.session.execute(
         insert(Task).execution_options(render_nulls=True), [_columns(task) for task in tasks]
     )
+    if any(task.external_references for task in tasks):
+        await reference_rows.write(work, tasks, new=True)
     for task in tasks:
         record(work, EventKind.TASK_CREATED, task)
     await work.session.flush()
@@ -157,6 +163,8 @@ class _Known:
     member_of: Collection[UUID]
     # Parents and assignees who can see them.
     seen: Collection[visibility.TaskAndPerson]
+    # Which task has a counterpart of these, in the lists that they will be in.
+    references: dict[reference_rows.Counterpart, UUID]
 
 
 async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
@@ -200,6 +208,13 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
                 if item.assignee_id is not None
                 for parent_id in parents
             },
+        ),
+        references=await reference_rows.lock_and_find(
+            work,
+            {(None, work.viewer.require())}
+            | {(project_id, None) for project_id in projects}
+            | {list_of(task) for task, read, *_ in tasks if read and task.id in parents},
+            [item.external_references for item in items],
         ),
     )
 
@@ -322,6 +337,14 @@ async def update_tasks(
     people = await _people(work, assignees)
     assigned = {item.task_id for item in edits if "assignee_id" in item.changes} & set(known)
     before = await rights_change.snapshot(work, assigned)
+    taken = await reference_rows.prepare_many(
+        work,
+        [
+            (known[edit.task_id][0], edit.changes["external_references"])
+            for edit in edits
+            if "external_references" in edit.changes and edit.task_id in known
+        ],
+    )
     results: list[Task | Failure] = []
     changed: dict[UUID, Changes] = {}
     for item in items:
@@ -343,7 +366,14 @@ async def update_tasks(
                     ]
                     rights_change.demand_sharable(work, before, hidden, ("assignee_id",))
                 values["assignee_id"] = person
+            references = values.get("external_references", ())
+            scope, old = reference_rows.scope_of(task), task.external_references
+            reference_rows.demand_free(taken, scope, task.id, references)
             changed[task.id] = apply(work, task, values, edit.if_version)
+            if "external_references" in values:
+                for one in old:
+                    taken.pop((scope, one.key), None)
+                taken.update(((scope, one.key), task.id) for one in references)
             results.append(task)
         except Failure as failure:
             results.append(failure)
@@ -355,6 +385,13 @@ async def update_tasks(
             update(Task).execution_options(synchronize_session=False),
             [_columns(task) for task in written],
         )
+    referring = [
+        task
+        for task in written
+        if any(name == "external_references" for name, _, _ in changed[task.id])
+    ]
+    if referring:
+        await reference_rows.write(work, referring)
     for task in written:
         record(work, kind_of(changed[task.id]), task, changed[task.id])
     await work.session.flush()

@@ -32,7 +32,7 @@ from db.models import Event, Project, Role, Task, User
 from db.read import Row, Statement
 from domain import rules
 from domain.projects.project import demand_editor, is_member
-from domain.tasks import placement, ranks, visibility
+from domain.tasks import placement, ranks, reference_rows, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values
 from domain.work import Work
 from errors import BadInput, Forbidden
@@ -65,16 +65,27 @@ async def create(work: Work, new: NewTask) -> Task:
         await assignable(work, new.assignee_id)
         if parent is not None:
             await _demand_shown_to(work, parent, owner_id, new.assignee_id)
+    references = values.pop("external_references")
+    # This locks the list.
+    position = await placement.at_end(work, project_id, owner_id)
+    if references:
+        scope = project_id or owner_id
+        taken = await reference_rows.taken(work, [scope], references)
+        reference_rows.demand_free(taken, scope, None, references)
     columns = _columns(work, new, values, owner_id) | {
         "project_id": project_id,
-        "position": await placement.at_end(work, project_id, owner_id),
+        "position": position,
         "parent_id": None if parent is None else parent.id,
         "root_id": None if parent is None else parent.root_id or parent.id,
     }
     (row,) = await work.fetch(
         _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT, _params(work, columns)
     )
-    return Task(**columns | {"number": row.number})
+    task = Task(**columns | {"number": row.number})
+    if references:
+        task.external_references = references
+        await reference_rows.write(work, [task], new=True)
+    return task
 
 
 async def _demand_shown_to(work: Work, parent: Task, owner_id: UUID, assignee_id: UUID) -> None:
@@ -106,11 +117,13 @@ async def create_in_one_statement(work: Work, new: NewTask, returning: Returning
     themselves, and `IntegrityError` if the id is in use.
     """
     own = work.viewer.projects
-    if new.project_id is None or new.parent_id is not None:
+    if new.project_id is None or new.parent_id is not None or new.external_references:
         return None
     if own is not None and new.project_id not in own:
         return None
-    columns = _columns(work, new, checked_new(work, new), work.viewer.require())
+    values = checked_new(work, new)
+    del values["external_references"]
+    columns = _columns(work, new, values, work.viewer.require())
     given = {name: value for name, value in columns.items() if value is not None}
     statement = _at_once(placeholder_viewer(work.viewer.shape), tuple(given), returning)
     event = event_of_values(work, EventKind.TASK_CREATED, columns)

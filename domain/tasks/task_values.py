@@ -18,8 +18,9 @@ from sqlalchemy import insert
 
 from db.models import Event, Task, TaskPriority, TaskStatus
 from domain import rules
+from domain.tasks import external_references
+from domain.tasks.external_references import ExternalReference
 from domain.work import Work
-from errors import BadInput, refuse
 from events.kinds import EventKind
 
 # Attributes that follow from others; events do not list them.
@@ -61,6 +62,7 @@ class NewTask:
     start_at: dt.datetime | None = None
     estimate: int | None = None
     tags: Sequence[str] = field(default_factory=tuple)
+    external_references: Sequence[ExternalReference] = ()
 
 
 # How a field is checked that depends on no other one and on no other row.
@@ -73,6 +75,7 @@ RULES: Mapping[str, rules.Rule] = {
     "start_at": rules.moment,
     "estimate": partial(rules.whole_number, least=0, most=60_000_000),
     "tags": rules.tags,
+    "external_references": external_references.checked,
 }
 _DUE = ("due_at", "due_on")
 # What changes of one task or of many may name.
@@ -103,17 +106,16 @@ def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
     """`due_at` or `due_on`: setting one replaces the other, clearing either clears both."""
     if "due_at" not in given and "due_on" not in given:
         return {}
-    due_at, due_on = given.get("due_at"), given.get("due_on")
-    if due_at is not None and due_on is not None:
-        refuse(BadInput("Provide either dueAt or dueOn, not both.", path=("due_on",)))
+    due_on = given.get("due_on")
     if due_on is not None:
         zone = work.viewer.timezone
         return {
-            "due_at": rules.end_of_day(due_on, zone, ("due_on",)),
+            "due_at": rules.end_of_day(due_on, zone, ("due", "on")),
             "due_on": due_on,
             "due_timezone": zone,
         }
-    return {"due_at": rules.moment(due_at, ("due_at",)), "due_on": None, "due_timezone": None}
+    due_at = rules.moment(given.get("due_at"), ("due", "at"))
+    return {"due_at": due_at, "due_on": None, "due_timezone": None}
 
 
 def apply(work: Work, task: Task, values: Mapping[str, Any], if_version: int | None) -> Changes:
@@ -185,7 +187,13 @@ def event_of_values(
         kind,
         Task,
         task["id"],
-        [(SHOWN.get(name, name), old, new) for name, old, new in changes],
+        [_shown(*change) for change in changes],
         task_id=task["id"],
         project_id=task["project_id"],
     )
+
+
+def _shown(name: str, old: Any, new: Any) -> tuple[str, Any, Any]:
+    if name == "external_references":
+        return name, [str(one) for one in old], [str(one) for one in new]
+    return SHOWN.get(name, name), old, new

@@ -17,11 +17,33 @@ from db.models import (
     TaskStatus,
     WebhookStatus,
 )
-from events.kinds import KIND_DESCRIPTIONS, EventKind
+from events.kinds import (
+    KIND_DESCRIPTIONS,
+    SUBJECT_DESCRIPTIONS,
+    EventKind,
+    EventSource,
+    EventSubjectType,
+)
 from graph.core.node import described_enum
 
 described_enum(
     EventKind, "The kind of an event. Kinds may be added, but are never removed.", KIND_DESCRIPTIONS
+)
+described_enum(
+    EventSubjectType,
+    "The type of what an event is about. Types may be added, but are never removed.",
+    SUBJECT_DESCRIPTIONS,
+)
+described_enum(
+    EventSource,
+    "What an event was caused with. Sources may be added, but are never removed.",
+    {
+        EventSource.SESSION: "A signed-in session of the actor.",
+        EventSource.API_KEY: "An API key of the actor.",
+        EventSource.INTEGRATION: "An integration of the actor, by itself.",
+        EventSource.APPLICATION: "An application that acts for the actor.",
+        EventSource.SYSTEM: "The server itself.",
+    },
 )
 
 described_enum(
@@ -196,6 +218,8 @@ __all__ = [
     "Connector",
     "DeliveryState",
     "EventKind",
+    "EventSource",
+    "EventSubjectType",
     "IntegrationStatus",
     "JobState",
     "NotificationKind",

@@ -22,8 +22,6 @@ class Names(Enum):
     VISIBLE = "VISIBLE"
     # Something that is about to be made.
     NEW = "NEW"
-    # A user, by username.
-    USERNAME = "USERNAME"
     # Something in the trash.
     TRASHED = "TRASHED"
 

@@ -34,18 +34,24 @@ class UnusedFieldError(TypeError):
 
 
 def arguments_of(
-    input_type: type[Any], target: Callable[..., Any], *, ids: Ids = _NO_IDS
+    input_type: type[Any],
+    target: Callable[..., Any],
+    *,
+    ids: Ids = _NO_IDS,
+    options: Collection[str] = (),
 ) -> Callable[[Any], dict[str, Any]]:
     """A function that reads the arguments of `target`, a command or a function, from an input.
 
     What is null or left out keeps the default of `target`, if it has one. `ids` says whose ids the
-    fields hold; an `id` is that of a new row. A parameter `id_` takes the field `id`.
+    fields hold; an `id` is that of a new row. A parameter `id_` takes the field `id`. `options` are
+    fields that the mutation's function reads.
     """
     parameters = {
         name.rstrip("_"): parameter
         for name, parameter in inspect.signature(target).parameters.items()
     }
-    names = _names(input_type, target.__qualname__, parameters, _SHARED - parameters.keys(), ids)
+    apart = {*(_SHARED - parameters.keys()), *options}
+    names = _names(input_type, target.__qualname__, parameters, apart, ids)
 
     def read(data: Any) -> dict[str, Any]:
         arguments = {}

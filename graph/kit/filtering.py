@@ -412,10 +412,12 @@ class Search(Criterion):
         parts = []
         for _ in range(shape):
             word = bind(Text())
-            parts.append(
-                or_(*(folded_contains(_column_on(entity, column), word) for column in self.columns))
-            )
+            parts.append(or_(*(folded_contains(text, word) for text in self.texts(entity))))
         return and_(*parts)
+
+    def texts(self, entity: Any) -> list[Any]:
+        """Where the words are looked for."""
+        return [_column_on(entity, column) for column in self.columns]
 
 
 class Elements(Criterion):
@@ -472,20 +474,30 @@ class Related(Criterion):
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """EXISTS, through the access rule of the related model; or that there is none."""
-        key = _column_on(entity, self.local)
+        key = self.key(entity)
         if (known := self._known(shape, key, viewer, bind)) is not None:
             return known
-        end = aliased(self.model)
-        found = self._exists(key, end, viewer, build_filter(shape, end, viewer, bind))
+        end = self.end(entity)
+        found = self.exists(key, end, viewer, build_filter(shape, end, viewer, bind))
         if _of_nothing(shape):
-            return or_(found, not_(self._exists(key, aliased(self.model), viewer)))
+            return or_(found, not_(self.exists(key, self.end(entity), viewer)))
         return found
 
-    def _visible(self, viewer: Viewer, end: Any) -> ColumnElement[bool]:
+    def key(self, entity: Any) -> Any:
+        """The id of the object."""
+        return _column_on(entity, self.local)
+
+    def end(self, entity: Any) -> Any:
+        """The rows among which it is."""
+        return aliased(self.model)
+
+    def visible(self, viewer: Viewer, end: Any) -> ColumnElement[bool]:
+        """Whether the viewer sees an object."""
         return true() if self.audited and viewer.is_admin else access.read(viewer, end)
 
-    def _exists(self, key: Any, end: Any, viewer: Viewer, *more: Any) -> ColumnElement[bool]:
-        return select(1).where(end.id == key, self._visible(viewer, end), *more).exists()
+    def exists(self, key: Any, end: Any, viewer: Viewer, *more: Any) -> ColumnElement[bool]:
+        """Whether the viewer sees an object with this id for which more holds."""
+        return select(1).where(end.id == key, self.visible(viewer, end), *more).exists()
 
     def _known(
         self, shape: Any, key: Any, viewer: Viewer, bind: Binds
@@ -497,7 +509,7 @@ class Related(Criterion):
             return None
         ((criterion, inner),) = shape
         if isinstance(criterion, Absence):
-            seen = self._exists(key, aliased(self.model), viewer)
+            seen = self.exists(key, aliased(self.model), viewer)
             return not_(seen) if inner else seen
         end = aliased(self.model)
         if isinstance(criterion, Me) and inner:
@@ -520,7 +532,7 @@ class Related(Criterion):
     def _among(
         self, of_key: list[Any], of_end: list[Any], key: Any, end: Any, viewer: Viewer
     ) -> ColumnElement[bool]:
-        among = select(end.id).where(*of_end, self._visible(viewer, end))
+        among = select(end.id).where(*of_end, self.visible(viewer, end))
         if self.known:
             return and_(true(), *of_key)
         return and_(*of_key, key == any_(func.array(among.scalar_subquery())))

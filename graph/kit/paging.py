@@ -45,7 +45,7 @@ class PageInfo:
     )
     start_cursor: str | None = derived(
         (),
-        lambda page: page.cursor(page.rows[0]) if page.rows else None,
+        attrgetter("start_cursor"),
         "The cursor of the first item. Null for an empty page.",
     )
     end_cursor: str | None = derived(
@@ -68,6 +68,11 @@ class Page:
     def cursor(self, row: Any) -> str:
         """The cursor of a row of this page."""
         return cursor_of(row)
+
+    @property
+    def start_cursor(self) -> str | None:
+        """Where the previous page ends; None if the page has no row."""
+        return self.cursor(self.rows[0]) if self.rows else None
 
     @property
     def end_cursor(self) -> str | None:
@@ -184,20 +189,24 @@ def window_of(
     before: str | None,
 ) -> Window:
     """Check the paging arguments of a field."""
-    if first is not None and last is not None:
-        raise BadInput("Provide either first or last, not both.", path=("last",))
-    for name, value in (("first", first), ("last", last)):
-        if value is not None and not 0 <= value <= MAX_PAGE:
-            raise BadInput(f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,))
-    size = first if first is not None else last if last is not None else DEFAULT_PAGE
     return Window(
-        limit=size,
+        limit=window_size(first, last),
         # "The rows before this one" means the nearest ones.
         backward=last is not None or (before is not None and first is None),
         # An empty string means the beginning, or the end.
         after=ordering.place(after, ("after",)) if after else None,
         before=ordering.place(before, ("before",)) if before else None,
     )
+
+
+def window_size(first: int | None, last: int | None) -> int:
+    """The number of rows that `first` or `last` asks for."""
+    if first is not None and last is not None:
+        raise BadInput("Provide either first or last, not both.", path=("last",))
+    for name, value in (("first", first), ("last", last)):
+        if value is not None and not 0 <= value <= MAX_PAGE:
+            raise BadInput(f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,))
+    return first if first is not None else last if last is not None else DEFAULT_PAGE
 
 
 def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[StrawberryArgument]:

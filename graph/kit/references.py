@@ -58,12 +58,12 @@ _MOST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What one value of an input names: `key` is an id, or a username in lower case."""
+    """What one value of an input names."""
 
     path: tuple[str, ...]
     model: type[Base]
     names: Names
-    key: UUID | str
+    key: UUID
 
 
 async def broken(
@@ -92,10 +92,10 @@ async def broken(
     named = [
         one for one in named if not any(one.path[: n + 1] in known for n in range(len(one.path)))
     ]
-    wanted: dict[tuple[type[Base], Names], set[UUID | str]] = defaultdict(set)
+    wanted: dict[tuple[type[Base], Names], set[UUID]] = defaultdict(set)
     for one in named:
         wanted[one.model, one.names].add(one.key)
-    there: dict[tuple[type[Base], Names], set[UUID | str]] = {}
+    there: dict[tuple[type[Base], Names], set[UUID]] = {}
     for kind, keys in wanted.items():
         rows = await fetch(
             _statement(*kind, placeholder_viewer(viewer.shape)), {"keys": list(keys)}
@@ -110,10 +110,6 @@ def references(data: Any) -> Iterator[Reference]:
     wrong with them is found without looking anything up.
     """
     for place, value, names in _texts(data):
-        if names is Names.USERNAME:
-            if value.isprintable():
-                yield Reference(place, models.User, names, value.lower())
-            continue
         name = ids.name_of(value)
         try:
             if name is None:
@@ -183,9 +179,7 @@ def _naming(input_type: Any) -> list[tuple[str, Names]]:
         names = field.metadata.get(NAMES, Names.VISIBLE)
         # A filter that names something hidden matches nothing.
         if field.python_name != "filter" and (
-            names is Names.USERNAME
-            or _is_id(field.type)
-            or has_object_definition(_inner(field.type))
+            _is_id(field.type) or has_object_definition(_inner(field.type))
         ):
             found.append((field.python_name, names))
     return found
@@ -221,11 +215,8 @@ def _failure(one: Reference, *, is_there: bool) -> Failure | None:
 @lru_cache(maxsize=200)
 def _statement(model: type[Base], names: Names, viewer: Viewer) -> Statement:
     row = cast("Any", model)
-    key: ColumnElement[Any] = row.id
-    if names is Names.USERNAME:
-        key = func.lower(models.User.username)
-    keys = bindparam("keys", type_=ARRAY(Text() if names is Names.USERNAME else Uuid()))
-    query = select(key.label("key")).where(key == keys.any_())
+    keys = bindparam("keys", type_=ARRAY(Uuid()))
+    query = select(row.id.label("key")).where(row.id == keys.any_())
     if names is Names.TRASHED:
         query = query.where(access.delete(viewer, model, trashed=True, archived=True))
     elif names is not Names.NEW:

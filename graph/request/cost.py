@@ -70,6 +70,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     # A report can have many more groups than `PLAIN_LIST`.
     "TimeReportGroup.timeEntries": 50,
     "Query.tags": 50,
+    "Query.events": 50,
     "Project.stats": 50,
     # Rendered when they are read.
     "Task.descriptionHtml": 1,

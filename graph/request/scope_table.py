@@ -102,8 +102,8 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
-        "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
-        "TaskStatsGroup TaskBulkResult"
+        "Task TaskShare Tag SubtaskProgress ExternalReference TaskStats TaskStatusCount "
+        "TaskPriorityCount TaskStatsGroup TaskBulkResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",
@@ -114,8 +114,8 @@ _TYPES: Final[Mapping[str, str]] = {
     ),
     "people:read": "User",
     "events:read": (
-        "Event EventConnection EventEdge FieldChange ActivityConnection ActivityEdge "
-        "ActivityFilter EventStats EventKindCount EventSubjectTypeCount"
+        "Event FieldChange TextChange NumberChange BooleanChange DateChange DateTimeChange "
+        "NodeChange ListChange JSONChange EventStats EventKindCount EventSubjectTypeCount"
     ),
     "notifications:read": (
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
@@ -136,7 +136,8 @@ _TYPES: Final[Mapping[str, str]] = {
 BY_FIELD: Final = frozenset({"Viewer"})
 # Declared by the field that they appear at.
 _NEUTRAL: Final = (
-    "Node MutationPayload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
+    "Node MutationPayload UserError PageInfo RateLimit ServerInfo Credentials UserConnection "
+    "UserEdge "
     # Their subjects are declared by their own types.
     "EventSubject SearchSubject TrashItem "
     # Filters and orderings by what everyone sees of a user.
@@ -163,6 +164,7 @@ TYPES: Final[Mapping[str, Scopes]] = {
 FIELDS: Final[Mapping[str, Scopes]] = {
     "Viewer.id": FREE,
     "Viewer.user": FREE,
+    "Viewer.credentials": FREE,
     "Viewer.email": ("people:read",),
     "Viewer.emailVerifiedAt": ("people:read",),
     "Viewer.timezone": ("people:read",),
@@ -212,7 +214,9 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "ReminderOrder.lastRunAt": ("tasks:read",),
     # The session that acted.
     "Event.ip": ("admin:read",),
-    "Event.sessionId": ("admin:read",),
+    "Event.session": ("admin:read",),
+    "Event.apiKey": ("admin:read",),
+    "Event.integration": ("admin:read",),
     "UserOrder.createdAt": ("people:read",),
     # What everyone sees of a user who appears at tasks, comments and events.
     "User.__typename": FREE,
@@ -225,6 +229,13 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "User.assignedTasks": FREE,
     "User.ownedTasks": FREE,
     "User.ownedProjects": FREE,
+}
+# Objects of which a key can read these fields at this position, whatever its scopes: its own
+# credentials. None: all fields.
+OWN: Final[Mapping[str, frozenset[str] | None]] = {
+    "Credentials.session": None,
+    "Credentials.apiKey": None,
+    "Credentials.projects": frozenset({"__typename", "id"}),
 }
 # Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {

@@ -96,6 +96,11 @@ def mine(name: str, filter_type: str) -> str:
     return listed(name, filter_type).replace("{", "{ viewer {", 1) + " }"
 
 
+def filtered(name: str) -> Variables:
+    """A filter for an object in the fixtures."""
+    return lambda fixtures: {"filter": {"id": {"eq": fixtures.ids[name]}}}
+
+
 def does(mutation: str, result: str = "task { id }") -> str:
     """A mutation with its input in one variable."""
     type_ = mutation[0].upper() + mutation[1:] + "Input"
@@ -229,7 +234,13 @@ CASES: list[Case] = [
     mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedIds"),
     mutates("taskRestore", "trashed_task", TASK_MANAGED, NOBODY),
     mutates("taskAssign", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"assigneeId": s.editor}),
-    mutates("taskMove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"afterId": s.done_task}),
+    mutates(
+        "taskMove",
+        "task",
+        TASK_EDITED,
+        TASK_SEEN,
+        more=lambda s: {"place": {"after": s.done_task}},
+    ),
     replace(
         mutates(
             "taskMove",
@@ -357,8 +368,8 @@ CASES: list[Case] = [
     # --- tags
     Case(
         "Query.tags",
-        "query ($search: String) { tags(search: $search) { nodes { name } totalCount } }",
-        lambda fixtures: {"search": fixtures.word},
+        "query ($filter: TagFilter) { tags(filter: $filter) { nodes { name } totalCount } }",
+        lambda fixtures: {"filter": {"search": fixtures.word}},
         "word",
         TASK_SEEN,
         hidden="EMPTY",
@@ -580,7 +591,7 @@ CASES: list[Case] = [
     Case("Query.node user", one("node"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.users",
-        "query ($text: String!) { users(search: $text) { nodes { id } totalCount } }",
+        "query ($text: String!) { users(filter: {search: $text}) { nodes { id } totalCount } }",
         lambda fixtures: {"text": fixtures.target_name},
         "target_name",
         SIGNED_IN,
@@ -624,7 +635,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Viewer.activity",
-        mine("activity", "ActivityFilter"),
+        mine("activity", "EventFilter"),
         lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         # A user's own acts: the owner created the task.
@@ -633,7 +644,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Viewer.activityStats",
-        "query ($filter: ActivityFilter) { viewer { activityStats(filter: $filter) { total } } }",
+        "query ($filter: EventFilter) { viewer { activityStats(filter: $filter) { total } } }",
         lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         OWNER,
@@ -641,7 +652,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.adminAuditLog",
-        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
+        "query ($filter: EventFilter) { adminAuditLog(filter: $filter) "
         "{ totalCount nodes { id } } }",
         lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
@@ -652,7 +663,10 @@ CASES: list[Case] = [
         "Query.events",
         "query ($since: String!, $filter: EventFilter) "
         "{ events(after: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
-        lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
+        lambda fixtures: {
+            "since": fixtures.before,
+            "filter": {"task": {"id": {"eq": fixtures.task}}},
+        },
         "task",
         TASK_SEEN,
         hidden="EMPTY",
@@ -661,7 +675,10 @@ CASES: list[Case] = [
         "Subscription.taskEvents",
         "subscription ($after: String, $filter: EventFilter) "
         "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
-        lambda fixtures: {"after": fixtures.before, "filter": {"tasks": [fixtures.task]}},
+        lambda fixtures: {
+            "after": fixtures.before,
+            "filter": {"task": {"id": {"eq": fixtures.task}}},
+        },
         "task",
         TASK_SEEN,
     ),
@@ -681,6 +698,24 @@ CASES: list[Case] = [
         OWNER,
         hidden="EMPTY",
     ),
+    # --- what belongs to one user alone
+    *(
+        Case(
+            f"Viewer.{name}",
+            mine(name, f"{type_}Filter"),
+            filtered(about),
+            about,
+            OWNER,
+            hidden="EMPTY",
+        )
+        for name, type_, about in (
+            ("sessions", "Session", "session"),
+            ("apiKeys", "ApiKey", "api_key"),
+            ("devices", "Device", "device"),
+            ("webhooks", "Webhook", "webhook"),
+            ("integrations", "Integration", "integration"),
+        )
+    ),
     # --- notifications, and the queue
     Case("Query.node notification", one("node"), by_id("notification"), "notification", OWNER),
     Case(
@@ -699,7 +734,13 @@ CASES: list[Case] = [
         OWNER,
     ),
     Case("Query.node device", one("node"), by_id("device"), "device", OWNER),
-    mutates("deviceDelete", "device", OWNER, NOBODY, result="deletedId"),
+    Case(
+        "Mutation.deviceDelete",
+        does("deviceDelete", "deletedId"),
+        lambda fixtures: {"input": {"device": {"id": fixtures.ids["device"]}}},
+        "device",
+        OWNER,
+    ),
     # --- reminders
     Case("Query.reminder", one("reminder"), by_id("reminder"), "reminder", OWNER),
     Case("Query.node reminder", one("node"), by_id("reminder"), "reminder", OWNER),
@@ -749,7 +790,9 @@ CASES: list[Case] = [
     Case(
         "Mutation.webhookCreate",
         does("webhookCreate", "webhook { id }"),
-        lambda s: {"input": {"url": "https://example.com/", "filter": {"tasks": [s.task]}}},
+        lambda s: {
+            "input": {"url": "https://example.com/", "filter": {"task": {"id": {"eq": s.task}}}}
+        },
         "task",
         SIGNED_IN,
     ),
@@ -824,7 +867,7 @@ CASES: list[Case] = [
         "Mutation.apiKeyCreate",
         does("apiKeyCreate", "apiKey { id }"),
         lambda fixtures: {
-            "input": {"name": "x", "scopes": ["read"], "projectIds": [fixtures.project]}
+            "input": {"name": "x", "scopes": ["READ"], "projectIds": [fixtures.project]}
         },
         "project",
         MEMBERS,

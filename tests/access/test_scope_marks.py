@@ -61,7 +61,7 @@ MARKS: dict[str, list[Any]] = {
 }
 DEPTH = 1
 # Fields that the log does not store with its events.
-NOT_LOGGED = re.compile(r"TaskEvent_(ip|sessionId): (ip|sessionId)")
+NOT_LOGGED = re.compile(r"Event_(ip|session|apiKey|integration): (ip|session|apiKey|integration)")
 LIMITS = DocumentLimits(*[10**9] * len(dataclasses.fields(DocumentLimits)))
 
 
@@ -138,7 +138,7 @@ async def scene(world: World) -> Scene:
             config={"github": {"repository": "mark-integrations/repo", "token": "x"}},
         )
     )["integration"]["id"]  # fmt: skip
-    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])
+    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["READ"])
     ids_ = await _more_rows(world, ada, bob, _key(task), _key(webhook))
     event = (
         await world.run(
@@ -158,7 +158,7 @@ async def scene(world: World) -> Scene:
         "webhook": {"id": webhook},
         "integration": {"id": integration},
         "user": {"id": f"@{ada.username}"},
-        "users": {"search": ada.username},
+        "users": {"filter": {"search": ada.username}},
         "search": {"query": "mark"},
         "events": {"after": since},
     }

@@ -91,12 +91,15 @@ async def test_stored_names_become_those_of_the_schema(settings: Settings) -> No
         def back(connection: Connection) -> None:
             command.downgrade(migrate._config(connection), "0025")
 
+        def forward(connection: Connection) -> None:
+            command.upgrade(migrate._config(connection), "0026")
+
         await migrate.upgrade(database)
         await migrate._locked(database, back)
         rows = await asyncpg.connect(database.dsn)
         await _store(rows)
         assert await _read(rows, "state", "enabled") == _expected(0)
-        await migrate.upgrade(database)
+        await migrate._locked(database, forward)
         assert await _read(rows, "status", "is_enabled") == _expected(1)
         await migrate._locked(database, back)
         assert await _read(rows, "state", "enabled") == _expected(0)

@@ -73,8 +73,8 @@ query See($project: ID!, $task: ID!) {
 """
 WATCH = """
 subscription Watch($project: ID!, $after: String) {
-  taskEvents(filter: { projects: [$project] }, after: $after) {
-    cursor kind subjectId changes { field to }
+  taskEvents(filter: { project: { id: { eq: $project } } }, after: $after) {
+    cursor kind subjectId changes { field ... on TextChange { newText } }
   }
 }
 """
@@ -175,7 +175,7 @@ async def fill(ada: Somebody, project: str, count: int) -> list[str]:
             CREATE_TASK,
             title=f"task {number:03}",
             projectId=project,
-            dueAt=due,
+            due={"at": due},
             priority=["NONE", "LOW", "HIGH"][number % 3],
         )
         task: str = made["task"]["id"]
@@ -248,7 +248,7 @@ async def watch_cut_and_resume(
         (hers,), (his,) = await take(at_ada, 1), await take(at_bob, 1)
         assert hers == his
         assert (his["kind"], his["subjectId"]) == ("TASK_UPDATED", tasks[0])
-        assert his["changes"] == [{"field": "title", "to": "seen by both"}]
+        assert his["changes"] == [{"field": "title", "newText": "seen by both"}]
 
         cut(connection)
         with contextlib.suppress(TransportError, StopAsyncIteration):
@@ -262,7 +262,7 @@ async def watch_cut_and_resume(
     async with watching(bob, project, his["cursor"]) as (at_bob, _):
         missed = await take(at_bob, 20)
         assert [event["subjectId"] for event in missed] == changed
-        assert [event["changes"][0]["to"] for event in missed] == [
+        assert [event["changes"][0]["newText"] for event in missed] == [
             f"change {number}" for number in range(20)
         ]
         # The subscription continues live: the next event is the next change.

@@ -212,7 +212,7 @@ async def test_filters_select_by_kind_project_task_and_actor(
         "kind": LogFilter(kinds=frozenset({"TASK_COMPLETED"})),
         "project": LogFilter(projects=frozenset({two.id})),
         "task": LogFilter(tasks=frozenset({first.id})),
-        "not mine": LogFilter(not_by=owner.id),
+        "not mine": LogFilter(decide=lambda event: event.actor_id != owner.id),
         "by member": LogFilter(actors=frozenset({member.id})),
     }
     open_ = {name: await live.subscribe(owner.id, one) for name, one in wanted.items()}

@@ -81,10 +81,13 @@ def _task_words() -> dict[str, Any]:
         "notes": "Two coats",
         "status": "IN_PROGRESS",
         "priority": "HIGH",
-        "dueAt": _moment(3),
+        "due": {"at": _moment(3)},
         "startAt": _moment(1),
         "estimate": 90,
         "tags": ["garden", "outside"],
+        "externalReferences": [
+            {"source": "jira", "externalId": fresh_id().hex, "url": "https://jira.example.com/1"}
+        ],
     }
 
 
@@ -96,12 +99,12 @@ def _new_tasks(stage: Stage) -> list[dict[str, Any]]:
             "projectId": stage.project,
             "assigneeId": gid(stage.bob),
         },
-        {"title": "Buy paint", "parentId": stage.task, "dueOn": _day(2)},
+        {"title": "Buy paint", "parentId": stage.task, "due": {"on": _day(2)}},
     ]
 
 
 def _changed_tasks(stage: Stage) -> list[dict[str, Any]]:
-    return [{**_task_words(), "assigneeId": gid(stage.bob)}, {"dueOn": _day(2)}]
+    return [{**_task_words(), "assigneeId": gid(stage.bob)}, {"due": {"on": _day(2)}}]
 
 
 def _new_entries(stage: Stage) -> list[dict[str, Any]]:
@@ -160,8 +163,7 @@ def _webhook() -> dict[str, Any]:
     return {
         "url": "https://new.example.com/hook",
         "name": "Assigned to me",
-        "events": ["TASK_CREATED"],
-        "filter": {"kinds": ["TASK_CREATED"]},
+        "filter": {"kind": {"in": ["TASK_CREATED"]}},
         "payload": "{ kind at }",
     }
 
@@ -433,7 +435,7 @@ CASES = [
         lambda stage: [
             {
                 "name": "Script",
-                "scopes": ["tasks:read"],
+                "scopes": ["TASKS_READ"],
                 "projectIds": [stage.project],
                 "expiresAt": _moment(20),
             }
@@ -443,7 +445,7 @@ CASES = [
         "deviceCreate",
         "device",
         models.Device,
-        lambda _: [{"token": fresh_id().hex * 2, "platform": "IOS", "name": "Phone"}],
+        lambda _: [{"target": {"token": fresh_id().hex * 2}, "platform": "IOS", "name": "Phone"}],
     ),
     Case(
         "reminderCreate",

@@ -53,11 +53,17 @@ NOT_KEPT = {
         for verb in ("Create", "Update")
         for secret in ("github.token", "slack.webhookUrl")
     },
-    "deviceCreate.keys": "a secret of the browser: never shown",
-    "deviceCreate.keys.p256dh": "a secret of the browser: never shown",
-    "deviceCreate.keys.auth": "a secret of the browser: never shown",
-    "deviceCreate.token": "a secret of the phone: never shown",
-    "deviceCreate.endpoint": "a secret of the browser: never shown",
+    **{
+        f"deviceCreate.target.{secret}": "a secret of the device: never shown"
+        for secret in (
+            "token",
+            "webPush",
+            "webPush.endpoint",
+            "webPush.keys",
+            "webPush.keys.p256dh",
+            "webPush.keys.auth",
+        )
+    },
 }
 
 
@@ -75,7 +81,8 @@ class Place:
 # Fields that are found elsewhere than under their own name.
 # A time is kept as a start, an end and a day; `test_time.py` says which.
 _TIME = Place(None, None, None)
-_PERSON = Place(None, "user { username }", None)
+# Due is a time or a day; `test_task.py` says which.
+_DUE = Place(None, None, None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
@@ -91,9 +98,18 @@ ELSEWHERE = {
     "timeEntryBulkCreate.items.time": _TIME,
     "timeEntryUpdate.time": _TIME,
     "timeEntryBulkUpdate.items.time": _TIME,
-    "projectMemberAdd.username": _PERSON,
-    "taskShareCreate.username": _PERSON,
-    "apiKeyCreate.projectIds": Place("project_ids", "projectIds", None),
+    "taskCreate.due": _DUE,
+    "taskUpdate.due": _DUE,
+    "taskBulkCreate.items.due": _DUE,
+    "taskBulkUpdate.items.due": _DUE,
+    # Kept in a table of their own; `test_external_references.py` says how they are recorded.
+    **{
+        f"{name}.externalReferences": Place(
+            None, "externalReferences { source externalId url }", None
+        )
+        for name in ("taskCreate", "taskUpdate", "taskBulkCreate.items", "taskBulkUpdate.items")
+    },
+    "apiKeyCreate.projectIds": Place("project_ids", "projects { id }", None),
     # What a comment said before is kept as a revision of it.
     "commentUpdate.body": Place("body", "body", None),
     # Of an address the log keeps the host alone, since many carry a secret.

@@ -248,6 +248,28 @@ async def test_progress_is_told_until_it_is_over(world: World, context: WorkerCo
     assert heard[-1] == "DONE"
 
 
+async def test_progress_goes_on_from_a_cursor(world: World, context: WorkerContext) -> None:
+    ada = await world.person()
+    await world.rows(*(entry(ada, START + dt.timedelta(hours=n), 60) for n in range(30)))
+    before = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
+    export_id = await ask(world, ada, format="CSV")
+    await make(context, export_id)
+    query = """subscription ($id: ID!, $after: String) {
+      reportExportChanged(id: $id, after: $after) { cursor at }
+    }"""
+
+    async def heard(after: str | None) -> list[Any]:
+        replies = world.deliveries(query, ada, id=export_id, after=after)
+        return [reply.good["reportExportChanged"] async for reply in replies]
+
+    async with asyncio.timeout(30):
+        every = await heard(before)
+        assert len(every) >= 2
+        for number, event in enumerate(every):
+            assert await heard(event["cursor"]) == every[number + 1 :]
+        assert await heard(None) == every[-1:]
+
+
 async def test_a_cancelled_export_is_not_made(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     export_id = await ask(world, ada, format="CSV")
@@ -538,7 +560,7 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
     # A Sunday: the first day of a week, or the last.
     await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
     key = await world.post(
-        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { secret } }', ada
+        'mutation { apiKeyCreate(input: {name: "k", scopes: [TIME_READ]}) { secret } }', ada
     )
     headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['secret']}"]
 

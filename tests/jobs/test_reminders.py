@@ -38,7 +38,6 @@ from domain.tasks import task as tasks
 from domain.tasks.reminder import NewReminder
 from domain.tasks.schedule import Anchor, Daily, Once, Relative, Rule
 from domain.tasks.task import NewTask
-from events.kinds import EventKind
 from jobs.reminders import notify_of_due, remind
 from tests.accounts import House, Person
 from tests.jobs.conftest import MailServer, Workshop
@@ -236,7 +235,7 @@ async def test_webhooks_are_sent_what_is_meant_for_them(scene: Scene) -> None:
             webhooks.create,
             Encryption(scene.house.settings),
             Receivers((ip_network("127.0.0.0/8"),), plain=True),
-            NewWebhook("http://127.0.0.1:8099/hook", events=[EventKind.REMINDER_DUE]),
+            NewWebhook("http://127.0.0.1:8099/hook", filter={"kind": {"eq": "REMINDER_DUE"}}),
         )
         hooks.append(webhook.id)
     await scene.reminder(Once(scene.clock() + HOUR), channels=(Way.WEBHOOK,))

@@ -1,7 +1,7 @@
-"""Activity: a user's own actions, everyone's on a task, and the audit log.
+"""Activity: a user's own actions, everyone's in a project or on a task, and the audit log.
 
-All three read the event log that feeds subscriptions; an entry is the same `Event` with the
-same id everywhere. The first two apply the access rule, so an entry is hidden together with its
+All of them read the event log that feeds subscriptions; an entry is the same `Event` with the
+same id everywhere. The first three apply the access rule, so an entry is hidden together with its
 subject; the audit log is for administrators and shows everything.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, Final
 
 import strawberry
 from sqlalchemy import func, select
@@ -18,65 +18,32 @@ from sqlalchemy.orm import aliased
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
+from db.base import Base
 from db.read import Statement
 from errors import Forbidden
-from graph.core.enums import EventKind
+from graph.core.enums import EventKind, EventSubjectType
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
-from graph.kit import filtering, ordering, paging
-from graph.kit.comparators import DateTimeFilter, EventKindFilter, IDFilter
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
-from graph.kit.ordering import Key
-from graph.kit.paging import Page, paging_arguments, read_pages
-from graph.types.accounts.user import UserFilter
-from graph.types.projects.project_inputs import ProjectFilter
-from graph.types.tasks.task_inputs import TaskFilter
-
-if TYPE_CHECKING:
-    from graph.types.events.event import Event
-
-_TaskEvent = Annotated["Event", strawberry.lazy("graph.types.events.event")]
-
-_NEWEST_FIRST = (Key(ordering.source(models.Event.at), descending=True),)
+from graph.kit.ordering import SortOrder
+from graph.kit.paging import Page
+from graph.types.events.event_connection import EventConnection, event_arguments, read_feed
+from graph.types.events.event_filter import EventFilter
 
 
-@filtering.filter_input("Filter for activity entries.")
-class ActivityFilter:
-    id: IDFilter | None = filtering.by_id(models.Event.id, models.Event, "The event's ID.")
-    kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
-    at: DateTimeFilter | None = filtering.by(models.Event.at, "When it happened.")
-    actor: UserFilter | None = filtering.by_relation(
-        models.Event.actor_id, "The user who did it.", model=models.User, audited=True
-    )
-    task: TaskFilter | None = filtering.by_relation(
-        models.Event.task_id, "The task concerned.", model=models.Task, audited=True
-    )
-    project: ProjectFilter | None = filtering.by_relation(
-        models.Event.project_id, "The project concerned.", model=models.Project, audited=True
-    )
-
-
-@paging.connection_type(
-    "A page of activity entries, newest first.",
-    edge="An activity entry in a list, with its cursor.",
-)
-class ActivityConnection:
-    node: _TaskEvent
-
-
-@strawberry.type(description="The number of activity entries of one kind.")
+@strawberry.type(description="The number of events of one kind.")
 class EventKindCount:
     """One entry of `byKind`."""
 
     kind: EventKind = attribute("The kind of event.")
-    count: int = attribute("The number of entries of this kind.")
+    count: int = attribute("The number of events of this kind.")
 
 
-@strawberry.type(description="The number of activity entries about one type of object.")
+@strawberry.type(description="The number of events about one type of object.")
 class EventSubjectTypeCount:
     """One entry of `bySubjectType`."""
 
-    subject_type: str = attribute("The object's type in the schema, such as `Task`.")
-    count: int = attribute("The number of entries about this type.")
+    subject_type: EventSubjectType = attribute("The type of object.")
+    count: int = attribute("The number of events about this type.")
 
 
 @strawberry.type(description="Statistics over your own actions.")
@@ -88,37 +55,62 @@ class EventStats:
     )
 
 
+# --- feeds ---------------------------------------------------------------------------------------
+
+
 def _own(viewer: Viewer, event: Any) -> Any:
     return event.actor_id == viewer.sql_id
 
 
-async def _activity(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
+async def _own_activity(parents: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
     info.viewer.require()
-    pages = await read_pages(info, models.Event, default_order=_NEWEST_FIRST, where=_own, **options)
-    return [pages[None]]
+    pages = await read_feed(info, where=_own, **options)
+    return [pages[None]] * len(parents)
 
 
-async def _task_activity(parents: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
-    keys = list(dict.fromkeys(parent.id for parent in parents))
-    pages = await read_pages(
-        info,
-        models.Event,
-        child="task_id",
-        parents=keys,
-        default_order=_NEWEST_FIRST,
-        **options,
-    )
-    return [pages[parent.id] for parent in parents]
+def _feed_of(child: str) -> Any:
+    async def feed(parents: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
+        keys = [parent.id for parent in parents]
+        pages = await read_feed(info, child=child, parents=keys, **options)
+        return [pages[key] for key in keys]
+
+    return feed
+
+
+_FEEDS: Final[dict[type[Base], tuple[str, str]]] = {
+    models.Project: (
+        "project_id",
+        "Lists what all users did in the project, newest first by default.",
+    ),
+    models.Task: ("task_id", "Lists what all users did with the task, newest first by default."),
+}
+
+
+def activity_of(model: type[Base] | None = None) -> Any:
+    """The field `activity` of a type that shows rows of this model, or of the viewer (None): the
+    feed of a project, of a task, or of one's own actions. Its annotation is `EventConnection`.
+    """
+    arguments = event_arguments(SortOrder.DESC)
+    if model is None:
+        return batch(
+            _own_activity,
+            "Lists your own actions, newest first by default, as far as you can still see their "
+            "objects.",
+            arguments=arguments,
+        )
+    child, description = _FEEDS[model]
+    return batch(_feed_of(child), description, requires=("id",), arguments=arguments)
 
 
 async def _audit_log(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
     info.viewer.require()
     if not info.viewer.is_admin:
         raise Forbidden("Only administrators can read the audit log.")
-    pages = await read_pages(
-        info, models.Event, default_order=_NEWEST_FIRST, right=access.audit, **options
-    )
+    pages = await read_feed(info, right=access.audit, **options)
     return [pages[None]]
+
+
+# --- statistics ----------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=200)
@@ -151,8 +143,8 @@ async def _activity_stats(info: BatchInfo, filter_: Any = None) -> EventStats:
             EventKindCount(kind=EventKind(kind), count=count) for kind, count in _most(by_kind)
         ],
         by_subject_type=[
-            EventSubjectTypeCount(subject_type=resource, count=count)
-            for resource, count in _most(by_type)
+            EventSubjectTypeCount(subject_type=EventSubjectType(name), count=count)
+            for name, count in _most(by_type)
         ],
     )
 
@@ -161,35 +153,16 @@ def _most(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def task_activity() -> Any:
-    """The field `Task.activity`."""
-    return batch(
-        _task_activity,
-        "What all users did with the task, newest first.",
-        requires=("id",),
-        arguments=paging_arguments(ActivityFilter),
-    )
-
-
-def activity() -> Any:
-    """The field `Viewer.activity`."""
-    return batch(
-        _activity,
-        "Your own actions, newest first, as far as you can still see their objects.",
-        arguments=paging_arguments(ActivityFilter),
-    )
-
-
 def activity_stats() -> Any:
-    """The field `Viewer.activityStats`."""
+    """The field `activityStats` of the viewer. Its annotation is `EventStats`."""
     return root(
         _activity_stats,
-        "Statistics over your own actions.",
+        "Returns statistics over your own actions.",
         arguments=[
             argument(
                 "filter_",
-                ActivityFilter | None,
-                "Counts only entries that match this filter.",
+                EventFilter | None,
+                "Counts only events that match this filter.",
                 name="filter",
             )
         ],
@@ -198,9 +171,9 @@ def activity_stats() -> Any:
 
 @strawberry.type
 class ActivityQuery:
-    admin_audit_log: ActivityConnection = batch(
+    admin_audit_log: EventConnection = batch(
         _audit_log,
-        "Lists the actions of all users, newest first, with network address and request. "
-        "Administrators only.",
-        arguments=paging_arguments(ActivityFilter),
+        "Lists the actions of all users, newest first by default, with network address and "
+        "request. Administrators only.",
+        arguments=event_arguments(SortOrder.DESC),
     )

@@ -9,35 +9,42 @@ request. Root fields run concurrently, so the executor takes the cursor before a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Union
+from uuid import UUID
 
 import strawberry
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, bindparam, select
+from strawberry.types.lazy_type import LazyType
 
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.models import LogEpoch
-from errors import BadInput
-from events.cursor import Cursor
+from db.read import Statement
 from events.epoch import ROW
-from events.log import PAGE, cursor_of
+from events.log import cursor_of
 from graph.core import ids
-from graph.core.context import Context
-from graph.core.enums import EventKind
-from graph.core.fields import BatchInfo, arg, batch, column, derived, root
-from graph.core.inputs import given
-from graph.core.node import EXPRESSIONS, Node, model_of, node_id, node_type
-from graph.kit.loading import load_objects
-from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
+from graph.core.enums import EventKind, EventSource
+from graph.core.fields import BatchInfo, batch, column, derived, root
+from graph.core.node import EXPRESSIONS, TYPE_NAMES, Node, node_id, node_type
+from graph.kit.loading import columns_of, load_objects
+from graph.kit.ordering import SortOrder
+from graph.kit.paging import Page
 from graph.request.event_cursor import take_event_cursor
 from graph.types.accounts.user import User
 from graph.types.events import event_summary
-from graph.types.events.event_changes import FieldChange, field_changes, model_named
-from graph.types.events.event_filter import GONE, EventFilter, Wanted, wanted_of
+from graph.types.events.event_changes import (
+    FieldChange,
+    field_changes,
+    may_show,
+    model_named,
+)
+from graph.types.events.event_connection import EventConnection, event_arguments, read_events
+from graph.types.events.event_filter import task_of
 from graph.types.events.event_summary import summaries
+from graph.types.events.wanted import GONE
 from graph.types.projects.project import Project, ProjectMember
 from graph.types.tasks.attachment import Attachment
 from graph.types.tasks.comment import Comment
@@ -46,14 +53,38 @@ from graph.types.tasks.share import TaskShare
 from graph.types.tasks.task import Task
 from graph.types.time.time_entry import TimeEntry
 
+if TYPE_CHECKING:
+    from graph.types.accounts.api_key import ApiKey
+    from graph.types.accounts.session import Session
+    from graph.types.integrations.integration import Integration
+
 # --- one event -----------------------------------------------------------------------------------
 
+
+def _lazy(name: str, module: str) -> Any:
+    """A type of a module that imports this one. (In a union Strawberry finds no other form.)"""
+    return LazyType(name, f"graph.types.{module}")
+
+
+_MEMBERS: Any = (
+    *(Task, Project, ProjectMember, User, TaskShare, Comment, TimeEntry, Attachment, Reminder),
+    _lazy("Webhook", "integrations.webhook"),
+    _lazy("Integration", "integrations.integration"),
+    _lazy("ReportExport", "time.report_export"),
+    _lazy("Session", "accounts.session"),
+    _lazy("ApiKey", "accounts.api_key"),
+    _lazy("Notification", "notifications.notification"),
+)
 EventSubject = Annotated[
-    Task | Project | ProjectMember | User | TaskShare | Comment | TimeEntry | Attachment | Reminder,
+    Union[_MEMBERS],  # noqa: UP007 - made of a tuple
     strawberry.union(
         name="EventSubject", description="What an event is about: the object that changed."
     ),
 ]
+
+_Session = Annotated["Session", strawberry.lazy("graph.types.accounts.session")]
+_ApiKey = Annotated["ApiKey", strawberry.lazy("graph.types.accounts.api_key")]
+_Integration = Annotated["Integration", strawberry.lazy("graph.types.integrations.integration")]
 
 # Not a column: the epoch that the event's cursor belongs to.
 EXPRESSIONS[models.Event, "epoch"] = lambda _viewer, _event: (
@@ -66,48 +97,75 @@ def _subject_id(event: Any) -> str | None:
     return None if model is None else ids.encode(model, event.subject_id)
 
 
-def _of_oneself(column: str, shown: Callable[[Any], Any] = str) -> Any:
-    """Values of a column that only the actor and administrators can see."""
-
-    async def values(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
-        viewer = info.viewer
-        own = viewer.signed_in and viewer.user_id
-        found = []
-        for parent in parents:
-            value = getattr(parent, column)
-            seen = viewer.is_admin or parent.actor_id == own
-            found.append(shown(value) if seen and value is not None else None)
-        return found
-
-    return values
+def _is_ones_own(viewer: Viewer, event: Any) -> bool:
+    """Whether the viewer caused an event, or reads the whole log."""
+    own = viewer.signed_in and viewer.user_id
+    return viewer.is_admin or event.actor_id == own
 
 
-async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+async def _ips(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
+    return [event.ip if _is_ones_own(info.viewer, event) else None for event in parents]
+
+
+async def subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+    """What events are about, as far as the viewer can see it."""
     found: list[Any] = [None] * len(parents)
-    for model in {model_named(parent.subject_type) for parent in parents}:
-        if model is None or model not in _SUBJECTS:
+    for name in {parent.subject_type for parent in parents}:
+        model = model_named(name)
+        if model is None or not may_show(info.viewer, model):
             continue
-        places = [i for i, one in enumerate(parents) if one.subject_type == model.__name__]
+        places = [i for i, one in enumerate(parents) if one.subject_type == name]
         rows = await load_objects(info, model, [parents[i].subject_id for i in places])
         for place, row in zip(places, rows, strict=True):
             found[place] = row
     return found
 
 
-_SUBJECTS = [
-    model for member in get_args(get_args(EventSubject)[0]) if (model := model_of(member.__name__))
-]
+def _caused_with(model: type[Base], key: str, description: str) -> Any:
+    """The session, API key or integration, for the user who acted and for administrators."""
+
+    async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+        viewer = info.viewer
+        if not may_show(viewer, model):
+            return [None] * len(parents)
+        keys = [getattr(one, key) if _is_ones_own(viewer, one) else None for one in parents]
+        return await (_load_any if viewer.is_admin else load_objects)(info, model, keys)
+
+    more = "Null unless you caused the event or are an administrator, and if there is none."
+    return batch(rows, f"{description} {more}", requires=(key, "actor_id"))
 
 
-def _task_id(event: Any) -> Any:
-    """The task concerned. For an event of a task it is that task, even if a project has an event of
-    its own.
-    """
-    return event.subject_id if event.subject_type == models.Task.__name__ else event.task_id
+async def _load_any(
+    info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
+) -> Sequence[Any]:
+    """Rows by key for administrators, whosever they are."""
+    object_type: Any = info.selection.selection_index.schema.get_type(TYPE_NAMES[model])
+    rows = await info.context.services.database.reader.fetch(
+        _any_of(model, info.selection.labels(object_type), info.viewer.shape),
+        {**info.viewer.params, "keys": [key for key in keys if key is not None]},
+    )
+    found = {row.id: row for row in rows}
+    return [found.get(key) for key in keys]
+
+
+@lru_cache(maxsize=100)
+def _any_of(model: type[Base], labels: frozenset[str], shape: ViewerShape) -> Statement:
+    columns = columns_of(model, model, labels, placeholder_viewer(shape))
+    identity: Any = model.id  # type: ignore[attr-defined]
+    keys = bindparam("keys", type_=ARRAY(Uuid()))
+    return Statement(select(*columns).where(identity == keys.any_()), model, plan_once=True)
+
+
+def _via(event: Any) -> EventSource:
+    if event.integration_id is not None:
+        return EventSource.INTEGRATION
+    if event.api_key_id is not None:
+        return EventSource.API_KEY
+    return EventSource.SYSTEM if event.session_id is None else EventSource.SESSION
 
 
 async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.Task, [_task_id(parent) for parent in parents])
+    return await load_objects(info, models.Task, [task_of(parent) for parent in parents])
 
 
 def _by_key(model: type[Base], key: str, description: str) -> Any:
@@ -163,7 +221,7 @@ class Event(Node):
         models.User, "actor_id", "The user who caused the event. Null if the account was deleted."
     )
     subject: EventSubject | None = batch(
-        _subjects,
+        subjects,
         "What the event is about, in its current state. Null if it was deleted or you can no "
         "longer see it.",
         requires=("subject_type", "subject_id"),
@@ -192,16 +250,22 @@ class Event(Node):
         summaries, "What happened, as a sentence in English.", requires=event_summary.NEEDS
     )
     ip: str | None = batch(
-        _of_oneself("ip"),
+        _ips,
         "The network address that the event was caused from. Null unless you caused it or are an "
         "administrator.",
         requires=("ip", "actor_id"),
     )
-    session_id: strawberry.ID | None = batch(
-        _of_oneself("session_id", ids.Encoder(models.Session)),
-        "The ID of the session that caused the event. Null unless you caused it or are an "
-        "administrator.",
-        requires=("session_id", "actor_id"),
+    via: EventSource = derived(
+        ("session_id", "api_key_id", "integration_id"), _via, "What it was caused with."
+    )
+    session: _Session | None = _caused_with(
+        models.Session, "session_id", "The session that caused the event."
+    )
+    api_key: _ApiKey | None = _caused_with(
+        models.ApiKey, "api_key_id", "The API key that caused the event."
+    )
+    integration: _Integration | None = _caused_with(
+        models.Integration, "integration_id", "The integration that caused the event by itself."
     )
     changes: list[FieldChange] = field_changes()
 
@@ -217,109 +281,11 @@ async def _event_cursor(info: BatchInfo) -> str:
     return info.context.event_cursor
 
 
-# --- events after -------------------------------------------------------------------------------
-
-# Parts of the log that one answer reads before it returns a cursor to continue from.
-_STRETCHES = 4
+# --- lists ---------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class ChangesPage:
-    """What `events` answers from; `PageInfo` reads it like any page."""
-
-    rows: list[Any]
-    next: Cursor
-    has_next: bool
-    # Events before the cursor are not read, so there may be some.
-    has_previous: bool = True
-
-    def cursor(self, row: Any) -> str:
-        """The cursor of an event of this page."""
-        return cursor_of(row)
-
-    @property
-    def end_cursor(self) -> str:
-        """Where to continue, also after a page without events."""
-        return str(self.next)
-
-
-@strawberry.type(description="An event in a list, with its cursor.")
-class EventEdge:
-    """The edge is the row itself."""
-
-    node: Event = derived((), lambda row: row, "The event.")
-    cursor: str = derived(("epoch", "xid", "position"), cursor_of, "The event's cursor.")
-
-
-@strawberry.type(
-    description="A page of events, in the order in which they became visible. A page can have "
-    "fewer events than requested, or none, and still have a next page. Continue from "
-    "`pageInfo.endCursor`, which is never null here: immediately if "
-    "`pageInfo.hasNextPage` is true, otherwise with your next request."
-)
-class EventConnection:
-    """A connection without `totalCount`, which would require reading the whole log."""
-
-    edges: list[EventEdge] = derived((), lambda page: page.rows, "The events with their cursors.")
-    nodes: list[Event] = derived((), lambda page: page.rows, "The events.")
-    page_info: PageInfo = derived((), lambda page: page, "The position of this page in the log.")
-    cursor: str = derived(
-        (),
-        lambda page: str(page.next),
-        "Same as `pageInfo.endCursor`: pass it as `after` to ask again or to subscribe. It "
-        "advances even if nothing happened, so keep the newest.",
-    )
-
-
-async def _read_changes(context: Context, wanted: Wanted, since: Cursor, first: int) -> ChangesPage:
-    log = context.services.live.log
-    user_id = context.viewer.require()
-    rows: list[Any] = []
-    end = since
-    for _ in range(_STRETCHES):
-        page = await log.read_visible(user_id, end.place, limit=PAGE)
-        for row in await wanted.select(page.rows):
-            if len(rows) == first:
-                last = rows[-1] if rows else None
-                end = end if last is None else Cursor(last.epoch, last.xid, last.position)
-                return ChangesPage(rows, end, has_next=True)
-            rows.append(row)
-        end = page.cursor
-        if not page.more:
-            return ChangesPage(rows, end, has_next=False)
-    return ChangesPage(rows, end, has_next=True)
-
-
-async def _events(
-    info: BatchInfo,
-    filter: Annotated[  # noqa: A002
-        EventFilter | None, arg("Returns only events that match this filter.")
-    ] = None,
-    first: Annotated[
-        int | None,
-        arg(f"The number of events to return; {DEFAULT_PAGE} by default, at most {MAX_PAGE}."),
-    ] = None,
-    after: Annotated[
-        str | None,
-        arg(
-            "The cursor to start after: of an event, `pageInfo.endCursor` of the previous page, "
-            "or from `eventCursor`. Cursors are valid for 7 days. An empty string means the "
-            "oldest stored event."
-        ),
-    ] = None,
-) -> ChangesPage:
-    context = info.context
-    context.viewer.require()
-    size = given(first)
-    size = DEFAULT_PAGE if size is None else size
-    if not 0 <= size <= MAX_PAGE:
-        raise BadInput(f"first must be from 0 to {MAX_PAGE}; it is {size}.", path=("first",))
-    wanted = wanted_of(context, given(filter))
-    after = given(after)
-    if after is None:
-        raise BadInput("Provide after.", path=("after",))
-    start = await context.services.live.log.resume(after, context.now, ("after",))
-    return await _read_changes(context, wanted, start, size)
+async def _events(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
+    return [await read_events(info, **options)]
 
 
 @strawberry.type
@@ -330,12 +296,14 @@ class EventQuery:
         "first page of what you show, then subscribe with it as `after`: no event is missed in "
         "between.",
     )
-    events: EventConnection = root(
+    events: EventConnection = batch(
         _events,
-        "Returns the events after a cursor, for clients that poll: the same events as "
-        "`taskEvents`. Fails with `CURSOR_EXPIRED` if the cursor is too old; reload your state "
-        "in that case.",
+        "Lists the events that `taskEvents` delivers with the same filter, for clients that poll: "
+        "oldest first by default, from the last 7 days. Pass the cursor of an event, "
+        "`pageInfo.endCursor` or `eventCursor` as `after`; with a cursor that is too old it fails "
+        "with `CURSOR_EXPIRED`, and you reload your state.",
+        arguments=event_arguments(SortOrder.ASC),
     )
 
 
-__all__ = ["Event", "EventConnection", "EventQuery", "take_event_cursor"]
+__all__ = ["Event", "EventQuery", "take_event_cursor"]

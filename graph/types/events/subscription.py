@@ -18,7 +18,8 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.inputs import given
 from graph.types.events.event import Event
-from graph.types.events.event_filter import EventFilter, Wanted, demand_within, wanted_of
+from graph.types.events.event_filter import EventFilter
+from graph.types.events.wanted import Wanted, demand_within, wanted_of
 from graph.types.notifications.notification import NotificationSubscription
 from graph.types.time.report_export import ReportExportEvent, progress_of
 from graph.types.time.timer_events import TimerEvent, about_time, own_time
@@ -86,17 +87,25 @@ async def _timer_changed(
 async def _export_progress(
     info: strawberry.Info[Context, None],
     id: Annotated[strawberry.ID, strawberry.argument(description="The export's ID.")],  # noqa: A002
+    after: Annotated[
+        str | None,
+        strawberry.argument(
+            description="A cursor. Delivers the changes since then first, then new ones. Without "
+            "it, delivers the latest change and then new ones. An empty string starts at the "
+            "oldest stored event."
+        ),
+    ] = strawberry.UNSET,
 ) -> AsyncIterator[ReportExportEvent]:
     info.context.viewer.require()
     key = ids.decode(models.ReportExport, id, ("id",))
-    return await progress_of(info.context, key)
+    return await progress_of(info.context, key, given(after))
 
 
 @strawberry.type(description="Subscriptions, over graphql-transport-ws or server-sent events.")
 class Subscription(NotificationSubscription):
     report_export_changed: ReportExportEvent = _subscription(
         _export_progress,
-        "Delivers the progress of one of your exports from now on; ends when the export does.",
+        "Delivers the progress of one of your exports; ends when the export does.",
     )
     timer_changed: TimerEvent = _subscription(
         _timer_changed,

@@ -8,7 +8,7 @@ import strawberry
 
 from db import models
 from domain.integrations.webhook import MAX_OVERLAP
-from graph.core.enums import EventKind, WebhookStatus
+from graph.core.enums import WebhookStatus
 from graph.core.inputs import (
     TAKE_OVER,
     MutationInput,
@@ -27,7 +27,6 @@ from graph.kit.comparators import (
     WebhookDeliveryStatusFilter,
     WebhookStatusFilter,
 )
-from graph.types.events.activity import ActivityFilter
 from graph.types.events.event_filter import EventFilter
 
 # How long the old secret signs beside the new one.
@@ -38,7 +37,6 @@ _URL = (
     "to 2,000 characters."
 )
 _NAME = "A name to tell webhooks apart, 1 to 100 characters."
-_EVENTS = "Sends only these kinds of events; `ACCESS_LOST` must be listed too if you want it."
 _FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
     "The payload, as a GraphQL selection on `Event` in braces: `{ kind task { title } }`. "
@@ -51,7 +49,7 @@ class WebhookDeliveryFilter:
     id: IDFilter | None = filtering.by_id(
         models.WebhookDelivery.id, models.WebhookDelivery, "The delivery's ID."
     )
-    event: ActivityFilter | None = filtering.by_relation(
+    event: EventFilter | None = filtering.by_relation(
         models.WebhookDelivery.event_id, "The event.", model=models.Event, known=True
     )
     status: WebhookDeliveryStatusFilter | None = filtering.by(
@@ -97,7 +95,6 @@ class WebhookOrder: ...
 class WebhookCreateInput(MutationInput):
     url: URL = required(_URL)
     name: str | None = optional(f"{_NAME} The host of `url` by default.")
-    events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
     filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
 
@@ -107,7 +104,6 @@ class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
     url: URL | None = optional(_URL)
     name: strawberry.Maybe[str | None] = change(f"{_NAME} Null for the host of `url`.")
-    events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
     filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
     status: WebhookStatus | None = optional(

@@ -76,7 +76,18 @@ def _default(readable: Callable[[str], bool]) -> str:
     __typename{covered}
   }}
   actor {{ id username fullName }}{things}
-  changes {{ field from to }}
+  changes {{
+    __typename
+    field
+    ... on TextChange {{ oldText newText }}
+    ... on NumberChange {{ oldNumber newNumber }}
+    ... on BooleanChange {{ wasTrue isTrue }}
+    ... on DateChange {{ oldDate newDate }}
+    ... on DateTimeChange {{ oldTime newTime }}
+    ... on NodeChange {{ oldId newId }}
+    ... on ListChange {{ added removed }}
+    ... on JSONChange {{ oldValue newValue }}
+  }}
 }}"""
 
 

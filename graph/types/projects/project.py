@@ -30,6 +30,8 @@ from graph.kit.ordering import Key
 from graph.kit.page_rows import Link
 from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
+from graph.types.events.activity import activity_of
+from graph.types.events.event_connection import EventConnection
 from graph.types.projects.project_inputs import (
     ProjectArchiveInput,
     ProjectCreateInput,
@@ -162,6 +164,7 @@ class Project(Node):
         default_order=_NEWEST_ATTACHMENT_FIRST,
     )
     stats: TaskStats = project_stats()
+    activity: EventConnection = activity_of(models.Project)
     tag_usage: TagConnection = project_tags()
     viewer_role: Role | None = expression(
         models.Project,

@@ -6,7 +6,7 @@ over the tasks that the viewer can see, and shows the most frequent spelling of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,9 +27,11 @@ from domain.tasks import tags
 from domain.work import Work
 from graph.core import ids
 from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
-from graph.core.fields import BatchInfo, argument, batch, column
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import UpdateInput, given, required
-from graph.kit import ordering, paging
+from graph.kit import filtering, ordering, paging
+from graph.kit.comparators import IntFilter, StringFilter
+from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.mutation import (
     MutationPayload,
     Outcome,
@@ -39,7 +41,7 @@ from graph.kit.mutation import (
     ref,
     shared_payload,
 )
-from graph.kit.ordering import Key, Ordering, SortOrder, Source
+from graph.kit.ordering import Key, Ordering, Source
 from graph.kit.page_rows import KEY, Link
 from graph.kit.paging import Page, Window, paging_arguments, window_of
 
@@ -113,14 +115,38 @@ _COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=F
 _MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 
-@ordering.order_input("Sort key for tags. Provide exactly one field.")
-class TagOrder:
-    name: SortOrder | None = ordering.by_expression(
-        _NAME.name, _NAME.sql, _NAME.type, "Sorts by name. Case-insensitive.", nullable=False
+class _Words(filtering.Search):
+    """Words in a tag."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def texts(self, entity: Any) -> list[Any]:
+        """The tag as it is compared."""
+        return [entity.c.tag_key]
+
+
+@filtering.filter_input("Filter for tags.")
+class TagFilter:
+    name: StringFilter | None = filtering.declared(
+        filtering.Compare(lambda groups: groups.c.tag_key, Text(), convert=rules.tag_key),
+        "The tag. Case-insensitive.",
+        "name",
+        _NAME,
     )
-    task_count: SortOrder | None = ordering.by_expression(
-        _COUNT.name, _COUNT.sql, _COUNT.type, "Sorts by the number of tasks.", nullable=False
+    task_count: IntFilter | None = filtering.declared(
+        filtering.Compare(lambda groups: groups.c.task_count, BigInteger()),
+        "The number of tasks with the tag that you can see.",
+        "the number of tasks",
+        _COUNT,
     )
+    search: str | None = filtering.declared(
+        _Words(), "Words that must all occur in the tag. Ignores case and accents."
+    )
+
+
+@ordering.order_input("Sort key for tags. Provide exactly one field.", of=TagFilter)
+class TagOrder: ...
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -135,7 +161,7 @@ class _Requested:
     backward: bool
     after: tuple[bool, ...] | None
     before: tuple[bool, ...] | None
-    searched: bool
+    filter: Hashable
     by_project: bool
     # See `graph.core.access_paths`.
     counted: bool
@@ -157,8 +183,6 @@ def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | Non
         # Correlate explicitly: the projects are two levels up, and SQLAlchemy correlates by itself
         # only with the level directly above; it would read the projects again here.
         query = query.where(task.project_id == projects.c.id).correlate(projects)
-    if requested.searched:
-        query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
     if candidates is None:
         return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
     tagged = by_access_path(query, task, candidates).subquery("tagged")
@@ -177,6 +201,13 @@ def _candidates(requested: _Requested) -> CandidateSet | None:
     return candidate_set(
         placeholder_viewer(requested.viewer), models.Task, counted=requested.counted
     )
+
+
+def _wanted(requested: _Requested, groups: Any) -> list[Any]:
+    if requested.filter is None:
+        return []
+    viewer = placeholder_viewer(requested.viewer)
+    return [build_filter(requested.filter, groups, viewer, Binds())]
 
 
 def _projects() -> Any:
@@ -200,6 +231,7 @@ def _page_statement(requested: _Requested) -> Statement:
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
         *path_flag(candidates),
     )
+    query = query.where(*_wanted(requested, groups))
     if requested.after is not None:
         query = query.where(
             ordered.after(keys, requested.after, "after", inclusive=requested.inclusive)
@@ -224,23 +256,23 @@ def _count_statement(requested: _Requested) -> Statement:
     if not requested.by_project:
         candidates = _candidates(requested)
         groups = _groups(requested, None, candidates).subquery()
-        return Statement(select_from(groups, func.count().label("total"), *path_flag(candidates)))
+        total = select_from(groups, func.count().label("total"), *path_flag(candidates))
+        return Statement(total.where(*_wanted(requested, groups)))
     projects = _projects()
     groups = _groups(requested, projects, None).lateral("groups")
-    return Statement(
-        select_from(
-            projects.join(groups, true()),
-            projects.c.id.label("parent_key"),
-            func.count().label("total"),
-        ).group_by(projects.c.id)
+    totals = select_from(
+        projects.join(groups, true()),
+        projects.c.id.label("parent_key"),
+        func.count().label("total"),
     )
+    return Statement(totals.where(*_wanted(requested, groups)).group_by(projects.c.id))
 
 
 async def _pages(
     info: BatchInfo,
     projects: Sequence[UUID] | None,
     *,
-    search: str | None = None,
+    filter: TagFilter | None = None,  # noqa: A002 - the argument's name in the schema
     order_by: Sequence[Any] | None = None,
     first: int | None = None,
     after: str | None = None,
@@ -251,20 +283,18 @@ async def _pages(
     ordered = ordering.ordering_by(_KEY, order_by, _MOST_USED_FIRST, ("order_by",))
     window = window_of(ordered, first, after, last, before)
     paths, reader = info.context.services.access_paths, info.context.services.database.reader
+    values = Values()
     requested = _Requested(
         viewer=info.viewer.shape,
         ordering=ordered,
         backward=window.backward,
         after=paging.nulls_of(window.after),
         before=paging.nulls_of(window.before),
-        searched=search is not None,
+        filter=None if filter is None else filter_shape(filter, values, ("filter",)),
         by_project=projects is not None,
         counted=projects is None and paths.uses_candidates(info.viewer, models.Task),
     )
-    params: dict[str, Any] = {
-        **info.viewer.params,
-        "pattern": None if search is None else _pattern(search),
-    }
+    params: dict[str, Any] = {**info.viewer.params, **values.params()}
 
     async def read(
         statement: Statement, place: Window, keys: Sequence[Any] | None
@@ -300,18 +330,7 @@ async def _pages(
     return pages
 
 
-def _pattern(search: str) -> str:
-    key = rules.tag_key(rules.text(search, ("search",), least=1, most=50))
-    for special in "\\%_":
-        key = key.replace(special, "\\" + special)
-    return f"%{key}%"
-
-
 # --- fields --------------------------------------------------------------------------------------
-
-_SEARCH = argument(
-    "search", str | None, "Returns only tags that contain this text. Case-insensitive."
-)
 
 
 async def _tags(_: Sequence[Any], info: BatchInfo, **paging_: Any) -> list[Page]:
@@ -331,7 +350,7 @@ def project_tags() -> Any:
         _tags_of_projects,
         "The tags of the project's tasks with their counts, most frequent first by default.",
         requires=("id",),
-        arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
+        arguments=paging_arguments(TagFilter, TagOrder),
     )
 
 
@@ -341,7 +360,7 @@ class TagQuery:
         _tags,
         "Lists the tags of all tasks that you can see with their counts, most frequent first by "
         "default.",
-        arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
+        arguments=paging_arguments(TagFilter, TagOrder),
     )
 
 

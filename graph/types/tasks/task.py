@@ -6,12 +6,10 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from sqlalchemy.orm import aliased
-from strawberry.types.maybe import Some
 
 from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
@@ -19,8 +17,9 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from db.read import Statement
-from domain.tasks import placement
+from domain.tasks import moving
 from domain.tasks import task as domain
+from domain.tasks.placement import Place
 from domain.work import Work
 from graph.core import ids
 from graph.core.fields import BatchInfo, attribute, batch, column
@@ -45,7 +44,8 @@ from graph.kit.mutation import (
 from graph.kit.ordering import Key
 from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
-from graph.types.events.activity import ActivityConnection, task_activity
+from graph.types.events.activity import activity_of
+from graph.types.events.event_connection import EventConnection
 from graph.types.integrations.integration_inputs import sync_problem
 from graph.types.projects.project import Project
 from graph.types.tasks.attachment import NEWEST_FIRST as NEWEST_ATTACHMENT_FIRST
@@ -53,6 +53,11 @@ from graph.types.tasks.attachment import AttachmentConnection
 from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder, attachment_count
 from graph.types.tasks.comment import OLDEST_FIRST, CommentConnection
 from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, comment_count
+from graph.types.tasks.external_reference import (
+    ExternalReference,
+    references_of,
+    references_of_tasks,
+)
 from graph.types.tasks.share import TaskShareConnection
 from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareOrder
 from graph.types.tasks.task_inputs import (
@@ -63,9 +68,11 @@ from graph.types.tasks.task_inputs import (
     TaskFilter,
     TaskMoveInput,
     TaskOrder,
+    TaskPlacementInput,
     TaskReopenInput,
     TaskRestoreInput,
     TaskUpdateInput,
+    due_of,
     identifier,
 )
 from graph.types.time.tracked_time import task_tracked
@@ -183,6 +190,11 @@ class Task(Node):
         order_type=TaskOrder,
         default_order=_BY_POSITION,
     )
+    external_references: list[ExternalReference] = batch(
+        references_of_tasks,
+        "The task's counterparts in other systems, ordered by `source` and `externalId`.",
+        requires=("id",),
+    )
     subtask_progress: SubtaskProgress = batch(
         _progress, "How many of the direct subtasks are completed.", requires=("id",)
     )
@@ -226,7 +238,7 @@ class Task(Node):
         "change made here or there could not be copied to the other side. Null if both are in "
         "sync. Changes made here are kept, and are sent as soon as possible.",
     )
-    activity: ActivityConnection = task_activity()
+    activity: EventConnection = activity_of(models.Task)
     tracked: Seconds = task_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Task.time_entries,
@@ -335,24 +347,37 @@ NEW_TASK_IDS = {
     "parent_id": models.Task,
     "assignee_id": models.User,
 }
-_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS)
+_new = arguments_of(
+    TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS, options=("due", "external_references")
+)
 _changes = changes_of(
     TaskUpdateInput,
     domain.CHANGEABLE,
     ids={"assignee_id": models.User, "parent_id": models.Task},
+    options=("due", "external_references"),
 )
 
 
+_moved = changes_of(
+    TaskMoveInput,
+    moving.CHANGEABLE,
+    ids={"project_id": models.Project, "parent_id": models.Task, "assignee_id": models.User},
+    options=("place", "time_entries"),
+)
+
+
+def _new_task(data: TaskCreateInput) -> domain.NewTask:
+    return domain.NewTask(**_new(data), **due_of(data), **references_of(data))
+
+
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    return {"task": (await domain.create(work, domain.NewTask(**_new(data)))).id}
+    return {"task": (await domain.create(work, _new_task(data))).id}
 
 
 async def _create_in_one_statement(
     work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
-    task = await domain.create_in_one_statement(
-        work, domain.NewTask(**_new(data)), wanted or ONLY_ID
-    )
+    task = await domain.create_in_one_statement(work, _new_task(data), wanted or ONLY_ID)
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
@@ -360,7 +385,9 @@ async def _create_in_one_statement(
 
 async def _update(work: Work, data: TaskUpdateInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
-    task = await domain.update_task(work, task_id, _changes(data), given(data.if_version))
+    task = await domain.update_task(
+        work, task_id, _changes(data) | due_of(data) | references_of(data), given(data.if_version)
+    )
     return {"task": task.id}
 
 
@@ -390,33 +417,36 @@ async def _reopen(work: Work, data: TaskReopenInput) -> Refs:
 
 
 async def _assign(work: Work, data: TaskAssignInput) -> Refs:
+    assignee = given(data.assignee_id)
     task = await domain.assign(
         work,
         ids.decode(models.Task, data.id, ("id",)),
-        _id(models.User, data.assignee_id, "assignee_id"),
+        None if assignee is None else ids.decode(models.User, assignee, ("assignee_id",)),
         given(data.if_version),
     )
     return {"task": task.id}
 
 
 async def _move(work: Work, data: TaskMoveInput) -> Refs:
-    target = data.project_id.value if isinstance(data.project_id, Some) else strawberry.UNSET
-    task = await placement.move(
+    task = await moving.move(
         work,
         ids.decode(models.Task, data.id, ("id",)),
-        before_id=_id(models.Task, data.before_id, "before_id"),
-        after_id=_id(models.Task, data.after_id, "after_id"),
-        project_id=_id(models.Project, target, "project_id"),
-        to_personal=target is None,
+        _moved(data),
+        place=_place(given(data.place)),
         if_version=given(data.if_version),
         entries=data.time_entries,
     )
     return {"task": task.id}
 
 
-def _id(model: Any, text: Any, name: str) -> UUID | None:
-    text = given(text)
-    return None if text is None else ids.decode(model, text, (name,))
+def _place(data: TaskPlacementInput | None) -> Place | None:
+    if data is None:
+        return None
+    if before := given(data.before):
+        return Place(before=ids.decode(models.Task, before, ("place", "before")))
+    if after := given(data.after):
+        return Place(after=ids.decode(models.Task, after, ("place", "after")))
+    return Place(edge=given(data.edge))
 
 
 @strawberry.type
@@ -455,6 +485,6 @@ class TaskMutation:
     task_move: _TaskPayload = mutation(
         _move,
         TaskMoveInput,
-        "Moves a task before or after another task, or to another project. Its subtasks and time "
-        "entries move with it.",
+        "Moves a task to another position, status, project, parent or assignee, all in one change: "
+        "if a part of it fails, nothing is changed. Its subtasks and time entries move with it.",
     )

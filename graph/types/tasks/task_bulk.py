@@ -18,8 +18,14 @@ from graph.kit import rates
 from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, run_bulk
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.mutation import Outcome, mutation, shared_payload
+from graph.types.tasks.external_reference import references_of
 from graph.types.tasks.task import NEW_TASK_IDS, Task
-from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
+from graph.types.tasks.task_inputs import (
+    NewTaskFields,
+    TaskChanges,
+    due_of,
+    subtasks_field,
+)
 
 # --- inputs --------------------------------------------------------------------------------------
 
@@ -88,8 +94,9 @@ class TaskBulkResult:
     index: int = attribute("The item's index in the input, starting at 0.")
     task: Task | None = result_object(
         models.Task,
-        "The task after this item, or the current task on `CONFLICT`. Null if the item failed "
-        "otherwise, was rolled back or deleted the task.",
+        "The task after this item, the current task on `CONFLICT`, or on `ALREADY_EXISTS` the task "
+        "that has the external reference. Null if the item failed otherwise, was rolled back or "
+        "deleted the task.",
     )
     deleted_ids: list[strawberry.ID] = attribute(
         "The IDs of all tasks that this item moved to the trash: the task's, then those of the "
@@ -108,13 +115,22 @@ class _TaskBulkPayload(BulkPayload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-_new = arguments_of(TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS)
-_changes = changes_of(TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User})
+_new = arguments_of(
+    TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS, options=("due", "external_references")
+)
+_changes = changes_of(
+    TaskBulkUpdateItem,
+    CHANGEABLE,
+    ids={"assignee_id": models.User},
+    options=("due", "external_references"),
+)
 
 
 def _edit(item: TaskBulkUpdateItem) -> domain.Edit:
     task_id = ids.decode(models.Task, item.id, ("id",))
-    return domain.Edit(task_id, _changes(item), given(item.if_version))
+    return domain.Edit(
+        task_id, _changes(item) | due_of(item) | references_of(item), given(item.if_version)
+    )
 
 
 def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
@@ -125,8 +141,12 @@ def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
 _bulk = partial(run_bulk, model=models.Task, check=domain.check_values, ref="task")
 
 
+def _new_task(item: TaskBulkCreateItem) -> NewTask:
+    return NewTask(**_new(item), **due_of(item), **references_of(item))
+
+
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:
-    return await _bulk(work, data, read=lambda item: NewTask(**_new(item)), operation=domain.create)
+    return await _bulk(work, data, read=_new_task, operation=domain.create)
 
 
 async def _update(work: Work, data: TaskBulkUpdateInput) -> Outcome:

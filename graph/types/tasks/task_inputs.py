@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import aliased
+from strawberry.types.maybe import Some
 
 from auth import access
 from auth.viewer import Viewer
@@ -25,6 +26,7 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
+from domain.tasks.placement import ListEdge
 from domain.tasks.task_values import Subtasks
 from domain.time.time_moves import EntriesOfMoved
 from graph.core.inputs import (
@@ -34,6 +36,7 @@ from graph.core.inputs import (
     UpdateInput,
     change,
     defaulted,
+    given,
     new_id,
     optional,
     required,
@@ -59,6 +62,10 @@ from graph.types.tasks.attachment_inputs import (
     attachment_count,
 )
 from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.external_reference import (
+    ExternalReferenceInput,
+    ExternalReferenceListFilter,
+)
 from graph.types.tasks.share_inputs import TaskShareListFilter
 from graph.types.time.tracked_time import task_tracked_seconds
 
@@ -162,6 +169,9 @@ class TaskFilter:
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
     )
+    external_references: ExternalReferenceListFilter | None = filtering.by_relations(
+        models.Task.references, "The counterparts in other systems."
+    )
     project: ProjectFilter | None = filtering.by_relation(
         models.Task.project, "The project. `isNull: true` selects personal tasks."
     )
@@ -226,6 +236,27 @@ class TaskOrder:
     project: ProjectOrder | None = ordering.by_relation(models.Task.project, "Sorts by project.")
 
 
+@strawberry.input(one_of=True, description="When a task is due. Provide exactly one field.")
+class TaskDueInput:
+    """A time or a day; see `due_of`."""
+
+    at: dt.datetime | None = optional("A time.")
+    on: dt.date | None = optional("A whole day in your time zone, at whose end the task is due.")
+
+
+def due_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
+    """The columns that the field `due` of an input sets."""
+    due = data.due
+    if due is None or due is strawberry.UNSET:
+        return {}
+    if isinstance(due, Some):
+        due = due.value
+    if due is None:
+        return {"due_at": None}
+    on = given(due.on)
+    return {"due_at": given(due.at)} if on is None else {"due_on": on}
+
+
 @strawberry.input
 class NewTaskFields:
     """See `domain.tasks.task_values.NewTask`."""
@@ -246,16 +277,16 @@ class NewTaskFields:
     notes: str | None = optional("Short notes, up to 500 characters.")
     status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
     priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
-    due_at: dt.datetime | None = optional(
-        "The time the task is due. Cannot be combined with `dueOn`."
-    )
-    due_on: dt.date | None = optional(
-        "The all-day due date, in your time zone. Cannot be combined with `dueAt`."
-    )
+    due: TaskDueInput | None = optional("When the task is due.")
     start_at: dt.datetime | None = optional("The earliest time to start work.")
     estimate: Seconds | None = optional("The estimated effort.")
     tags: list[str] | None = optional(
         "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
+    )
+    external_references: list[ExternalReferenceInput] | None = optional(
+        "The task's counterparts in other systems, at most 20. If another task of the project, or "
+        "of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and "
+        "returns that task, so that an import can be repeated."
     )
 
 
@@ -276,16 +307,18 @@ class TaskChanges:
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
     status: strawberry.Maybe[TaskStatus | None] = change("The status.")
     priority: strawberry.Maybe[TaskPriority | None] = change("The priority.")
-    due_at: strawberry.Maybe[dt.datetime | None] = change(
-        "The time the task is due. Replaces `dueOn`. Null removes the due date."
-    )
-    due_on: strawberry.Maybe[dt.date | None] = change(
-        "The all-day due date, in your time zone. Replaces `dueAt`. Null removes the due date."
+    due: strawberry.Maybe[TaskDueInput | None] = change(
+        "When the task is due. Null removes the due date."
     )
     start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
     estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")
     tags: strawberry.Maybe[list[str] | None] = change(
         "All tags of the task: up to 20 of 1 to 50 characters each."
+    )
+    external_references: strawberry.Maybe[list[ExternalReferenceInput] | None] = change(
+        "All of the task's counterparts in other systems, at most 20; null removes them. Fails "
+        "with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, "
+        "has one of them."
     )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
         "The assignee: an ID, or a username such as @ada. To assign a user who cannot yet see the "
@@ -376,18 +409,57 @@ described_enum(
 )
 
 
-@strawberry.input(description="Input for `taskMove`.")
+described_enum(
+    ListEdge,
+    "An end of a list.",
+    {ListEdge.START: "Before all others.", ListEdge.END: "After all others."},
+)
+
+
+@strawberry.input(
+    one_of=True,
+    description="A position in the manual order of a project's tasks, or of your personal tasks. "
+    "Provide exactly one field.",
+)
+class TaskPlacementInput:
+    """See `domain.tasks.placement.Place`."""
+
+    before: strawberry.ID | None = optional(
+        "The ID or identifier of the task to place it directly before."
+    )
+    after: strawberry.ID | None = optional(
+        "The ID or identifier of the task to place it directly after."
+    )
+    edge: ListEdge | None = optional("The start or the end of the list.")
+
+
+@strawberry.input(
+    description="Input for `taskMove`. Provide at least one of `place`, `status`, `projectId`, "
+    "`parentId` and `assigneeId`; omitted fields stay unchanged."
+)
 class TaskMoveInput(UpdateInput):
-    """See `domain.tasks.placement.move`."""
+    """See `domain.tasks.moving.move`."""
 
     id: strawberry.ID = required("The task's ID or identifier.")
-    before_id: strawberry.ID | None = optional("Places the task directly before this task.")
-    after_id: strawberry.ID | None = optional("Places the task directly after this task.")
+    place: TaskPlacementInput | None = optional(
+        "The position in the manual order. Omitted, the task keeps its position, or goes to the "
+        "end of another project."
+    )
+    status: strawberry.Maybe[TaskStatus | None] = change("The new status.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The ID of the project to move the task to. Without `beforeId` and `afterId`, the task "
-        "goes to the end. You need the role EDITOR or higher in both projects or, for a personal "
-        "task, must be its owner. Null moves your own task out of its project and makes it "
-        "personal."
+        "The ID or key of the project to move the task to. You need the role EDITOR or higher in "
+        "both projects or, for a personal task, must be its owner. Null moves your own task out "
+        "of its project and makes it personal."
+    )
+    parent_id: strawberry.Maybe[strawberry.ID | None] = change(
+        "The ID or identifier of the new parent, in the same project as the task will be. Null "
+        "removes the parent; so does a move to another project. If the change would give anyone "
+        "new rights on the task or its subtasks, you need permission to share them."
+    )
+    assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
+        "The new assignee: an ID, or a username such as @ada. Null removes the assignee. To assign "
+        "a user who cannot yet see the task or one of its subtasks, you need permission to share "
+        "it."
     )
     time_entries: EntriesOfMoved = strawberry.field(
         default=EntriesOfMoved.MOVE,

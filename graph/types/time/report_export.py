@@ -21,6 +21,7 @@ from domain.work import Work
 from errors import BadInput, NotFound
 from events.filter import LogFilter
 from events.kinds import EventKind
+from events.log import cursor_of
 from events.subscription import Subscription as Source
 from graph.core import ids
 from graph.core.context import Context
@@ -210,9 +211,11 @@ def _latest() -> Statement:
     )
 
 
-async def progress_of(context: Context, export_id: UUID) -> AsyncGenerator[Any, None]:
-    """The events of an export: its latest event, then new ones up to the one that ends it. Raises
-    `NotFound` unless the export is the viewer's.
+async def progress_of(
+    context: Context, export_id: UUID, after: str | None
+) -> AsyncGenerator[Any, None]:
+    """The events of an export up to the one that ends it: those after a cursor, or else its latest
+    event and new ones. Raises `NotFound` unless the export is the viewer's.
     """
     user_id = context.viewer.require()
     visible = await read_by_keys(context, models.ReportExport, KEY_ONLY, [export_id])
@@ -220,24 +223,33 @@ async def progress_of(context: Context, export_id: UUID) -> AsyncGenerator[Any, 
         raise NotFound("report export", path=("id",))
     live = context.services.live
     # Subscribe before reading the latest event, so that no event is missed in between.
-    source = await live.subscribe(user_id, LogFilter(kinds=frozenset({_KIND})))
+    wanted = LogFilter(kinds=frozenset({_KIND}), losses=False)
+    source = await live.subscribe(user_id, wanted, after=after)
     rows = await context.services.database.reader.fetch(_latest(), {"export_id": export_id})
     latest = None
     if rows and rows[0].position is not None:
         latest = await live.log.read_at(rows[0].position)
-    return _steps(source, export_id, latest)
+    if after is None or latest is None:
+        return _steps(source, export_id, latest)
+    place = (await live.log.resume(after, context.now)).place
+    ended = _ends(latest) and (latest.xid, latest.position) <= place
+    return _steps(source, export_id, None, ended=ended)
 
 
-async def _steps(source: Source, export_id: UUID, latest: Any) -> AsyncGenerator[Any, None]:
+async def _steps(
+    source: Source, export_id: UUID, latest: Any, *, ended: bool = False
+) -> AsyncGenerator[Any, None]:
     seen = 0
     try:
+        if ended:
+            return
         if latest is not None:
             seen = latest.position
             yield latest
             if _ends(latest):
                 return
         async for row in source:
-            if row.kind == _KIND and row.subject_id == export_id and row.position > seen:
+            if row.subject_id == export_id and row.position > seen:
                 yield row
                 if _ends(row):
                     return
@@ -257,6 +269,11 @@ async def _of_event(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 class ReportExportEvent:
     """Reads from the row of an event."""
 
+    cursor: str = derived(
+        ("epoch", "xid", "position"),
+        cursor_of,
+        "Pass it as `after` to resume from here.",
+    )
     at: dt.datetime = derived((), lambda event: event.at, "When the change happened.")
     report_export: ReportExport | None = batch(_of_event, "The export as it is now.")
 

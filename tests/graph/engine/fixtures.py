@@ -369,16 +369,16 @@ class _Company:
         today = self.clock.now.date().isoformat()
         for name, owner, project, values in (
             ("fix", "ada", "atlas", {"description": "It **must** work.", "notes": "Soon.",
-             "priority": "HIGH", "dueAt": late, "startAt": late, "estimate": 90,
+             "priority": "HIGH", "due": {"at": late}, "startAt": late, "estimate": 90,
              "tags": ["bug", "Urgent care"], "assigneeId": self.names["cleo"]}),
-            ("idea", "ada", "atlas", {"priority": "LOW", "dueAt": soon, "tags": ["Idea"]}),
+            ("idea", "ada", "atlas", {"priority": "LOW", "due": {"at": soon}, "tags": ["Idea"]}),
             ("done", "cleo", "atlas", {"status": "COMPLETED", "tags": ["bug"]}),
             ("dropped", "ben", "atlas", {"status": "CANCELLED", "priority": "URGENT"}),
-            ("allday", "ben", "atlas", {"dueOn": today, "assigneeId": self.names["ada"],
+            ("allday", "ben", "atlas", {"due": {"on": today}, "assigneeId": self.names["ada"],
              "status": "IN_PROGRESS", "estimate": 30}),
             ("wind", "ben", "boreas", {"tags": ["bug", "storm"], "priority": "MEDIUM"}),
             ("rest", "ada", "chronos", {"assigneeId": self.names["ben"]}),
-            ("errand", "ada", None, {"dueAt": soon, "notes": "Milk."}),
+            ("errand", "ada", None, {"due": {"at": soon}, "notes": "Milk."}),
             ("secret", "eve", None, {}),
             ("scrap", "ada", "atlas", {}),
         ):  # fmt: skip

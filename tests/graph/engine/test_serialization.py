@@ -90,7 +90,7 @@ DUE = "2026-03-01T04:00:00.25Z"
 
 async def create(world: World, person: Person, project: models.Project) -> Any:
     """A task, always the same."""
-    values = {"title": TEXTS[1], "dueAt": DUE, "tags": ['"'], "assigneeId": gid(person)}
+    values = {"title": TEXTS[1], "due": {"at": DUE}, "tags": ['"'], "assigneeId": gid(person)}
     reply = await world.run(CREATE, person, input={**values, "projectId": gid(project)})
     assert reply.good["taskCreate"]["errors"] == []
     return reply.data["taskCreate"]["task"]

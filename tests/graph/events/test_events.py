@@ -25,7 +25,10 @@ EVENT = """
   actor { username }
   subject { __typename ... on Task { id title } ... on Project { id name } }
   task { id } project { id }
-  changes { field from to }
+  changes {
+    field ... on TextChange { oldText newText } ... on NumberChange { oldNumber newNumber }
+    ... on NodeChange { oldId newId }
+  }
 """
 LISTEN = f"""
 subscription ($filter: EventFilter, $after: String) {{
@@ -38,7 +41,6 @@ query ($since: String!, $first: Int, $filter: EventFilter) {{
     nodes {{ {EVENT} }}
     edges {{ cursor node {{ id }} }}
     pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}
-    cursor
   }}
 }}
 """
@@ -121,7 +123,7 @@ async def test_an_event_tells_who_did_what_to_which_task(world: World, engine: E
         assert event["subject"] == {"__typename": "Task", "id": gid(task), "title": "new"}
         assert event["subjectId"] == event["task"]["id"] == gid(task)
         assert event["project"] == {"id": gid(project)}
-        assert event["changes"] == [{"field": "title", "from": "old", "to": "new"}]
+        assert event["changes"] == [{"field": "title", "oldText": "old", "newText": "new"}]
 
         await world.run(
             "mutation ($t: ID!, $u: ID!) {"
@@ -132,7 +134,7 @@ async def test_an_event_tells_who_did_what_to_which_task(world: World, engine: E
         )
         event = await listener.event()
         assert event["kind"] == "TASK_ASSIGNED"
-        assert event["changes"] == [{"field": "assignee", "from": None, "to": gid(bob)}]
+        assert event["changes"] == [{"field": "assignee", "oldId": None, "newId": gid(bob)}]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -140,8 +142,6 @@ async def test_every_leaf_of_an_event_is_told_live_and_since_a_cursor(
     world: World, engine: Engine
 ) -> None:
     ada, bob = await world.people(2)
-    session = ada.viewer.session_id
-    assert session is not None
     task = await world.task(ada, project_id=(await world.project(ada, editors=[bob])).id)
     fields: Any = schema._schema.type_map["Event"].fields  # type: ignore[attr-defined]
     leaves = " ".join(
@@ -156,7 +156,7 @@ async def test_every_leaf_of_an_event_is_told_live_and_since_a_cursor(
             live = await listener.event()
         reply = await world.run(changes, person, engine=engine, since=since)
         assert reply.good["events"]["nodes"] == [live]
-        assert (live["sessionId"] == f"session_{session.hex}") is knows
+        assert live["via"] == "SESSION"
         assert (live["ip"] is not None) is knows
 
 
@@ -178,7 +178,6 @@ async def test_changes_since_a_cursor_come_in_pages_that_join(world: World, engi
         if nodes:
             assert info["startCursor"] == nodes[0]["cursor"]
         seen.extend(node["requestId"] for node in nodes)
-        assert info["endCursor"] == page["cursor"]
         cursor, more = info["endCursor"], info["hasNextPage"]
     assert seen == requests
     # A single event's cursor goes on right after it.
@@ -222,8 +221,7 @@ async def test_changes_are_paged_as_every_connection_is(world: World, engine: En
     async with listening(world, ada, engine, after="") as listener:
         live = [(await listener.event())["requestId"] for _ in range(5)]
     assert live[1:] == requests
-    neither = await world.run(AFTER, ada, engine=engine)
-    assert neither.errors[0]["extensions"]["argumentPath"] == ["after"]
+    assert (await world.run(AFTER, ada, engine=engine, first=100)).good["events"] == everything
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -282,7 +280,7 @@ async def test_who_is_removed_hears_of_the_loss_and_of_nothing_after(world: Worl
         for node in members.good["project"]["members"]["nodes"]
         if node["user"]["id"] == gid(bob)
     ]
-    watched = {"projects": [gid(project)], "kinds": ["TASK_UPDATED"]}
+    watched = {"project": {"id": {"eq": gid(project)}}, "kind": {"eq": "TASK_UPDATED"}}
     async with listening(world, bob, filter=watched) as listener:
         await _rename(world, ada, task, "before")
         assert (await listener.event())["kind"] == "TASK_UPDATED"
@@ -329,10 +327,10 @@ async def test_a_move_names_the_other_project_only_to_those_who_see_it(
     number = {"old": 2, "new": moved.good["taskMove"]["task"]["number"]}
 
     async def told(person: Person) -> list[dict[str, tuple[Any, Any]]]:
-        filter_ = {"kinds": ["TASK_MOVED"]}
+        filter_ = {"kind": {"eq": "TASK_MOVED"}}
         reply = await world.run(CHANGES, person, engine=engine, since=since, filter=filter_)
         return [
-            {one["field"]: (one["from"], one["to"]) for one in event["changes"]}
+            {one["field"]: tuple(list(one.values())[1:]) for one in event["changes"]}
             for event in reply.good["events"]["nodes"]
             # Lost access is delivered regardless of the filter.
             if event["kind"] == "TASK_MOVED"
@@ -371,18 +369,18 @@ async def test_a_parent_is_named_only_to_those_who_see_it(world: World, engine: 
     for person, shown in ((ada, gid(parent)), (ben, None)):
         reply = await world.run(CHANGES, person, engine=engine, since=since)
         (event,) = reply.good["events"]["nodes"]
-        assert event["changes"] == [{"field": "parent", "from": None, "to": shown}]
+        assert event["changes"] == [{"field": "parent", "oldId": None, "newId": shown}]
     # The audit log hides nothing of what was written.
     audited = await world.run(
         "query ($task: ID!) {"
         " adminAuditLog(filter: {task: {id: {eq: $task}}, kind: {eq: TASK_UPDATED}}) {"
-        " nodes { changes { to } } } }",
+        " nodes { changes { ... on NodeChange { newId } } } } }",
         admin,
         engine=engine,
         task=gid(task),
     )
     (entry,) = audited.good["adminAuditLog"]["nodes"]
-    assert entry["changes"] == [{"to": gid(parent)}]
+    assert entry["changes"] == [{"newId": gid(parent)}]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -425,10 +423,13 @@ async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World)
     since = await _cursor(world, ada)
     filters: dict[str, dict[str, Any]] = {
         "task": {"task": {"title": {"contains": "urgent"}}},
-        "others": {"excludeOwn": True},
-        "mine": {"actors": [gid(ada)]},
-        "one": {"tasks": [gid(other)], "kinds": ["TASK_UPDATED"]},
-        "both": {"projects": [gid(project)], "task": {"title": {"startsWith": "urgent"}}},
+        "others": {"not": {"actor": {"id": {"eq": gid(ada)}}}},
+        "mine": {"actor": {"id": {"in": [gid(ada)]}}},
+        "one": {"task": {"id": {"in": [gid(other)]}}, "kind": {"in": ["TASK_UPDATED"]}},
+        "both": {
+            "project": {"id": {"eq": gid(project)}},
+            "task": {"title": {"startsWith": "urgent"}},
+        },
     }
     requests = {
         "a": await _rename(world, ada, urgent, "urgent: cellar"),
@@ -448,11 +449,17 @@ async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World)
 @pytest.mark.parametrize(
     ("given", "path"),
     [
-        ({"projects": None}, ["filter", "projects"]),
-        ({"kinds": []}, ["filter", "kinds"]),
-        ({"tasks": ["task_1"]}, ["filter", "tasks", "0"]),
-        ({"projects": [f"task_{uuid4().hex}"]}, ["filter", "projects", "0"]),
-        ({"actors": [f"user_{uuid4().hex}"] * 101}, ["filter", "actors"]),
+        ({"project": None}, ["filter", "project"]),
+        ({"or": []}, ["filter", "or"]),
+        ({"task": {"id": {"in": ["task_1"]}}}, ["filter", "task", "id", "in", "0"]),
+        (
+            {"not": {"project": {"id": {"eq": f"task_{uuid4().hex}"}}}},
+            ["filter", "not", "project", "id", "eq"],
+        ),
+        (
+            {"actor": {"id": {"in": [f"user_{uuid4().hex}"] * 1001}}},
+            ["filter", "actor", "id", "in"],
+        ),
     ],
 )
 async def test_a_wrong_filter_is_refused_with_its_place(
@@ -488,9 +495,9 @@ async def test_hidden_and_missing_cannot_be_told_apart(world: World) -> None:
     ada, eve = await world.people(2)
     project = await world.project(ada)
     task = await world.task(ada, project_id=project.id)
-    for field, there in (("projects", gid(project)), ("tasks", gid(task))):
-        hidden = await _refusal(world, eve, filter={field: [there]})
-        absent = await _refusal(world, eve, filter={field: [missing(there)]})
+    for field, there in (("project", gid(project)), ("task", gid(task))):
+        hidden = await _refusal(world, eve, filter={field: {"id": {"eq": there}}})
+        absent = await _refusal(world, eve, filter={field: {"id": {"eq": missing(there)}}})
         assert hidden == absent
         assert hidden["extensions"]["code"] == "NOT_FOUND"
 

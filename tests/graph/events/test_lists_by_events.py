@@ -59,7 +59,9 @@ class Client:
     async def follow(self) -> None:
         more = True
         while more:
-            filter_ = {"task": self.task} | ({"projects": self.only} if self.only else {})
+            filter_ = {"task": self.task} | (
+                {"project": {"id": {"in": self.only}}} if self.only else {}
+            )
             reply = await self.world.run(EVENTS, self.person, since=self.cursor, filter=filter_)
             page = reply.good["events"]
             for event in page["nodes"]:
@@ -119,8 +121,9 @@ async def test_a_list_is_kept_by_events_alone(  # noqa: C901, PLR0912 - one bran
             person = chance.choice([gid(member), gid(owner), None])
             await change(world, owner, "taskAssign", id=task, assigneeId=person)
         elif kind == 4:
-            due = chance.choice(["2029-05-05T05:05:05Z", "2031-01-01T00:00:00Z", None])
-            await change(world, who, "taskUpdate", id=task, dueAt=due)
+            at = chance.choice(["2029-05-05T05:05:05Z", "2031-01-01T00:00:00Z", None])
+            due = None if at is None else {"at": at}
+            await change(world, who, "taskUpdate", id=task, due=due)
         elif kind == 5:
             parent = chance.choice([gid(chance.choice(tasks)), None])
             await change(world, who, "taskUpdate", id=task, parentId=parent)

@@ -78,7 +78,9 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
         "assignees": [{"login": "octoben", "user": {"id": gid(ben)}}],
     }
     assert shown[1] == {"events": ["TASK_CREATED", "TASK_COMPLETED", "COMMENT_CREATED"]}
-    events = "{ viewer { activity { nodes { kind summary changes { field from to } } } } }"
+    events = """{ viewer { activity { nodes { kind summary changes {
+      field ... on TextChange { oldText newText } ... on ListChange { added removed }
+      ... on JSONChange { oldValue newValue } } } } } }"""
     for query in (LIST, events):
         reply = await world.run(query, ada)
         assert reply.good
@@ -206,7 +208,7 @@ async def test_what_cannot_be_changed_so_is_refused(
 async def test_an_assignee_who_was_lost_is_a_problem_until_there_are_new_ones(
     world: World, ada: Person
 ) -> None:
-    """Those are left of the time when assignees were usernames; see migration 0033."""
+    """Those are left of the time when assignees were usernames; see migration 0028."""
     project = await world.project(ada)
     made = (await connect(world, ada, project, **github())).good["integrationCreate"]
     id_ = made["integration"]["id"]

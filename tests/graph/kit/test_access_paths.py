@@ -42,7 +42,7 @@ query ($filter: TaskFilter) {
     total overdue sharedWithMe byStatus { status count } byTag { name taskCount }
   }
   tags(first: 2) { totalCount nodes { name taskCount } pageInfo { hasNextPage } }
-  byName: tags(orderBy: [{ name: ASC }], search: "e") { nodes { name taskCount } }
+  byName: tags(orderBy: [{ name: ASC }], filter: { search: "e" }) { nodes { name taskCount } }
 }
 """
 TIMES = "{ timeEntries(first: 3) { totalCount nodes { duration user { username } } } }"

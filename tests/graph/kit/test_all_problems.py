@@ -31,7 +31,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 
 # Of each pair only one may be given: the inputs are tried with the one and with the other.
 EITHER = [
-    {"dueAt", "dueOn"},
     {"once", "daily"},
     {"code", "token"},
     {"endpoint", "token"},
@@ -51,8 +50,8 @@ FREE = {
     "search",
     "until",
     "DeviceCreateInput.platform",
-    "DeviceDeleteInput.token",
-    "EmailVerifyInput.token",
+    "DeviceRefInput.token",
+    "EmailProofInput.token",
     "PasswordResetInput.token",
     "PasswordResetRequestInput.email",
 }
@@ -61,7 +60,6 @@ APART = {"attachmentUpload", "avatarUpload"}
 LEFT_OUT = {"filter"}
 
 BAD_BY_NAME: dict[str, Any] = {
-    "scopes": ["nothing:read"],
     "events": [],
     "estimate": -1,
     "duration": -1,

@@ -37,8 +37,8 @@ NAMED: dict[str, type[Any]] = {
     "parentId": models.Task,
     "CommentCreateInput.parentId": models.Comment,
     "taskId": models.Task,
-    "beforeId": models.Task,
-    "afterId": models.Task,
+    "TaskPlacementInput.before": models.Task,
+    "TaskPlacementInput.after": models.Task,
     "assigneeId": models.User,
     "userId": models.User,
     "transferToId": models.User,
@@ -88,7 +88,7 @@ GOOD: dict[str, Any] = {
     "byteSize": 1,
     "tags": ["a"],
     "role": "EDITOR",
-    "scopes": ["tasks:read"],
+    "scopes": ["TASKS_READ"],
     "password": "not their Password 5",
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
     "after": "2026-01-01T00:00:00Z",
@@ -162,6 +162,12 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.references.extend((*at, *place) for place in inner.references)
             case.places.extend((*at, *place) for place in inner.places)
             continue
+        elif name == "place":
+            inner = filled(mutation, kind, dropped, bad=bad)
+            case.value[name] = inner.value
+            case.references.extend((name, *place) for place in inner.references)
+            case.places.extend((name, *place) for place in inner.places)
+            continue
         elif name == "config":
             case.value[name] = GOOD[name]
             case.references.append((name, "github", "assignees", "0", "userId"))
@@ -204,11 +210,14 @@ def cases() -> Iterator[Any]:
         type_ = get_named_type(field.args["input"].type)
         if name in APART or not has_references(type_):
             continue
-        either = [*EITHER, {"beforeId", "afterId"}]
+        either = list(EITHER)
         if name == "reminderCreate":
             either.append({"taskId", "projectId"})
         items = type_.fields.get("items")
         fields = set(get_named_type(items.type).fields if items else type_.fields)
+        if "place" in fields:
+            fields |= {"before", "after"}
+            either.append({"before", "after"})
         pairs = [pair for pair in either if pair <= fields]
         for bad in (False, True):
             for number, choice in enumerate((min, max) if pairs else (min,)):

@@ -377,7 +377,6 @@ ELSEWHERE = {
     "ReminderFilter": "tests/graph/tasks/test_reminders.py",
     "ReminderRuleKindFilter": "tests/graph/tasks/test_reminders.py",
     "SessionFilter": "tests/graph/accounts/test_user_sessions.py",
-    "EventFilter": "tests/events",
 }
 COMBINERS = {"and", "or", "not"}
 

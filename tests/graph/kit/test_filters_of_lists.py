@@ -50,8 +50,10 @@ LISTS = {
       viewer { integrations(filter: $filter) { nodes { label: failureReason } totalCount } } }""",
     "WebhookFilter": """query ($filter: WebhookFilter!) {
       viewer { webhooks(filter: $filter) { nodes { label: name } totalCount } } }""",
-    "ActivityFilter": """query ($filter: ActivityFilter!) {
+    "EventFilter": """query ($filter: EventFilter!) {
       viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
+    "TagFilter": """query ($filter: TagFilter!) {
+      tags(filter: $filter) { nodes { label: name } totalCount } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
       tasks(filter: $filter) { nodes { label: title } totalCount } }""",
 }
@@ -83,8 +85,8 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
     owner = await world.person(full_name="Olga Owner")
     helper = await world.person(full_name="Hugo Helper")
     project = await world.project(owner, name="Alpha ship", editors=[helper])
-    task = await world.task(owner, "task A", project_id=project.id)
-    other = await world.task(owner, "task B", project_id=project.id)
+    task = await world.task(owner, "task A", project_id=project.id, tags=("flag A",))
+    other = await world.task(owner, "task B", project_id=project.id, tags=("Flag A", "flag B"))
     beta = await world.project(owner, name="Beta")
     names = {"owner": gid(owner), "helper": gid(helper), "project": gid(project)}
     names |= {"task": gid(task), "other": gid(other)}
@@ -366,6 +368,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"runAt": {"lt": NEXT}}, "A"),
     ),
     *_cases(
+        "TagFilter",
+        ({"name": {"eq": "FLAG a"}}, "A"),
+        ({"name": {"endsWith": "B"}}, "B"),
+        ({"taskCount": {"gt": 1}}, "A"),
+        ({"taskCount": {"eq": 1}, "name": {"startsWith": "flag"}}, "B"),
+        ({"search": "b fla"}, "B"),
+        ({"not": {"taskCount": {"lte": 1}}}, "A"),
+        ({"or": [{"name": {"eq": "flag b"}}, {"search": "x"}]}, "B"),
+    ),
+    *_cases(
         "ApiKeyFilter",
         ({"id": {"eq": "$keyA"}}, "A"),
         ({"name": {"eq": "KEY a"}}, "A"),
@@ -415,12 +427,15 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"createdAt": {"lt": NEXT}}, "A"),
     ),
     *_cases(
-        "ActivityFilter",
+        "EventFilter",
         ({"kind": {"eq": "TASK_UPDATED"}}, "A"),
         ({"kind": {"notEq": "TASK_UPDATED"}}, "B"),
         ({"kind": {"in": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "B"),
         ({"kind": {"notIn": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "A"),
         ({"at": {"lt": NEXT}}, "A"),
+        ({"subjectType": ["TASK"]}, "AB"),
+        ({"subjectType": []}, ""),
+        ({"id": {"in": []}}, ""),
         ({"actor": {"id": {"eq": "$owner"}}}, "AB"),
         ({"actor": {"isMe": True}}, "AB"),
         ({"actor": {"id": {"eq": "$helper"}}}, ""),
@@ -449,7 +464,7 @@ REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
 ]
 # What else of the same world would be found: events of the making, and other people's jobs.
 WITHIN: dict[str, dict[str, Any]] = {
-    "ActivityFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
+    "EventFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
     "JobFilter": {"name": {"startsWith": "$jobs"}},
 }
 

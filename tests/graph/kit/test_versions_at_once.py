@@ -60,7 +60,7 @@ async def completed(scene: Scene) -> Any:
 
 
 async def other_task(scene: Scene) -> Any:
-    scene.input["afterId"] = gid(await task(scene))
+    scene.input["place"] = {"after": gid(await task(scene))}
     return await task(scene)
 
 

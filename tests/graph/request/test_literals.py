@@ -19,8 +19,12 @@ from graph.schema import schema
 from tests.factories import World
 
 CASES = [
-    ('mutation { taskCreate(input: {title: "x", dueAt: "soon"}) { replayed } }', "dueAt", '"soon"'),
-    ('mutation { taskCreate(input: {title: "x", dueOn: 5}) { replayed } }', "dueOn", "5"),
+    (
+        'mutation { taskCreate(input: {title: "x", due: {at: "soon"}}) { replayed } }',
+        "at",
+        '"soon"',
+    ),
+    ('mutation { taskCreate(input: {title: "x", due: {on: 5}}) { replayed } }', "on", "5"),
     ('{ tasks(filter: {dueAt: {gt: "soon"}}) { totalCount } }', "gt", '"soon"'),
     (
         'query ($d: DateTime = "soon") { tasks(filter: {dueAt: {gt: $d}}) { totalCount } }',
@@ -44,9 +48,9 @@ async def test_a_custom_scalar(world: World, query: str, name: str, literal: str
 async def test_in_a_variable(world: World, value: object) -> None:
     ada = await world.person()
     query = "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { replayed } }"
-    reply = await world.run(query, ada, input={"title": "x", "dueAt": value})
+    reply = await world.run(query, ada, input={"title": "x", "due": {"at": value}})
     (error,) = reply.errors
-    assert "dueAt" in error["message"]
+    assert "due.at" in error["message"]
     assert error["locations"] == [{"line": 1, "column": 11}]
 
 

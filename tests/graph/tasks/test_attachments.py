@@ -81,14 +81,15 @@ async def test_what_happens_to_attachments_is_in_the_log(world: World) -> None:
     await world.post(uploads.DELETE, ada, input={"id": made["id"]})
     query = """
     query ($since: String!) { events(after: $since) { nodes {
-      kind subjectId subject { __typename } task { id } changes { field from to }
+      kind subjectId subject { __typename } task { id }
+      changes { field ... on TextChange { oldText newText } }
     } } }
     """
     events = (await world.post(query, ada, since=since)).good["events"]["nodes"]
     assert [event["kind"] for event in events] == ["ATTACHMENT_CREATED", "ATTACHMENT_DELETED"]
     assert [event["subjectId"] for event in events] == [made["id"]] * 2
     assert [event["task"]["id"] for event in events] == [gid(task)] * 2
-    assert events[0]["changes"] == [{"field": "filename", "from": None, "to": "plan.png"}]
+    assert events[0]["changes"] == [{"field": "filename", "oldText": None, "newText": "plan.png"}]
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,13 @@ async def test_two_hundred_tasks_are_made_in_few_statements(world: World, engine
         item: dict[str, Any] = {"title": f"t{number}", "tags": [f"tag {number % 7}"]}
         kind = number % 5
         if kind == 0:
-            item |= {"projectId": gid(web), "assigneeId": gid(bob), "dueOn": "2027-01-31"}
+            item |= {"projectId": gid(web), "assigneeId": gid(bob), "due": {"on": "2027-01-31"}}
         elif kind == 1:
             item |= {"projectId": gid(app), "status": "COMPLETED", "id": f"task_{fresh_id().hex}"}
         elif kind == 2:
             item |= {"parentId": gid(parent), "description": "x"}
         elif kind == 3:
-            item |= {"dueAt": "2027-01-31T10:00:00Z", "estimate": number}
+            item |= {"due": {"at": "2027-01-31T10:00:00Z"}, "estimate": number}
         items.append(item)
     reply = await world.run(CREATE, ada, engine=engine, input={"items": items})
     found = payload(reply)
@@ -173,8 +173,8 @@ async def bad_items(world: World, ada: Person) -> tuple[list[Any], list[tuple[st
         ({"title": "x", "id": own}, ("ALREADY_EXISTS", "id")),
         ({"title": "x", "tags": ["ok", "\x07"]}, ("BAD_USER_INPUT", "tags.1")),
         (
-            {"title": "x", "dueOn": "2027-01-01", "dueAt": "2027-01-01T00:00:00Z"},
-            ("BAD_USER_INPUT", "dueOn"),
+            {"title": "x", "due": {"on": "2200-01-01"}},
+            ("BAD_USER_INPUT", "due.on"),
         ),
         ({"title": "good too"}, None),
     ]
@@ -290,7 +290,7 @@ async def test_two_hundred_changes_take_few_statements(world: World) -> None:
         if index % 3 == 0:
             item |= {"status": "COMPLETED", "tags": ["a"]}
         if index % 5 == 0:
-            item |= {"assigneeId": gid(bob), "dueOn": "2027-02-03"}
+            item |= {"assigneeId": gid(bob), "due": {"on": "2027-02-03"}}
         if index % 7 == 0:
             item |= {"description": None, "priority": "HIGH"}
         items.append(item)

@@ -60,7 +60,8 @@ query ($id: ID!) {
 EVENTS = """
 query ($since: String!) {
   events(after: $since) {
-    nodes { kind task { id } subject { __typename } changes { field from to } }
+    nodes { kind task { id } subject { __typename }
+      changes { field ... on TextChange { oldText newText } ... on ListChange { added removed } } }
   }
 }
 """
@@ -299,7 +300,7 @@ async def test_the_log_tells_of_comments_without_their_words(world: World) -> No
         "COMMENT_UPDATED",
         "COMMENT_DELETED",
     ]
-    assert created["changes"] == [{"field": "mentions", "from": [], "to": [gid(bob)]}]
+    assert created["changes"] == [{"field": "mentions", "added": [gid(bob)], "removed": []}]
     assert created["task"] == {"id": gid(task)}
     assert "sesame" not in reply.body.decode()
 

@@ -71,15 +71,15 @@ async def test_before_after_and_to_the_end(
 ) -> None:
     a, b, c, d = await world.tasks(owner, list("abcd"), project_id=project.id)
     assert await listed(world, owner, project) == list("abcd")
-    await move(world, owner, d, beforeId=gid(b))
+    await move(world, owner, d, place={"before": gid(b)})
     assert await listed(world, owner, project) == list("adbc")
-    await move(world, owner, a, afterId=gid(b))
+    await move(world, owner, a, place={"after": gid(b)})
     assert await listed(world, owner, project) == list("dbac")
-    await move(world, owner, c, beforeId=gid(d))
+    await move(world, owner, c, place={"before": gid(d)})
     assert await listed(world, owner, project) == list("cdba")
-    await move(world, owner, c, afterId=gid(a))
+    await move(world, owner, c, place={"after": gid(a)})
     assert await listed(world, owner, project) == list("dbac")
-    await move(world, owner, d, projectId=gid(project))
+    await move(world, owner, d, place={"edge": "END"})
     assert await listed(world, owner, project) == list("bacd")
 
 
@@ -92,13 +92,14 @@ async def test_ten_moves_at_once_leave_a_total_order(
     for _ in range(3):
         # All to the same place, so that they meet.
         target, *movers = chance.sample(tasks, 11)
-        side = chance.choice(["beforeId", "afterId"])
-        await asyncio.gather(*(move(world, owner, task, **{side: gid(target)}) for task in movers))
+        side = chance.choice(["before", "after"])
+        place = {side: gid(target)}
+        await asyncio.gather(*(move(world, owner, task, place=place) for task in movers))
         order = await listed(world, owner, project)
         assert sorted(order) == names
         at = order.index(target.title)
         moved = {task.title for task in movers}
-        near = order[at - 10 : at] if side == "beforeId" else order[at + 1 : at + 11]
+        near = order[at - 10 : at] if side == "before" else order[at + 1 : at + 11]
         assert set(near) == moved
 
 
@@ -106,7 +107,7 @@ async def test_a_move_keeps_all_other_rows_as_they_are(
     world: World, owner: Person, project: models.Project
 ) -> None:
     a, _, c = await world.tasks(owner, list("abc"), project_id=project.id)
-    moved = await move(world, owner, c, beforeId=gid(a))
+    moved = await move(world, owner, c, place={"before": gid(a)})
     assert moved["version"] == 2
     reply = await world.run(
         "query ($id: ID!) { project(id: $id) { tasks { nodes { version } } } }",
@@ -181,16 +182,16 @@ async def test_who_may_move_where(world: World, owner: Person, project: models.P
 async def test_moves_that_say_nothing_or_too_much(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    a, b = await world.tasks(owner, ["a", "b"], project_id=project.id)
+    a, _ = await world.tasks(owner, ["a", "b"], project_id=project.id)
     elsewhere = await world.task(owner, project_id=(await world.project(owner)).id)
     hidden = await world.task(await world.person())
     for fields, expected in (
-        ({}, ("BAD_USER_INPUT", ["beforeId"])),
-        ({"beforeId": gid(b), "afterId": gid(b)}, ("BAD_USER_INPUT", ["afterId"])),
-        ({"beforeId": gid(a)}, ("BAD_USER_INPUT", ["beforeId"])),
-        ({"afterId": gid(elsewhere)}, ("BAD_USER_INPUT", ["afterId"])),
-        ({"afterId": gid(hidden)}, ("NOT_FOUND", ["afterId"])),
-        ({"afterId": gid(project)}, ("BAD_USER_INPUT", ["afterId"])),
+        ({}, ("BAD_USER_INPUT", ["place"])),
+        ({"status": None}, ("BAD_USER_INPUT", ["status"])),
+        ({"place": {"before": gid(a)}}, ("BAD_USER_INPUT", ["place", "before"])),
+        ({"place": {"after": gid(elsewhere)}}, ("BAD_USER_INPUT", ["place", "after"])),
+        ({"place": {"after": gid(hidden)}}, ("NOT_FOUND", ["place", "after"])),
+        ({"place": {"after": gid(project)}}, ("BAD_USER_INPUT", ["place", "after"])),
     ):
         assert await refused(world, owner, MOVE, id=gid(a), **fields) == expected, fields
     assert await listed(world, owner, project) == ["a", "b"]

@@ -311,7 +311,7 @@ async def test_nobody_else_finds_or_touches_a_reminder(world: World) -> None:
     assert (await world.run(LIST, bob)).good["viewer"]["reminders"]["totalCount"] == 0
     assert failure(await update(world, bob, id=made["id"], message="x"))[0] == "NOT_FOUND"
     assert failure(await world.run(DELETE, bob, input={"id": made["id"]}))[0] == "NOT_FOUND"
-    changes = """query ($filter: ActivityFilter) {
+    changes = """query ($filter: EventFilter) {
       viewer { activity(filter: $filter) { nodes { kind summary subject { __typename } } } }
     }"""
     wanted = {"kind": {"eq": "REMINDER_CREATED"}}

@@ -18,8 +18,9 @@ from tests.graph.tasks.test_placement import listed, move
 
 MOST = 64
 POSITIONS = """query ($since: String!, $id: ID!) {
-  events(after: $since, first: 100, filter: { projects: [$id] }) {
-    nodes { kind subjectId changes { field to } } pageInfo { hasNextPage endCursor }
+  events(after: $since, first: 100, filter: { project: { id: { eq: $id } } }) {
+    nodes { kind subjectId changes { field ... on TextChange { newText } } }
+    pageInfo { hasNextPage endCursor }
   }
 }"""
 
@@ -57,7 +58,7 @@ async def _follow(world: World, person: Person, project: Any, since: str, kept: 
         for event in page["nodes"]:
             for change in event["changes"]:
                 if change["field"] == "position":
-                    kept[event["subjectId"]] = change["to"]
+                    kept[event["subjectId"]] = change["newText"]
         since, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
     return since
 
@@ -82,7 +83,7 @@ async def test_a_gap_takes_any_number_of_moves(world: World, moves: int) -> None
     longest = 0
     for _ in range(moves):
         task = tasks[chance.randrange(30, 45)]
-        moved = await move(world, owner, task, afterId=gid(tasks[0]))
+        moved = await move(world, owner, task, place={"after": gid(tasks[0])})
         longest = max(longest, len(moved["position"]))
         number = str(tasks.index(task))
         expected.remove(number)
@@ -112,8 +113,8 @@ async def test_subtasks_keep_their_place_in_the_new_list(world: World) -> None:
     await move(world, owner, first, projectId=gid(there))
     assert await listed(world, owner, there) == ["b0", "b1", "b2", *family]
     await move(world, owner, first, projectId=gid(here))
-    await move(world, owner, first, projectId=gid(there), beforeId=gid(others[1]))
+    await move(world, owner, first, projectId=gid(there), place={"before": gid(others[1])})
     assert await listed(world, owner, there) == ["b0", *family, "b1", "b2"]
     await move(world, owner, first, projectId=gid(here))
-    await move(world, owner, first, projectId=gid(there), beforeId=gid(others[0]))
+    await move(world, owner, first, projectId=gid(there), place={"before": gid(others[0])})
     assert await listed(world, owner, there) == [*family, "b0", "b1", "b2"]

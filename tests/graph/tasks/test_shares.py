@@ -47,7 +47,9 @@ query ($filter: TaskShareFilter) {
 SHARES = "query ($id: ID!) { task(id: $id) { shares { nodes { user { username } } totalCount } } }"
 EVENTS = """
 query ($since: String!) {
-  events(after: $since) { nodes { kind changes { field from to } subject { __typename } } }
+  events(after: $since) { nodes { kind
+    changes { field ... on TextChange { oldText newText } ... on DateTimeChange { newTime } }
+    subject { __typename } } }
 }
 """
 
@@ -299,7 +301,9 @@ async def test_a_stream_on_the_task_ends_when_the_share_is_taken_back(world: Wor
     share = (await create(world, ada, task, userId=f"@{bob.username}")).good["taskShareCreate"]
     async with (
         asyncio.timeout(20),
-        aclosing(world.deliveries(LISTEN, bob, filter={"tasks": [gid(task)]})) as replies,
+        aclosing(
+            world.deliveries(LISTEN, bob, filter={"task": {"id": {"eq": gid(task)}}})
+        ) as replies,
     ):
         told = []
         waiting = asyncio.ensure_future(anext(replies))

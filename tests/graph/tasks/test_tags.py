@@ -17,9 +17,9 @@ mutation ($input: TaskTags%sInput!) {
 }
 """
 TAGS = """
-query ($search: String, $first: Int, $after: String, $last: Int, $before: String,
+query ($filter: TagFilter, $first: Int, $after: String, $last: Int, $before: String,
        $orderBy: [TagOrder!]) {
-  tags(search: $search, first: $first, after: $after, last: $last, before: $before,
+  tags(filter: $filter, first: $first, after: $after, last: $last, before: $before,
        orderBy: $orderBy) {
     nodes { name taskCount } edges { cursor } totalCount
     pageInfo { hasNextPage hasPreviousPage endCursor }
@@ -97,10 +97,10 @@ async def test_tags_are_counted_over_what_one_sees(world: World, engine: Engine)
     found = (await world.run(TAGS, bob, engine=engine)).good["tags"]
     assert found["nodes"] == [{"name": "red", "taskCount": 3}, {"name": "Blue", "taskCount": 2}]
     assert found["totalCount"] == 2
-    reply = await world.run(TAGS, ada, engine=engine, search="ünder_")
+    reply = await world.run(TAGS, ada, engine=engine, filter={"search": "ünder_"})
     assert reply.good["tags"]["nodes"] == [{"name": "100% Ünder_wear", "taskCount": 1}]
     for search in ("0%0", "x_y"):
-        assert (await world.run(TAGS, ada, search=search)).good["tags"]["nodes"] == []
+        assert (await world.run(TAGS, ada, filter={"search": search})).good["tags"]["nodes"] == []
     query = "{ projects { nodes { tagUsage(first: 1) { nodes { name taskCount } totalCount } } } }"
     (node,) = (await world.run(query, ada, engine=engine)).good["projects"]["nodes"]
     assert node["tagUsage"] == {"nodes": [{"name": "red", "taskCount": 3}], "totalCount": 2}

@@ -95,7 +95,7 @@ async def test_a_task_has_what_it_was_made_with(
         description="# Head\r\n\tbody",
         notes="  ",
         priority="URGENT",
-        dueAt="2030-01-02T03:04:05.123456+02:00",
+        due={"at": "2030-01-02T03:04:05.123456+02:00"},
         startAt="2030-01-01T00:00:00Z",
         estimate=90,
         tags=["Red", "red", "Blue"],
@@ -191,7 +191,7 @@ async def test_a_stale_version_conflicts_and_names_the_fields(
     assert payload["task"]["version"] == 2
     assert payload["task"]["estimate"] is None
     for name in ("taskDelete", "taskComplete", "taskMove", "taskAssign"):
-        more = {"afterId": gid(await world.task(owner, project_id=project.id))}
+        more = {"place": {"after": gid(await world.task(owner, project_id=project.id))}}
         given = more if name == "taskMove" else {}
         code, _ = await failed(world, owner, name, id=gid(task), ifVersion=1, **given)
         assert code == "CONFLICT", name
@@ -217,17 +217,20 @@ async def test_due_is_a_moment_or_a_day_in_the_zone_of_who_sets_it(world: World)
     person = await world.person(timezone="America/New_York")
     task = await world.task(person)
 
-    async def update(**due: Any) -> tuple[Any, Any]:
-        changed = await done(world, person, "taskUpdate", id=gid(task), **due)
+    async def update(**given: Any) -> tuple[Any, Any]:
+        changed = await done(world, person, "taskUpdate", id=gid(task), **given)
         return changed["dueAt"], changed["dueOn"]
 
-    assert await update(dueOn="2030-07-04") == ("2030-07-05T04:00:00Z", "2030-07-04")
-    assert await update(dueAt="2030-07-04T12:00:00Z") == ("2030-07-04T12:00:00Z", None)
-    assert await update(dueOn="2030-01-04") == ("2030-01-05T05:00:00Z", "2030-01-04")
-    assert await update(dueOn=None) == (None, None)
-    both = {"dueOn": "2030-01-01", "dueAt": "2030-01-01T00:00:00Z"}
-    code, path = await failed(world, person, "taskUpdate", id=gid(task), **both)
-    assert (code, path) == ("BAD_USER_INPUT", ["input", "dueOn"])
+    assert await update(due={"on": "2030-07-04"}) == ("2030-07-05T04:00:00Z", "2030-07-04")
+    assert await update(due={"at": "2030-07-04T12:00:00Z"}) == ("2030-07-04T12:00:00Z", None)
+    assert await update(due={"on": "2030-01-04"}) == ("2030-01-05T05:00:00Z", "2030-01-04")
+    assert await update(title="left out") == ("2030-01-05T05:00:00Z", "2030-01-04")
+    assert await update(due=None) == (None, None)
+    both = {"on": "2030-01-01", "at": "2030-01-01T00:00:00Z"}
+    reply = await do(world, person, "taskUpdate", id=gid(task), due=both)
+    assert reply.codes == ["BAD_USER_INPUT"]
+    code, path = await failed(world, person, "taskUpdate", id=gid(task), due={"on": "1899-01-01"})
+    assert (code, path) == ("BAD_USER_INPUT", ["input", "due", "on"])
 
 
 async def test_completing_and_reopening(

@@ -70,7 +70,9 @@ async def test_it_is_one_statement_with_its_answer(
     project = await world.project(ada)
     fields = {"projectId": gid(project), "title": "Bread", "tags": ["Rye"], "priority": "HIGH"}
     query = CREATE.replace(" identifier", "")
-    reply = await world.run(query, ada, engine=engine, input={**fields, "dueOn": "2030-01-02"})
+    reply = await world.run(
+        query, ada, engine=engine, input={**fields, "due": {"on": "2030-01-02"}}
+    )
     task = reply.good["taskCreate"]["task"]
     assert len(reply.statements) == 1, reply.statements
     again = await world.run(
@@ -111,7 +113,7 @@ async def test_many_at_once_have_a_number_and_a_place_each(
 
     async def one(index: int) -> tuple[int, str] | None:
         if index % 8 == 7:
-            fields: dict[str, Any] = {"id": gid(moving), "projectId": gid(project)}
+            fields: dict[str, Any] = {"id": gid(moving), "place": {"edge": "END"}}
             moved = await world.run(MOVE, ada, input=fields)
             assert moved.good["taskMove"]["errors"] == []
             return None
@@ -141,7 +143,7 @@ async def test_one_after_the_other_stand_in_that_order_and_others_fit_between(
     places = [task["position"] for task in tasks]
     assert places == sorted(set(places))
     for anchor, low, high in ((1, 1, 2), (2, 2, 3)):
-        fields = {"id": tasks[4]["id"], "afterId": tasks[anchor]["id"]}
+        fields = {"id": tasks[4]["id"], "place": {"after": tasks[anchor]["id"]}}
         moved = await world.run(MOVE, ada, input=fields)
         assert places[low] < moved.good["taskMove"]["task"]["position"] < places[high]
     last = (await create(world, ada, projectId=gid(project))).good["taskCreate"]["task"]

@@ -83,7 +83,7 @@ async def test_time_follows_a_task_and_its_subtasks(world: World) -> None:
     assert first == 24 * 60
     assert 7 * 60 <= second < 8 * 60
     query = """query ($after: String!) { events(after: $after) { nodes {
-      kind project { id } changes { field from to } } } }"""
+      kind project { id } changes { field ... on NodeChange { oldId newId } } } } }"""
     reply = await world.run(query, ada, after=cursor)
     told = [
         (event["project"]["id"], *event["changes"][0].values())

@@ -160,7 +160,7 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
     assert kinds == ["TIMER_STARTED", "TIMER_STOPPED"]
     # Owner and admins of the project hear of it as of other events; members and strangers do not.
     query = """query ($since: String!) {
-      events(after: $since, filter: {kinds: [TIMER_STARTED, TIMER_STOPPED]}) {
+      events(after: $since, filter: {kind: {in: [TIMER_STARTED, TIMER_STOPPED]}}) {
         nodes { kind subject { ... on TimeEntry { id } } task { id } }
       }
     }"""

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from db.models import (
     CommentMention,
+    Event,
     TaskStatus,
 )
 from domain.integrations.integration import GitHubConfig
@@ -50,7 +51,7 @@ async def test_what_an_issue_has_a_task_has(scene: Scene) -> None:
     scene.other.issue(4, pull_request={"url": "…"})
     scene.other.issue(5, title="x" * 300, body=None)
     scene.other.comment(1, f"Ask @{scene.ben.username}.")
-    await scene.github(assignees=[("BenHub", scene.ben.id), ("ben2", scene.ben.id)])
+    integration = await scene.github(assignees=[("BenHub", scene.ben.id), ("ben2", scene.ben.id)])
     await scene.later()
     found = await scene.tasks()
     assert len(found) == 4
@@ -66,6 +67,10 @@ async def test_what_an_issue_has_a_task_has(scene: Scene) -> None:
         mine = select(func.count()).select_from(CommentMention)
         mentioned = mine.where(CommentMention.user_id == scene.ben.id)
         assert await session.scalar(mentioned) == 0
+        # The integration did it by itself, for its owner.
+        causes = select(Event.actor_id, Event.integration_id, Event.session_id).distinct()
+        (cause,) = await session.execute(causes.where(Event.kind == "TASK_CREATED"))
+        assert tuple(cause) == (scene.ada.id, integration.id, None)
 
 
 async def test_comments_come_and_change_with_the_issues(scene: Scene) -> None:

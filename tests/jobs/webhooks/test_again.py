@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from db.models import (
@@ -15,8 +17,11 @@ from db.models import (
 )
 from domain.integrations import webhook as webhooks
 from domain.integrations import webhook_delivery
-from events.kinds import EventKind
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from jobs import periodic
+from tests.factories import gid
+from tests.graph_api import Api
 from tests.jobs.webhooks.conftest import Scene
 
 
@@ -33,7 +38,7 @@ async def test_a_delivery_is_sent_again_successful_or_not(scene: Scene) -> None:
 
 
 async def test_a_test_is_sent_once_even_to_a_disabled_webhook(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_DELETED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_DELETED"}})
     await scene.house.do(
         scene.ada.viewer,
         webhooks.change,
@@ -54,7 +59,7 @@ async def test_a_test_is_sent_once_even_to_a_disabled_webhook(scene: Scene) -> N
 async def test_a_replay_sends_a_time_again_with_what_was_missed(scene: Scene) -> None:
     missed = await scene.task("Before there was a webhook")
     await scene.workshop.catch_up()
-    webhook, _ = await scene.webhook(events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook(filter={"kind": {"eq": "TASK_CREATED"}})
     sent = await scene.task("Sent")
     await scene.settle()
     assert len(scene.receiver.requests) == 1
@@ -71,7 +76,7 @@ async def test_a_replay_sends_a_time_again_with_what_was_missed(scene: Scene) ->
 
 
 async def test_a_replay_that_is_run_again_repeats_nothing(scene: Scene) -> None:
-    webhook, _ = await scene.webhook(events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook(filter={"kind": {"eq": "TASK_CREATED"}})
     task = await scene.task()
     await scene.settle()
     await scene.house.do(
@@ -88,7 +93,7 @@ async def test_a_replay_that_is_run_again_repeats_nothing(scene: Scene) -> None:
 
 
 async def test_a_replay_of_failures_sends_what_failed_and_nothing_else(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_CREATED"}})
     failed, before = await scene.task("Failed"), await scene.task("Before")
     await scene.settle()
     while due := [one.next_attempt_at for one in await scene.deliveries(webhook)]:
@@ -126,9 +131,47 @@ async def test_a_replay_of_failures_sends_what_failed_and_nothing_else(scene: Sc
         assert await webhook_delivery.count_failed(work, *period) == 0
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        None,
+        {"kind": {"in": ["TASK_CREATED", "TASK_COMPLETED"]}},
+        {"task": {"title": {"contains": "Roses"}}},
+        {"not": {"actor": {"isMe": True}}},
+        {"project": {"isNull": True}},
+        {"not": {"kind": {"eq": "TASK_CREATED"}}},
+        {"project": {"name": {"eq": "Garden"}}, "subjectType": ["TASK"]},
+    ],
+)
+async def test_a_replay_says_how_many_events_it_sends(scene: Scene, wanted: Any) -> None:
+    """By an oracle of its own: the deliveries that the worker makes, event by event."""
+    start = scene.house.clock()
+    for person, title in ((scene.ada, "Roses"), (scene.ben, "Roses too"), (scene.ben, "Tulips")):
+        task = await scene.task(title, person)
+        await scene.house.do(
+            person.viewer, tasks.update_task, task.id, {"title": f"{title}."}, None
+        )
+    # Ada's alone, and Ben's alone, which Ada's webhook does not get.
+    for person in (scene.ada, scene.ben):
+        await scene.house.do(person.viewer, tasks.create, NewTask("Roses at home"))
+    scene.house.clock.forward(seconds=1)
+    end = scene.house.clock()
+    await scene.task("Roses, too late")
+    await scene.settle()
+    webhook, _ = await scene.webhook(filter=wanted)
+    period = {"after": start.isoformat(), "before": end.isoformat()}
+    document = """mutation ($i: WebhookReplayInput!) {
+      webhookReplay(input: $i) { eventCount webhook { id } errors { code } }
+    }"""
+    reply = await Api(scene.house)(document, scene.ada, i={"id": gid(webhook), **period})
+    count = reply.of("webhookReplay")["eventCount"]
+    await scene.settle()
+    assert len(await scene.deliveries(webhook)) == count > 0
+
+
 async def test_failures_that_fail_again_are_not_repeated_for_ever(scene: Scene) -> None:
     """Nor is anything sent twice if the worker of the replay is killed before that is noted."""
-    webhook, _ = await scene.webhook("/410", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/410", filter={"kind": {"eq": "TASK_CREATED"}})
     task = await scene.task()
     await scene.settle()
     on = {"status": WebhookStatus.ACTIVE, "url": scene.receiver.url("/500")}
@@ -150,7 +193,7 @@ async def test_failures_that_fail_again_are_not_repeated_for_ever(scene: Scene) 
 
 
 async def test_every_attempt_is_kept_as_long_as_its_delivery(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_CREATED"}})
     await scene.task()
     await scene.settle()
     await scene.until_next(webhook)

@@ -183,7 +183,7 @@ async def test_a_webhook_tells_of_what_its_key_may_read(scene: Scene) -> None:
         ({"payload": "{ kind task { comments { nodes { body } } } }"}, "comments:read"),
         ({"payload": "{ kind task { tracked } }"}, "time:read"),
         ({"payload": "{ project { name } }"}, "projects:read"),
-        ({"events": ["COMMENT_CREATED"]}, "comments:read"),
+        ({"filter": {"kind": {"in": ["COMMENT_CREATED"]}}}, "comments:read"),
     ],
 )
 async def test_what_a_key_may_not_read_it_cannot_have_sent(

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from events.kinds import EventKind
 from tests.accounts import House
 from tests.databases import address_of
 from tests.jobs.conftest import ROOT
@@ -25,7 +24,9 @@ async def test_nothing_is_lost_while_workers_are_killed(
     scene: Scene, changes: int, kills: int
 ) -> None:
     """With so many events on their way; each worker dies in the middle of sending some of them."""
-    webhook, secret = await scene.webhook(events=[EventKind.TASK_CREATED], payload="{ kind }")
+    webhook, secret = await scene.webhook(
+        filter={"kind": {"eq": "TASK_CREATED"}}, payload="{ kind }"
+    )
     for number in range(changes):
         scene.house.clock.now = dt.datetime.now(dt.UTC)
         await scene.task(f"Task {number}")

@@ -71,7 +71,7 @@ async def test_retries_move_the_one_job_and_use_up_a_step_for_each_attempt(scene
 
 
 async def test_replays_do_not_multiply_what_waits(scene: Scene) -> None:
-    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    webhook, _ = await scene.webhook("/500", filter={"kind": {"eq": "TASK_CREATED"}})
     for number in range(3):
         await scene.task(f"Task {number}")
     await scene.workshop.all_done()
@@ -132,7 +132,7 @@ async def test_a_webhook_gets_nothing_older_than_itself(scene: Scene) -> None:
     await scene.task("Once it was on")
     # What only changes it hides nothing that is on its way.
     await scene.house.do(
-        scene.ada.viewer, webhooks.change, scene.receivers, webhook.id, {"events": None}, None
+        scene.ada.viewer, webhooks.change, scene.receivers, webhook.id, {"filter": None}, None
     )
     await scene.settle()
     titles = [

@@ -1,0 +1,262 @@
+"""Which events a stream, a poll or a webhook gets of those that its viewer can see.
+
+All conditions that the events themselves decide are decided on them (`events.filter`); the rest is
+asked of the database, for the events that may match. So is what an API key may read of them, since
+the log knows only users.
+
+A task that does not match now may have matched before the event. Then the event is delivered as
+well, as a `Stopped` row. The task's former state is derived from what this event and all later ones
+changed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, Date, DateTime, Uuid, any_, bindparam, select
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from db import models
+from db.base import Ordered
+from db.read import Reader, Statement
+from domain import rules
+from errors import NotFound
+from events.filter import LogFilter
+from events.kinds import EventKind
+from graph.core.context import Context
+from graph.engine.sql_json import KEY_ONLY
+from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.loading import read_by_keys
+from graph.types.events.event_filter import (
+    FORMER,
+    EventFilter,
+    Then,
+    asks_state,
+    decision,
+    named,
+    names_in,
+    task_of,
+)
+
+LOSS = EventKind.ACCESS_LOST.value
+# A task leaves every list with these events.
+GONE = frozenset({LOSS, EventKind.TASK_DELETED.value})
+# Filter fields about what belongs to a task, by the subject type of its events. The earlier state
+# of these is not known, so each of their events may have ended a match.
+_HANGING = {
+    "Comment": {"comments"},
+    "Attachment": {"attachments"},
+    "TimeEntry": {"time_entries", "tracked"},
+    "TaskShare": {"shares"},
+}
+_COLUMNS = {column.key: column for column in models.Task.__table__.columns}
+
+
+@lru_cache(maxsize=500)
+def _matching(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
+    event = aliased(models.Event)
+    keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
+    matches = build_filter(shape, event, placeholder_viewer(viewer_shape), Binds())
+    return Statement(select(event.id).where(event.id == any_(keys), matches))
+
+
+@lru_cache(maxsize=500)
+def _matched(shape: Hashable, viewer_shape: ViewerShape, changed: frozenset[str]) -> Statement:
+    """Whether an event matched when these of its task's columns had other values."""
+    viewer = placeholder_viewer(viewer_shape)
+    row = aliased(models.Task)
+    former = select(
+        *(
+            (
+                bindparam(f"former_{name}", type_=column.type) if name in changed else row_column
+            ).label(name)
+            for name, column in _COLUMNS.items()
+            for row_column in [getattr(row, name)]
+        )
+    ).where(row.id == bindparam("key", type_=Uuid()), access.read(viewer, row, trashed=None))
+    task: Any = aliased(models.Task, former.subquery(FORMER), adapt_on_names=True)
+    event = aliased(models.Event)
+    matches = build_filter(shape, Then(event, task), viewer, Binds())
+    return Statement(select(event.id).where(event.id == bindparam("event", type_=Uuid()), matches))
+
+
+_LATER = Statement(
+    select(models.Event.changes)
+    .where(
+        models.Event.subject_id == bindparam("key", type_=Uuid()),
+        models.Event.position > bindparam("position", type_=BigInteger()),
+    )
+    .order_by(models.Event.position)
+)
+
+
+def _former(changes: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """The columns that these events changed, with their values before the first of them."""
+    found: dict[str, Any] = {}
+    for change in (change for of_event in changes for change in of_event):
+        shown = change["field"]
+        name = shown if shown in _COLUMNS else f"{shown}_id"
+        if name in _COLUMNS and name not in found:
+            found[name] = _stored(_COLUMNS[name].type, change["from"])
+            if name == "tags":
+                found["tag_keys"] = [rules.tag_key(tag) for tag in found[name] or ()]
+    return found
+
+
+def _stored(type_: Any, value: Any) -> Any:
+    """Convert a value of the log to the type of its column."""
+    if value is None or not isinstance(value, str):
+        return value
+    if isinstance(type_, Ordered):
+        return type_.enum[value]
+    if isinstance(type_, DateTime):
+        return dt.datetime.fromisoformat(value)
+    if isinstance(type_, Date):
+        return dt.date.fromisoformat(value)
+    return UUID(value) if isinstance(type_, Uuid) else value
+
+
+class Stopped:
+    """An event with which its task stopped matching; wraps its row, a record of the driver."""
+
+    __slots__ = ("_row",)
+    model = models.Event
+    matches = False
+
+    def __init__(self, row: Any) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, name)
+
+
+@lru_cache(maxsize=8)
+def _readable(viewer_shape: ViewerShape) -> Statement:
+    event = aliased(models.Event)
+    keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
+    readable = access.read(placeholder_viewer(viewer_shape), event)
+    return Statement(select(event.id).where(event.id == any_(keys), readable))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A validated filter and its viewer."""
+
+    events: LogFilter
+    _reader: Reader
+    viewer: Viewer
+    shape: Hashable = None
+    params: Mapping[str, Any] | None = None
+    # The names of all fields that the filter gives.
+    _names: frozenset[str] = frozenset()
+    # Whether it depends on the state of tasks, so that a task can stop matching.
+    by_state: bool = False
+
+    @property
+    def asks_database(self) -> bool:
+        """Whether matching may need more than the events themselves."""
+        return not self._names <= _IN_MEMORY or self.viewer.scoped
+
+    async def select(self, rows: Sequence[Any], *, stopped: bool = True) -> list[Any]:
+        """Those of these events that match and that an API key may read, in their order.
+
+        `stopped`: include events with which a task stopped matching.
+        """
+        found = [row for row in rows if self.events.matches(row)]
+        if found and self.viewer.scoped:
+            found = await self._readable(found)
+        decide = self.events.decide
+        if decide is None:
+            return found
+        sure = {row.id: row.kind == LOSS or decide(row) for row in found}
+        unsure = [key for key, answer in sure.items() if answer is None]
+        if unsure:
+            sure.update(dict.fromkeys(await self._matching(unsure), True))
+        wanted = []
+        for row in found:
+            if sure[row.id]:
+                wanted.append(Stopped(row) if self._has_left(row) else row)
+            elif stopped and await self._ended_match(row):
+                wanted.append(Stopped(row))
+        return wanted
+
+    def _has_left(self, row: Any) -> bool:
+        """Whether the event of a project says that a task left it."""
+        return "project" in self._names and task_of(row) != row.task_id
+
+    async def _matching(self, keys: Sequence[UUID]) -> list[UUID]:
+        statement = _matching(self.shape, self.viewer.shape)
+        rows = await self._reader.fetch(statement, {**(self.params or {}), "keys": list(keys)})
+        return [row.id for row in rows]
+
+    async def _ended_match(self, row: Any) -> bool:
+        """Whether an event that does not match now did before it."""
+        if not self.by_state:
+            return False
+        if row.subject_type != models.Task.__name__:
+            return bool(_HANGING.get(row.subject_type, set()) & self._names)
+        if not row.changes:
+            return False
+        params = {"key": row.subject_id, "position": row.position, "event": row.id}
+        later = await self._reader.fetch(_LATER, params)
+        former = _former([row.changes, *(event.changes for event in later)])
+        statement = _matched(self.shape, self.viewer.shape, frozenset(former))
+        bound = {f"former_{name}": value for name, value in former.items()}
+        return bool(await self._reader.fetch(statement, {**(self.params or {}), **params, **bound}))
+
+    async def _readable(self, rows: Sequence[Any]) -> list[Any]:
+        events = await self._reader.fetch(
+            _readable(self.viewer.shape), {**self.viewer.params, "keys": [row.id for row in rows]}
+        )
+        readable = {event.id for event in events}
+        return [row for row in rows if row.id in readable]
+
+
+# What an event always decides without the database.
+_IN_MEMORY = {
+    *("and_", "or_", "not_", "id", "kind", "subject_type", "at", "actor", "is_me"),
+    *("eq", "not_eq", "in_", "not_in", "lt", "lte", "gt", "gte"),
+}
+
+
+def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
+    """Validate a filter. Raises `BadInput` with a path under `filter`."""
+    reader, viewer = context.services.database.reader, context.viewer
+    within = None if viewer.projects is None else frozenset(viewer.projects)
+    bound = Values()
+    shape = None if given is None else filter_shape(given, bound, ("filter",))
+    if given is None or shape is None:
+        return Wanted(LogFilter(work_only=True, within=within), reader, viewer)
+    events = LogFilter(
+        work_only=True,
+        within=within,
+        projects=named(given, "project"),
+        tasks=named(given, "task"),
+        decide=decision(given, viewer),
+    )
+    params = {**viewer.params, **bound.params()}
+    return Wanted(
+        events, reader, viewer, shape, params, frozenset(names_in(given)), asks_state(given)
+    )
+
+
+async def demand_within(context: Context, wanted: Wanted) -> None:
+    """Raise `NotFound` if restricted credentials see nothing that the filter names.
+
+    Without a restriction, live delivery checks this itself, at the beginning and from then on.
+    """
+    own = context.viewer.projects
+    if own is None:
+        return
+    projects, tasks = wanted.events.projects, wanted.events.tasks
+    if projects is not None and projects.isdisjoint(own):
+        raise NotFound("project or task", path=("filter",))
+    if tasks is not None and not await read_by_keys(context, models.Task, KEY_ONLY, tasks):
+        raise NotFound("project or task", path=("filter",))

@@ -1,0 +1,80 @@
+"""External references have a table of their own, and a trigger keeps their scope."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+from alembic import command
+from sqlalchemy import Connection
+
+from db import migrate
+from settings import Settings
+
+
+async def test_old_tasks_get_references_that_follow_them(settings: Settings) -> None:
+    server = await asyncpg.connect(settings.database.dsn)
+    name = f"references_{secrets.token_hex(6)}"
+    await server.execute(f"CREATE DATABASE {name}")
+    try:
+        address = urlsplit(settings.database.dsn)
+        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
+
+        def back(connection: Connection) -> None:
+            command.downgrade(migrate._config(connection), "0031")
+            command.downgrade(migrate._config(connection), "-1")
+
+        await migrate.upgrade(database)
+        await migrate._locked(database, back)
+        rows = await asyncpg.connect(database.dsn)
+        assert await rows.fetchval("SELECT to_regclass('task_external_references')") is None
+        ada, jun = [await _user(rows) for _ in range(2)]
+        first, second, other = [await _task(rows, who) for who in (ada, ada, jun)]
+        await migrate.upgrade(database)
+        assert await rows.fetchval("SELECT count(*) FROM task_external_references") == 0
+        new = (
+            "INSERT INTO task_external_references (task_id, source, external_id, scope_id) "
+            "VALUES ($1, 'jira', $2, $3)"
+        )
+        await rows.execute(new, first, "1", ada)
+        await rows.execute(new, second, "2", ada)
+        await rows.execute(new, other, "1", jun)
+        await rows.execute("UPDATE tasks SET owner_id = $1", jun)
+        found = await rows.fetch(
+            "SELECT task_id, scope_id FROM task_external_references ORDER BY external_id"
+        )
+        assert [tuple(row) for row in found] == [(other, jun), (second, jun)]
+        await rows.execute("DELETE FROM tasks WHERE id = $1", second)
+        assert await rows.fetchval("SELECT count(*) FROM task_external_references") == 1
+        await migrate._locked(database, back)
+        await migrate.upgrade(database)
+        await rows.close()
+    finally:
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.close()
+
+
+async def _user(rows: asyncpg.Connection[Any]) -> UUID:
+    id_ = uuid4()
+    await rows.execute(
+        "INSERT INTO users (id, created_at, updated_at, version, username, email, password_hash,"
+        " pepper_version, password_changed_at, timezone, week_start, locale, is_active, is_admin)"
+        " VALUES ($1, now(), now(), 1, $2, $2, '', 1, now(), 'UTC', 1, 'en', true, false)",
+        id_,
+        id_.hex,
+    )
+    return id_
+
+
+async def _task(rows: asyncpg.Connection[Any], owner: UUID) -> UUID:
+    id_ = uuid4()
+    await rows.execute(
+        "INSERT INTO tasks (id, created_at, updated_at, version, title, status, priority,"
+        " position, owner_id) VALUES ($1, now(), now(), 1, 'x', 10, 0, 'a', $2)",
+        id_,
+        owner,
+    )
+    return id_
