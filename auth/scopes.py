@@ -11,6 +11,7 @@ kinds, texts and counts would reveal what the scopes hide.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from enum import Enum
 from functools import lru_cache
 from typing import Final
 
@@ -29,9 +30,40 @@ NOUNS: Final[dict[str, str]] = {
     "integrations": "connections to other services",
     ADMIN: "what only administrators can do; not included in `read` and `write`",
 }
-SCOPES: Final = frozenset({"read", "write"}) | {
-    f"{noun}:{verb}" for noun in NOUNS for verb in ("read", "write")
-}
+
+
+class ApiKeyScope(Enum):
+    """The scopes by the names that the schema shows."""
+
+    READ = "read"
+    WRITE = "write"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    PROJECTS_READ = "projects:read"
+    PROJECTS_WRITE = "projects:write"
+    COMMENTS_READ = "comments:read"
+    COMMENTS_WRITE = "comments:write"
+    FILES_READ = "files:read"
+    FILES_WRITE = "files:write"
+    TIME_READ = "time:read"
+    TIME_WRITE = "time:write"
+    PEOPLE_READ = "people:read"
+    PEOPLE_WRITE = "people:write"
+    EVENTS_READ = "events:read"
+    EVENTS_WRITE = "events:write"
+    NOTIFICATIONS_READ = "notifications:read"
+    NOTIFICATIONS_WRITE = "notifications:write"
+    REMINDERS_READ = "reminders:read"
+    REMINDERS_WRITE = "reminders:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    INTEGRATIONS_READ = "integrations:read"
+    INTEGRATIONS_WRITE = "integrations:write"
+    ADMIN_READ = "admin:read"
+    ADMIN_WRITE = "admin:write"
+
+
+SCOPES: Final = frozenset(scope.value for scope in ApiKeyScope)
 
 # The scope that an event of each kind needs beside `events:read`.
 _EVENTS: Final[Mapping[str, str]] = {

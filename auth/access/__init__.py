@@ -16,6 +16,7 @@ from auth.access.events import audit
 from auth.access.exports import could_export_again
 from auth.access.grants import TASK_GRANTS, Who, holders
 from auth.access.parts import member_projects, role_in
+from auth.access.people import works_with
 from auth.access.rule import (
     RULES,
     Entity,
@@ -27,6 +28,8 @@ from auth.access.rule import (
     delete,
     edit,
     read,
+    read_or_restore,
+    restore,
     rule_of,
     share,
 )
@@ -49,8 +52,11 @@ __all__ = [
     "holders",
     "member_projects",
     "read",
+    "read_or_restore",
+    "restore",
     "role_in",
     "rule_of",
     "share",
     "shared_tasks",
+    "works_with",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, select, true
+from sqlalchemy import ColumnElement, and_, false, or_, select, true, union_all
 from sqlalchemy.orm import aliased
 
 from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_GRANTS, Right, Who, allowed
 from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_open_project, in_projects
+from auth.viewer import Viewer
 from db import models
 
 
@@ -21,6 +22,35 @@ def _oneself(viewer: Who, user: Any) -> ColumnElement[bool]:
 def _user_read(_: Who, user: Any) -> ColumnElement[bool]:
     # Every signed-in user can see public profiles; no one can see deleted users.
     return user.deleted_at.is_(None)  # type: ignore[no-any-return]
+
+
+def works_with(viewer: Viewer, user: Any) -> ColumnElement[bool]:
+    """Whether a user is the viewer, or one of the people they share a project or a task with. An
+    API key that is restricted to projects knows the members of these.
+    """
+    mine, theirs = aliased(models.ProjectMember), aliased(models.ProjectMember)
+    colleagues = (
+        select(theirs.user_id)
+        .join(mine, mine.project_id == theirs.project_id)
+        .where(mine.user_id == viewer.sql_id)
+    )
+    if viewer.restricted:
+        inside = colleagues.where(theirs.project_id == viewer.sql_projects.any_())
+        return or_(_oneself(viewer, user), user.id.in_(inside))
+    task, share = aliased(models.Task), aliased(models.TaskShare)
+    shared = select(share.user_id).join(task, task.id == share.task_id)
+    people: Any = union_all(
+        colleagues,
+        select(task.assignee_id).where(
+            task.owner_id == viewer.sql_id, task.assignee_id.is_not(None)
+        ),
+        select(task.owner_id).where(task.assignee_id == viewer.sql_id, task.owner_id.is_not(None)),
+        shared.where(task.owner_id == viewer.sql_id),
+        select(task.owner_id)
+        .join(share, share.task_id == task.id)
+        .where(share.user_id == viewer.sql_id, task.owner_id.is_not(None)),
+    )
+    return or_(_oneself(viewer, user), user.id.in_(people))
 
 
 def _owned(viewer: Who, thing: Any) -> ColumnElement[bool]:

@@ -59,6 +59,9 @@ class Notification(Identified, Base):
     comment_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("comments.id", ondelete="CASCADE"), index=True
     )
+    # What to open, by its model's name, if it is neither the comment nor the task; no foreign key.
+    subject_type: Mapped[str | None]
+    subject_id: Mapped[UUID | None]
     # For a notification without a task.
     message: Mapped[str | None]
     created_at: Mapped[dt.datetime]

@@ -436,7 +436,8 @@ async def fail(work: Work, integration: Integration, reason: str) -> None:
     project = await work.session.get_one(Project, integration.project_id)
     names = f"Your integration of “{project.name[:_NAME]}” with {_title_of(integration)}"
     message = f"{names} has stopped. {reason}"
-    notice = Notice(integration.user_id, NotificationKind.INTEGRATION_FAILED, message=message)
+    kind = NotificationKind.INTEGRATION_FAILED
+    notice = Notice(integration.user_id, kind, subject=integration, message=message)
     await notify(work, [notice])
 
 

@@ -280,7 +280,8 @@ async def disable(work: Work, webhook_id: UUID, reason: str) -> None:
     work.record(EventKind.WEBHOOK_UPDATED, webhook, changes, audience=[webhook.user_id])
     await skip_pending(work, webhook.id, "The webhook was disabled.")
     message = f"Your webhook “{webhook.name}” was disabled. {reason}"
-    notice = Notice(webhook.user_id, NotificationKind.WEBHOOK_DISABLED, message=message)
+    kind = NotificationKind.WEBHOOK_DISABLED
+    notice = Notice(webhook.user_id, kind, subject=webhook, message=message)
     await notify(work, [notice])
     await work.session.flush()
 

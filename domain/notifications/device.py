@@ -35,11 +35,14 @@ async def register(
     With `keys`, the token is the endpoint of a browser's Web Push subscription.
     """
     user_id = work.viewer.require()
-    field = "token" if keys is None else "endpoint"
+    where: tuple[str, ...] = ("target", "token") if keys is None else ("target", "web_push")
+    place = where if keys is None else (*where, "endpoint")
     # A longer token would leave no room for a message.
-    clean = rules.text(token, (field,), least=1, most=2_000)
+    clean = rules.text(token, place, least=1, most=2_000)
     label = rules.optional_text(name, ("name",), most=100)
-    p256dh, auth = (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, ("keys",))
+    p256dh, auth = (
+        (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, (*where, "keys"))
+    )
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).where(Device.user_id == user_id, Device.token != clean)
@@ -48,7 +51,7 @@ async def register(
         raise Failure(
             f"You have {MAX_DEVICES} devices, the most allowed; unregister those that you no "
             "longer use.",
-            path=(field,),
+            path=place,
             code=ErrorCode.LIMIT_EXCEEDED,
             limit=MAX_DEVICES,
             actual=count,
@@ -75,7 +78,7 @@ async def unregister(work: Work, device_id: UUID | None, token: str | None) -> U
         delete(Device).where(by, Device.user_id == work.viewer.require()).returning(Device.id)
     )
     if gone is None:
-        raise NotFound("device", path=("id",) if device_id is not None else ("token",))
+        raise NotFound("device", path=("device", "id" if device_id is not None else "token"))
     return gone
 
 

@@ -21,11 +21,14 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from db.models import (
     Channel,
     Device,
+    Integration,
     Notification,
     NotificationKind,
     NotificationPreferences,
+    Reminder,
     Task,
     User,
+    Webhook,
 )
 from db.read import Statement
 from db.rows import given_rows
@@ -75,6 +78,8 @@ class Notice:
     actor_id: UUID | None = None
     task_id: UUID | None = None
     comment_id: UUID | None = None
+    # What to open, if it is neither the comment nor the task.
+    subject: Reminder | Webhook | Integration | None = None
     message: str | None = None
     at: dt.datetime | None = None
     channels: frozenset[Channel] | None = None
@@ -171,6 +176,8 @@ _COLUMNS = (
     "actor_id",
     "task_id",
     "comment_id",
+    "subject_type",
+    "subject_id",
     "message",
     "created_at",
     "in_app",
@@ -201,6 +208,8 @@ async def _store(work: Work, drafts: Mapping[UUID, tuple[Notice, set[Channel]]])
             notice.actor_id,
             notice.task_id,
             notice.comment_id,
+            None if notice.subject is None else type(notice.subject).__name__,
+            None if notice.subject is None else notice.subject.id,
             notice.message,
             notice.at or work.now,
             Channel.IN_APP in ways,

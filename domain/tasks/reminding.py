@@ -160,6 +160,7 @@ def _notices(work: Work, reminder: Reminder, project: Project | None) -> list[No
             kind=NotificationKind.REMINDER,
             event_id=event_id,
             task_id=reminder.task_id,
+            subject=reminder,
             message=message,
             channels=ways,
         )

@@ -136,7 +136,8 @@ _TYPES: Final[Mapping[str, str]] = {
 BY_FIELD: Final = frozenset({"Viewer"})
 # Declared by the field that they appear at.
 _NEUTRAL: Final = (
-    "Node MutationPayload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
+    "Node MutationPayload UserError PageInfo RateLimit ServerInfo Credentials UserConnection "
+    "UserEdge "
     # Their subjects are declared by their own types.
     "EventSubject SearchSubject TrashItem "
     # Filters and orderings by what everyone sees of a user.
@@ -163,6 +164,7 @@ TYPES: Final[Mapping[str, Scopes]] = {
 FIELDS: Final[Mapping[str, Scopes]] = {
     "Viewer.id": FREE,
     "Viewer.user": FREE,
+    "Viewer.credentials": FREE,
     "Viewer.email": ("people:read",),
     "Viewer.emailVerifiedAt": ("people:read",),
     "Viewer.timezone": ("people:read",),
@@ -227,6 +229,13 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "User.assignedTasks": FREE,
     "User.ownedTasks": FREE,
     "User.ownedProjects": FREE,
+}
+# Objects of which a key can read these fields at this position, whatever its scopes: its own
+# credentials. None: all fields.
+OWN: Final[Mapping[str, frozenset[str] | None]] = {
+    "Credentials.session": None,
+    "Credentials.apiKey": None,
+    "Credentials.projects": frozenset({"__typename", "id"}),
 }
 # Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {

@@ -39,6 +39,7 @@ from graph.request.scope_table import (
     BY_FIELD,
     FIELDS,
     FREE,
+    OWN,
     ROOTS,
     SESSION,
     TYPES,
@@ -143,34 +144,39 @@ def _within(
     selection_index: SelectionIndex,
     type_: GraphQLNamedType,
     selections: SelectionSetNode,
-    seen: set[tuple[str, str]],
+    seen: set[tuple[str, str, bool]],
+    own: str | None = None,
 ) -> Iterator[str]:
-    """The scopes of the fields of a set, and of the types that its fragments are on."""
+    """The scopes of the fields of a set, and of the types that its fragments are on. `own`: the
+    field that the set belongs to, if it shows the viewer's own credentials.
+    """
     for node in selections.selections:
         if isinstance(node, FieldNode):
-            yield from _field(selection_index, type_, node, seen)
+            yield from _field(selection_index, type_, node, seen, own)
             continue
         if isinstance(node, InlineFragmentNode):
             condition, below = node.type_condition, node.selection_set
         else:
             name = node.name.value  # type: ignore[attr-defined]  # a spread is what is left
             fragment = selection_index.fragments.get(name)
-            if fragment is None or (name, type_.name) in seen:
+            visit = (name, type_.name, own is not None)
+            if fragment is None or visit in seen:
                 continue
-            seen.add((name, type_.name))
+            seen.add(visit)
             condition, below = fragment.type_condition, fragment.selection_set
         on = None if condition is None else selection_index.schema.get_type(condition.name.value)
         if on is None or (is_abstract_type(on) and is_object_type(type_)):
             # An interface's fields on a task are the task's.
             on = type_
-        yield from _within(selection_index, on, below, seen)
+        yield from _within(selection_index, on, below, seen, own)
 
 
 def _field(
     selection_index: SelectionIndex,
     type_: GraphQLNamedType,
     node: FieldNode,
-    seen: set[tuple[str, str]],
+    seen: set[tuple[str, str, bool]],
+    own: str | None,
 ) -> Iterator[str]:
     name, schema = node.name.value, selection_index.schema
     kind = selection_index.operation.operation
@@ -179,14 +185,16 @@ def _field(
             return
         scopes = scope_of(kind, name)
         yield from (SESSION,) if scopes is None else scopes
-    else:
+    elif own is None or name not in (OWN[own] or {name}):
         yield from _declared(schema, type_.name, name)
     field = getattr(type_, "fields", {}).get(name)
     if field is None:
         return
     yield from in_document(type_, node, partial(_declared, schema))
     if node.selection_set is not None:
-        yield from _within(selection_index, get_named_type(field.type), node.selection_set, seen)
+        place = f"{type_.name}.{name}"
+        below, inner = get_named_type(field.type), node.selection_set
+        yield from _within(selection_index, below, inner, seen, place if place in OWN else None)
 
 
 # --- scopes of a viewer --------------------------------------------------------------------------
@@ -265,7 +273,7 @@ def _has_parts(type_: GraphQLNamedType) -> bool:
 
 def _unknown(schema: GraphQLSchema) -> Iterator[str]:
     yield from (f"there is no type {name}" for name in TYPES if schema.get_type(name) is None)
-    for place in [*FIELDS, *ARGUMENTS]:
+    for place in [*FIELDS, *OWN, *ARGUMENTS]:
         type_name, _, rest = place.partition(".")
         field_name, _, argument = rest.partition("(")
         field = getattr(schema.get_type(type_name), "fields", {}).get(field_name)

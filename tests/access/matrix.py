@@ -96,6 +96,11 @@ def mine(name: str, filter_type: str) -> str:
     return listed(name, filter_type).replace("{", "{ viewer {", 1) + " }"
 
 
+def filtered(name: str) -> Variables:
+    """A filter for an object in the fixtures."""
+    return lambda fixtures: {"filter": {"id": {"eq": fixtures.ids[name]}}}
+
+
 def does(mutation: str, result: str = "task { id }") -> str:
     """A mutation with its input in one variable."""
     type_ = mutation[0].upper() + mutation[1:] + "Input"
@@ -586,7 +591,7 @@ CASES: list[Case] = [
     Case("Query.node user", one("node"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.users",
-        "query ($text: String!) { users(search: $text) { nodes { id } totalCount } }",
+        "query ($text: String!) { users(filter: {search: $text}) { nodes { id } totalCount } }",
         lambda fixtures: {"text": fixtures.target_name},
         "target_name",
         SIGNED_IN,
@@ -693,6 +698,24 @@ CASES: list[Case] = [
         OWNER,
         hidden="EMPTY",
     ),
+    # --- what belongs to one user alone
+    *(
+        Case(
+            f"Viewer.{name}",
+            mine(name, f"{type_}Filter"),
+            filtered(about),
+            about,
+            OWNER,
+            hidden="EMPTY",
+        )
+        for name, type_, about in (
+            ("sessions", "Session", "session"),
+            ("apiKeys", "ApiKey", "api_key"),
+            ("devices", "Device", "device"),
+            ("webhooks", "Webhook", "webhook"),
+            ("integrations", "Integration", "integration"),
+        )
+    ),
     # --- notifications, and the queue
     Case("Query.node notification", one("node"), by_id("notification"), "notification", OWNER),
     Case(
@@ -711,7 +734,13 @@ CASES: list[Case] = [
         OWNER,
     ),
     Case("Query.node device", one("node"), by_id("device"), "device", OWNER),
-    mutates("deviceDelete", "device", OWNER, NOBODY, result="deletedId"),
+    Case(
+        "Mutation.deviceDelete",
+        does("deviceDelete", "deletedId"),
+        lambda fixtures: {"input": {"device": {"id": fixtures.ids["device"]}}},
+        "device",
+        OWNER,
+    ),
     # --- reminders
     Case("Query.reminder", one("reminder"), by_id("reminder"), "reminder", OWNER),
     Case("Query.node reminder", one("node"), by_id("reminder"), "reminder", OWNER),
@@ -838,7 +867,7 @@ CASES: list[Case] = [
         "Mutation.apiKeyCreate",
         does("apiKeyCreate", "apiKey { id }"),
         lambda fixtures: {
-            "input": {"name": "x", "scopes": ["read"], "projectIds": [fixtures.project]}
+            "input": {"name": "x", "scopes": ["READ"], "projectIds": [fixtures.project]}
         },
         "project",
         MEMBERS,

@@ -78,14 +78,12 @@ def test_every_field_with_an_id_or_a_filter_has_a_case() -> None:
     names_people_to_be = {"Mutation.userRegister", "Mutation.accountUpdate"}
     # Profiles are public; the heir of tasks must be able to see them (`test_structure`).
     names_profiles = {"Mutation.accountDelete"}
-    # Without an id among its criteria: `test_lists` reads the sessions of others.
-    names_none = {"Viewer.sessions"}
     wanted = {
         path
         for path, field in addressable().items()
         if any(addressed(name, argument) for name, argument in field.args.items())
     }
-    exempt = makes_ids | names_people_to_be | names_profiles | names_none
+    exempt = makes_ids | names_people_to_be | names_profiles
     assert sorted(wanted - {case.path for case in CASES} - exempt) == []
 
 

@@ -322,13 +322,13 @@ LIMITED: dict[str, tuple[Any, str, str, Callable[[int], dict[str, Any]]]] = {
         api_key,
         "MOST_KEYS",
         "api_keys",
-        lambda n: {"name": f"key {n}", "scopes": ["read"]},
+        lambda n: {"name": f"key {n}", "scopes": ["READ"]},
     ),
     "deviceCreate": (
         device,
         "MAX_DEVICES",
         "devices",
-        lambda n: {"token": f"{secrets.token_hex(16)}{n}", "platform": "ANDROID"},
+        lambda n: {"target": {"token": f"{secrets.token_hex(16)}{n}"}, "platform": "ANDROID"},
     ),
     "webhookCreate": (
         webhook,

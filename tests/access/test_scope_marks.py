@@ -138,7 +138,7 @@ async def scene(world: World) -> Scene:
             config={"github": {"repository": "mark-integrations/repo", "token": "x"}},
         )
     )["integration"]["id"]  # fmt: skip
-    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])
+    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["READ"])
     ids_ = await _more_rows(world, ada, bob, _key(task), _key(webhook))
     event = (
         await world.run(
@@ -158,7 +158,7 @@ async def scene(world: World) -> Scene:
         "webhook": {"id": webhook},
         "integration": {"id": integration},
         "user": {"id": f"@{ada.username}"},
-        "users": {"search": ada.username},
+        "users": {"filter": {"search": ada.username}},
         "search": {"query": "mark"},
         "events": {"after": since},
     }

@@ -435,7 +435,7 @@ CASES = [
         lambda stage: [
             {
                 "name": "Script",
-                "scopes": ["tasks:read"],
+                "scopes": ["TASKS_READ"],
                 "projectIds": [stage.project],
                 "expiresAt": _moment(20),
             }
@@ -445,7 +445,7 @@ CASES = [
         "deviceCreate",
         "device",
         models.Device,
-        lambda _: [{"token": fresh_id().hex * 2, "platform": "IOS", "name": "Phone"}],
+        lambda _: [{"target": {"token": fresh_id().hex * 2}, "platform": "IOS", "name": "Phone"}],
     ),
     Case(
         "reminderCreate",

@@ -53,11 +53,17 @@ NOT_KEPT = {
         for verb in ("Create", "Update")
         for secret in ("github.token", "slack.webhookUrl")
     },
-    "deviceCreate.keys": "a secret of the browser: never shown",
-    "deviceCreate.keys.p256dh": "a secret of the browser: never shown",
-    "deviceCreate.keys.auth": "a secret of the browser: never shown",
-    "deviceCreate.token": "a secret of the phone: never shown",
-    "deviceCreate.endpoint": "a secret of the browser: never shown",
+    **{
+        f"deviceCreate.target.{secret}": "a secret of the device: never shown"
+        for secret in (
+            "token",
+            "webPush",
+            "webPush.endpoint",
+            "webPush.keys",
+            "webPush.keys.p256dh",
+            "webPush.keys.auth",
+        )
+    },
 }
 
 
@@ -103,7 +109,7 @@ ELSEWHERE = {
         )
         for name in ("taskCreate", "taskUpdate", "taskBulkCreate.items", "taskBulkUpdate.items")
     },
-    "apiKeyCreate.projectIds": Place("project_ids", "projectIds", None),
+    "apiKeyCreate.projectIds": Place("project_ids", "projects { id }", None),
     # What a comment said before is kept as a revision of it.
     "commentUpdate.body": Place("body", "body", None),
     # Of an address the log keeps the host alone, since many carry a secret.

@@ -560,7 +560,7 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
     # A Sunday: the first day of a week, or the last.
     await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
     key = await world.post(
-        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { secret } }', ada
+        'mutation { apiKeyCreate(input: {name: "k", scopes: [TIME_READ]}) { secret } }', ada
     )
     headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['secret']}"]
 

@@ -74,7 +74,7 @@ async def change_email(post: Post, ada: Person, address: str) -> None:
     reply = await post.api(CHANGE, ada, email=address, password=PASSWORD)
     assert reply.failures("emailChangeRequest") == []
     token = link(await post.latest(address))
-    assert (await post.api(VERIFY, token=token)).of("emailVerify")["email"] == address
+    assert (await post.api(VERIFY, proof={"token": token})).of("emailVerify")["email"] == address
 
 
 async def undo_link(post: Post, address: str) -> str:
@@ -105,8 +105,8 @@ async def _dead(post: Post, ada: Person, reset: str, change: tuple[str, str]) ->
     reply = await post.api(RESET, token=reset, password="a thief's password")
     assert reply.failures("passwordReset") == [("INVALID_CREDENTIALS", "input.token")]
     code, token = change
-    reply = await post.api(VERIFY, token=token)
-    assert reply.failures("emailVerify") == [("INVALID_CREDENTIALS", "input.token")]
+    reply = await post.api(VERIFY, proof={"token": token})
+    assert reply.failures("emailVerify") == [("INVALID_CREDENTIALS", "input.proof.token")]
     with pytest.raises(InvalidCode):
         await post.house.do(ada.viewer, account_mail.verify_by_code, post.house.auth, code=code)
     assert (await post.user(ada)).email == before
@@ -133,7 +133,7 @@ async def test_what_a_thief_asked_for_is_void(post: Post, change: str, mailed: b
             reply = await post.api(RESET, token=link(letter), password="a thief's password")
             assert reply.failures("passwordReset")
         elif "/auth/verify-email?token=" in letter.text:
-            assert (await post.api(VERIFY, token=link(letter))).failures("emailVerify")
+            assert (await post.api(VERIFY, proof={"token": link(letter)})).failures("emailVerify")
     # The former owner of the account is notified.
     subjects = [str(letter.message["Subject"]) for letter in post.server.to(ada.email)]
     assert any(subject in _SUBJECTS for subject in subjects), subjects
@@ -155,7 +155,7 @@ async def test_the_account_is_not_taken_over_after_the_password_was_changed(post
     await post.api(CHANGE, thief.access_token, email=evil, password=PASSWORD)
     token = link(await post.latest(evil))
     await _change_password(post, ada)
-    assert (await post.api(VERIFY, token=token)).failures("emailVerify")
+    assert (await post.api(VERIFY, proof={"token": token})).failures("emailVerify")
     await post.api(REQUEST_RESET, email=evil)
     await post.workshop.run_due()
     assert [one for one in post.server.to(evil) if "reset-password" in one.text] == []
@@ -303,7 +303,7 @@ async def test_the_former_address_is_kept_for_its_account(post: Post) -> None:
         )
     await post.api(CHANGE, ben, email=ada.email, password=PASSWORD)
     stolen = link(await post.latest(ada.email))
-    assert (await post.api(VERIFY, token=stolen)).failures("emailVerify")
+    assert (await post.api(VERIFY, proof={"token": stolen})).failures("emailVerify")
     assert (await undo(post, token)).email == ada.email
 
 
@@ -333,7 +333,7 @@ async def test_signed_in_as_somebody_else_it_is_no_administrators_change(post: P
     ada, ben, new = await post.house.person(), await post.house.person(), _new_address()
     await post.api(CHANGE, ada, email=new, password=PASSWORD)
     token = link(await post.latest(new))
-    assert (await post.api(VERIFY, ben, token=token)).of("emailVerify")["email"] == new
+    assert (await post.api(VERIFY, ben, proof={"token": token})).of("emailVerify")["email"] == new
     assert (await undo(post, await undo_link(post, ada.email))).email == ada.email
 
 
@@ -341,7 +341,8 @@ async def test_verifying_ones_own_address_voids_nothing(post: Post) -> None:
     ada = await post.house.person()
     reset = await post.reset_token(ada)
     assert (await post.api(REQUEST, ada)).failures("emailVerificationRequest") == []
-    assert (await post.api(VERIFY, token=link(await post.latest(ada.email)))).of("emailVerify")
+    fresh = {"token": link(await post.latest(ada.email))}
+    assert (await post.api(VERIFY, proof=fresh)).of("emailVerify")
     assert (await post.api(RESET, token=reset, password=NEW)).of("passwordReset") == {"errors": []}
 
 

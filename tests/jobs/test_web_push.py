@@ -31,7 +31,7 @@ from domain.notifications.device import WebKeys
 from jobs.push.services import make_push
 from settings import Settings
 from tests.accounts import House, Person
-from tests.factories import World
+from tests.factories import Reply, World
 from tests.jobs.conftest import Workshop
 from tests.jobs.services import Call, Service, service
 from tests.jobs.test_notifications import Scene
@@ -183,25 +183,34 @@ async def test_what_a_browser_gives_is_checked(world: World) -> None:
     ada = await world.person()
     browser = Browser()
     right: dict[str, Any] = {
-        "platform": "WEB",
         "endpoint": "https://push.example/abc",
         "keys": {"p256dh": browser.keys.p256dh, "auth": browser.keys.auth},
     }
+
+    async def registered(platform: str = "WEB", **target: Any) -> Reply:
+        return await world.post(REGISTER, ada, input={"platform": platform, "target": target})
+
+    at = ["input", "target", "webPush"]
     wrong: list[tuple[dict[str, Any], list[str]]] = [
-        ({"token": "abc"}, ["input", "token"]),
-        ({"endpoint": None}, ["input", "token"]),
-        ({"keys": None}, ["input", "keys"]),
-        ({"platform": "IOS"}, ["input", "platform"]),
-        ({"endpoint": "ftp://push.example"}, ["input", "endpoint"]),
-        ({"endpoint": "https://127.0.0.2/x"}, ["input", "endpoint"]),
-        ({"keys": {**right["keys"], "auth": "c2hvcnQ"}}, ["input", "keys", "auth"]),
-        ({"keys": {**right["keys"], "p256dh": "ü"}}, ["input", "keys", "p256dh"]),
+        ({"endpoint": "https://127.0.0.2/x"}, [*at, "endpoint"]),
+        ({"keys": {**right["keys"], "auth": "c2hvcnQ"}}, [*at, "keys", "auth"]),
+        ({"keys": {**right["keys"], "p256dh": "ü"}}, [*at, "keys", "p256dh"]),
     ]
     for change, path in wrong:
-        reply = await world.post(REGISTER, ada, input={**right, **change})
+        reply = await registered(webPush={**right, **change})
         errors = reply.data["deviceCreate"]["errors"]
         assert [error["path"] for error in errors] == [path], change
-    reply = await world.post(REGISTER, ada, input=right)
+    errors = (await registered("IOS", webPush=right)).data["deviceCreate"]["errors"]
+    assert [error["path"] for error in errors] == [["input", "platform"]]
+    # Neither both ways nor none, and a subscription is whole.
+    for target in (
+        {},
+        {"token": "abc", "webPush": right},
+        {"webPush": {**right, "keys": None}},
+        {"webPush": {**right, "endpoint": "ftp://push.example"}},
+    ):
+        assert (await registered(**target)).codes == ["BAD_USER_INPUT"], target
+    reply = await registered(webPush=right)
     assert reply.good["deviceCreate"]["device"] == {"platform": "WEB"}
 
 

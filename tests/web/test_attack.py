@@ -257,7 +257,7 @@ async def test_a_hostile_text_within_a_document(app: Application, form: str) -> 
     requests: list[dict[str, Any]] = [
         {"query": login % ('"x"', literal)},
         {"query": login % ('"x"', f'"""{text}"""')},
-        {"query": f"query ($x: String = {literal}) {{ users(search: $x) {{ totalCount }} }}"},
+        {"query": f"query ($x: String = {literal}) {{ search(query: $x) {{ totalCount }} }}"},
         {"query": f"{{ serverInfo {{ name }} }} # {text}"},
         {"query": f"{{ serverInfo {{ {small} }} }}"},
         {"query": text},

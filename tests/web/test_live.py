@@ -114,7 +114,7 @@ FAILING = """{
     viewer { user { username } }
     good: tasks(first: 1) { nodes { title } }
     cursor: tasks(after: "garbage") { nodes { title } }
-    search: users(search: "") { totalCount }
+    search(query: "") { totalCount }
     filter: taskStats(filter: {id: {eq: "x"}}) { total }
     log: adminAuditLog { nodes { id } }
     unknown: task(id: "task_00000000000000000000000000000000") { title }

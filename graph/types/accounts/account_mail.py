@@ -9,7 +9,7 @@ import strawberry
 from domain.accounts import account_mail as domain
 from domain.accounts.account_mail import Sent
 from domain.work import Work
-from errors import BadInput, Failure
+from errors import Failure
 from graph.core.context import Context
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.kit import rates
@@ -79,8 +79,12 @@ class EmailChangeRequestInput(MutationInput):
     password: str = required("Your current password.")
 
 
-@strawberry.input(description="Input for `emailVerify`. Provide exactly one of `code` and `token`.")
-class EmailVerifyInput(MutationInput):
+@strawberry.input(
+    one_of=True, description="Proves that an address is yours. Provide exactly one field."
+)
+class EmailProofInput:
+    """Part of `EmailVerifyInput`."""
+
     code: str | None = optional(
         "The six digits from the mail. Requires a signed-in session; valid for 15 minutes and 5 "
         "attempts."
@@ -88,6 +92,11 @@ class EmailVerifyInput(MutationInput):
     token: str | None = optional(
         "The `token` parameter of the link. Works signed in or signed out."
     )
+
+
+@strawberry.input(description="Input for `emailVerify`.")
+class EmailVerifyInput(MutationInput):
+    proof: EmailProofInput = required("The code or the token of the mail.")
 
 
 async def _request_reset(work: Work, data: PasswordResetRequestInput) -> Refs:
@@ -112,17 +121,21 @@ async def _request_change(context: Context, work: Work, data: EmailChangeRequest
 
 async def _verify(context: Context, work: Work, data: EmailVerifyInput) -> Refs | Outcome:
     auth = context.services.authenticator
-    code, token = given(data.code), given(data.token)
-    if (code is None) == (token is None):
-        raise BadInput("Provide either code or token, not both.", path=("code",))
-    if token is not None:
-        user = await domain.verify_by_link(work, auth, token=token)
-    else:
-        found = await domain.verify_by_code(work, auth, code=code or "")
-        if isinstance(found, Failure):
-            # Committed rather than rolled back, so that the failed attempt is counted.
-            return Outcome({}, [found])
-        user = found
+    code, token = given(data.proof.code), given(data.proof.token)
+    try:
+        if token is not None:
+            user = await domain.verify_by_link(work, auth, token=token)
+        else:
+            found = await domain.verify_by_code(work, auth, code=code)
+            if isinstance(found, Failure):
+                # Committed rather than rolled back, so that the failed attempt is counted.
+                found.under("proof")
+                return Outcome({}, [found])
+            user = found
+    except Failure as failure:
+        if failure.path:
+            failure.under("proof")
+        raise
     return {"email": user.email, "user": user.id}
 
 

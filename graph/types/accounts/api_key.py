@@ -3,33 +3,70 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import and_, func, or_
 
 from auth.api_keys import viewer_with
-from auth.scopes import NOUNS
+from auth.scopes import ADMIN, NOUNS, ApiKeyScope
 from auth.viewer import Viewer
 from db import models
 from domain.accounts import api_key as domain
 from domain.work import Work
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import column
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import MutationInput, optional, required
-from graph.core.node import Node, node_id, node_type
+from graph.core.node import Node, described_enum, expression, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
+from graph.kit.loading import load_objects
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 
-_NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
-SCOPES = (
-    "`read`, `write`, or a resource with a verb, such as `tasks:write`. `write` includes "
-    f"`read`. The resources: {_NOUNS}."
+if TYPE_CHECKING:
+    from graph.types.projects.project import Project
+
+
+def _meaning(scope: ApiKeyScope) -> str:
+    noun, _, verb = scope.value.rpartition(":")
+    does = "Read" if verb == "read" else "Read and change"
+    what = NOUNS[noun] if noun else f"everything except `{ADMIN}`"
+    return f"`{scope.value}`: {does.lower()} {what}."
+
+
+described_enum(
+    ApiKeyScope,
+    "What an API key may do. `WRITE` and `…_WRITE` include reading. New scopes may be added.",
+    {scope: _meaning(scope) for scope in ApiKeyScope},
 )
+
+
+def shown_scopes(scopes: Iterable[str]) -> list[ApiKeyScope]:
+    """Scopes in the schema's order."""
+    granted = set(scopes)
+    return [scope for scope in ApiKeyScope if scope.value in granted]
+
+
+def is_active(_viewer: Any, key: Any) -> Any:
+    """Whether a key can be used, in SQL."""
+    return and_(
+        key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > func.now())
+    )
+
+
+async def _projects(parents: Sequence[Any], info: BatchInfo) -> list[list[Any] | None]:
+    wanted = [key for parent in parents for key in parent.project_ids or ()]
+    rows = await load_objects(info, models.Project, wanted)
+    found: dict[UUID, Any] = dict(zip(wanted, rows, strict=True))
+    return [
+        None if parent.project_ids is None else [found[k] for k in parent.project_ids if found[k]]
+        for parent in parents
+    ]
 
 
 @node_type(
@@ -42,11 +79,17 @@ class ApiKey(Node):
     id: strawberry.ID = node_id(models.ApiKey)
     name: str = column("The name of the key.")
     prefix: str = column("The first characters of the key. The rest is never shown again.")
-    scopes: list[str] = column(SCOPES)
-    project_ids: list[strawberry.ID] | None = column(
-        "The projects the key is restricted to: it can read and change only what belongs to "
-        "them. Null if it is not restricted.",
-        convert=lambda keys: [ids.encode(models.Project, key) for key in keys],
+    scopes: list[ApiKeyScope] = column("What the key may do.", convert=shown_scopes)
+    projects: list[Annotated[Project, strawberry.lazy("graph.types.projects.project")]] | None = (
+        batch(
+            _projects,
+            "The projects the key is restricted to: it can read and change only what belongs to "
+            "them. Projects that you no longer see are left out. Null if it is not restricted.",
+            requires=("project_ids",),
+        )
+    )
+    is_active: bool = expression(
+        models.ApiKey, "is_active", is_active, "Whether the key is neither revoked nor expired."
     )
     created_at: dt.datetime = column("When the key was created.")
     updated_at: dt.datetime = column("When the key last changed.")
@@ -77,18 +120,12 @@ class ApiKeyConnection:
     node: ApiKey
 
 
-def _is_active(_viewer: Viewer, key: Any) -> Any:
-    return and_(
-        key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > func.now())
-    )
-
-
 @filtering.filter_input("Filter for API keys.")
 class ApiKeyFilter:
     id: IDFilter | None = filtering.by_id(models.ApiKey.id, models.ApiKey, "The API key's ID.")
     name: StringFilter | None = filtering.by_name(models.ApiKey.name, "The name.", order="name")
     is_active: bool | None = filtering.by_condition(
-        _is_active, "Whether the key is neither revoked nor expired."
+        is_active, "Whether the key is neither revoked nor expired."
     )
     created_at: DateTimeFilter | None = filtering.by(
         models.ApiKey.created_at, "When the key was created.", order="creation time"
@@ -121,7 +158,7 @@ def api_keys() -> Any:
 @strawberry.input(description="Input for `apiKeyCreate`.")
 class ApiKeyCreateInput(MutationInput):
     name: str = required("The name, up to 100 characters.")
-    scopes: list[str] = required(SCOPES)
+    scopes: list[ApiKeyScope] = required("What the key may do.")
     project_ids: list[strawberry.ID] | None = optional(
         f"Restricts the key to these projects, at most {domain.MOST_PROJECTS}."
     )
@@ -151,7 +188,9 @@ _new = arguments_of(ApiKeyCreateInput, domain.create, ids={"project_ids": models
 
 
 async def _create(work: Work, data: ApiKeyCreateInput) -> Refs:
-    made = await domain.create(work, **_new(data))
+    values = _new(data)
+    scopes = [scope.value for scope in values.pop("scopes")]
+    made = await domain.create(work, scopes=scopes, **values)
     return {"api_key": made.row.id, "key": made.key.text}
 
 

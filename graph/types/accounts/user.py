@@ -6,22 +6,21 @@ What only oneself and administrators see of an account is in `Viewer` and `Admin
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import bindparam, func, or_
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, or_
 
+from auth import access
 from db import models
 from db.models import WeekDay
-from domain import rules
 from domain.accounts import user as users
 from domain.accounts.user_deletion import delete_oneself
 from domain.work import Work
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, argument, batch, column, derived
+from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
@@ -151,25 +150,72 @@ class UserOrder:
 # --- queries -------------------------------------------------------------------------------------
 
 
-def _begins_with_search(_viewer: Any, user: Any) -> Any:
-    pattern = bindparam("search", type_=models.User.username.type)
-    return or_(func.lower(user.username).like(pattern), func.lower(user.full_name).like(pattern))
+# The list of users is no directory: it has the people whom the viewer works with, and otherwise
+# only those whom the filter names, or the beginning of whose name it gives.
+
+
+def _known(viewer: Any, user: Any) -> Any:
+    return access.works_with(viewer, user)
+
+
+def _known_or_named(viewer: Any, user: Any) -> Any:
+    begins = bindparam("begins", type_=models.User.username.type)
+    names = bindparam("names", type_=ARRAY(Text()))
+    keys = bindparam("keys", type_=ARRAY(Uuid()))
+    return or_(
+        access.works_with(viewer, user),
+        func.lower(user.username).like(begins),
+        func.lower(user.full_name).like(begins),
+        func.lower(user.username) == names.any_(),
+        user.id == keys.any_(),
+    )
 
 
 _BY_USERNAME = (Key(ordering.source(models.User.username_key)),)
 
 
-async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: Any) -> list[Page]:
-    info.viewer.require()
-    prefix = rules.text(search, ("search",), least=1, most=100).lower()
+def _named(wanted: Any) -> dict[str, Any] | None:
+    """The parameters of `_known_or_named`; None if a filter names nobody."""
+    search = (given(wanted.search) or "").strip().lower()
     for special in "\\%_":
-        prefix = prefix.replace(special, "\\" + special)
+        search = search.replace(special, "\\" + special)
+    found = {
+        "begins": f"{search}%" if search else None,
+        "names": [name.lower() for name in _exact(given(wanted.username))],
+        "keys": [
+            key
+            for text in _exact(given(wanted.id))
+            for model, key in [ids.split(text, ("filter", "id"))]
+            if model is models.User
+        ],
+    }
+    return found if any(found.values()) else None
+
+
+def _exact(comparator: Any) -> list[str]:
+    """The values that a comparator asks for by `eq` or `in`."""
+    if comparator is None:
+        return []
+    one, several = given(comparator.eq), given(comparator.in_)
+    return [*([] if one is None else [one]), *(several or [])]
+
+
+async def _users(
+    _: Sequence[Any],
+    info: BatchInfo,
+    *,
+    filter: Any = None,  # noqa: A002 - the argument's name in the schema
+    **paging: Any,
+) -> list[Page]:
+    info.viewer.require()
+    named = None if filter is None else _named(filter)
     pages = await read_pages(
         info,
         models.User,
         default_order=_BY_USERNAME,
-        where=_begins_with_search,
-        params={"search": prefix + "%"},
+        where=_known if named is None else _known_or_named,
+        params=named,
+        filter=filter,
         **paging,
     )
     return [pages[None]]
@@ -184,17 +230,10 @@ class UserQuery:
     )
     users: UserConnection = batch(
         _users,
-        "Users whose username or full name begins with a text, ordered by username. Use it to "
-        "find people to work with.",
-        arguments=[
-            argument(
-                "search",
-                str,
-                "The beginning of the username or full name; case is ignored.",
-                default=inspect.Parameter.empty,
-            ),
-            *paging_arguments(),
-        ],
+        "The people you share a project or a task with, ordered by username by default. To find "
+        "others, filter by the beginning of their username or full name (`search`), or by `eq` or "
+        "`in` of `username` or `id`.",
+        arguments=paging_arguments(UserFilter, UserOrder),
     )
 
 

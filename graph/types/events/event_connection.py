@@ -11,6 +11,7 @@ in stretches, and tests each event as a subscription does.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    DateTime,
     Integer,
     Uuid,
     and_,
@@ -457,22 +459,7 @@ def _cursor(row: Any) -> Cursor:
 
 async def _count_log(context: Context, wanted: Wanted, first: Cursor) -> int:
     if not wanted.by_state:
-        params = {
-            **context.viewer.params,
-            **(wanted.params or {}),
-            "after_0": first.xid,
-            "after_1": first.position,
-            "tasks": list(wanted.events.tasks or ()),
-            "projects": list(wanted.events.projects or ()),
-        }
-        statement = _log_count(
-            wanted.shape,
-            context.viewer.shape,
-            wanted.events.tasks is not None,
-            wanted.events.projects is not None,
-        )
-        (row,) = await context.services.database.reader.fetch(statement, params)
-        return int(row.total)
+        return await _total(context, wanted, {"after_0": first.xid, "after_1": first.position})
     # Whether a task stopped matching is known for one event at a time only.
     total, end = 0, first
     for _ in range(_COUNTED):
@@ -489,9 +476,42 @@ async def _count_log(context: Context, wanted: Wanted, first: Cursor) -> int:
     )
 
 
+async def count_of_period(
+    context: Context, wanted: Wanted, start: dt.datetime, end: dt.datetime
+) -> int:
+    """The number of events of a period that match, without those with which a task stopped
+    matching; `end` is not included.
+    """
+    return await _total(context, wanted, {"start": start, "end": end})
+
+
+async def _total(context: Context, wanted: Wanted, bounds: Mapping[str, Any]) -> int:
+    params = {
+        **wanted.viewer.params,
+        **(wanted.params or {}),
+        **bounds,
+        "tasks": list(wanted.events.tasks or ()),
+        "projects": list(wanted.events.projects or ()),
+    }
+    statement = _log_count(
+        wanted.shape,
+        wanted.viewer.shape,
+        by_tasks=wanted.events.tasks is not None,
+        by_projects=wanted.events.projects is not None,
+        of_period="end" in bounds,
+    )
+    (row,) = await context.services.database.reader.fetch(statement, params)
+    return int(row.total)
+
+
 @lru_cache(maxsize=200)
 def _log_count(
-    shape: Hashable, viewer_shape: ViewerShape, by_tasks: bool, by_projects: bool
+    shape: Hashable,
+    viewer_shape: ViewerShape,
+    *,
+    by_tasks: bool,
+    by_projects: bool,
+    of_period: bool,
 ) -> Statement:
     """The number of events that `events.filter.LogFilter` passes."""
     viewer = placeholder_viewer(viewer_shape)
@@ -509,11 +529,9 @@ def _log_count(
     matches = true() if shape is None else build_filter(shape, event, viewer, Binds())
     wanted = or_(and_(loss, *named), and_(~loss, about_work, matches))
     query = select(func.count().label("total")).select_from(event)
-    return Statement(
-        query.where(
-            place_of(event) > _bound("after"),
-            is_complete(event),
-            access.read(viewer, event),
-            wanted,
-        )
-    )
+    if of_period:
+        start, end = (bindparam(name, type_=DateTime(timezone=True)) for name in ("start", "end"))
+        bounds = [event.at >= start, event.at < end]
+    else:
+        bounds = [place_of(event) > _bound("after"), is_complete(event)]
+    return Statement(query.where(*bounds, access.read(viewer, event), wanted))

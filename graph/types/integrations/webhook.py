@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import func, select
@@ -31,10 +32,11 @@ from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
-from graph.kit.stored_input import to_json
+from graph.kit.stored_input import from_json, to_json
 from graph.request.scopes import demand, scopes_of_value
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
 from graph.types.events.event import Event
+from graph.types.events.event_connection import count_of_period
 from graph.types.events.event_filter import EventFilter, kinds_in
 from graph.types.events.wanted import wanted_of
 from graph.types.integrations import webhook_payload
@@ -263,11 +265,37 @@ class _DeliveryPayload(MutationPayload):
     )
 
 
+async def _event_counts(parents: Sequence[Any], info: BatchInfo) -> list[int | None]:
+    return [await _event_count(info.context, parent.refs) for parent in parents]
+
+
+async def _event_count(context: Context, refs: Refs) -> int | None:
+    """Failed deliveries are counted before they are requested again; all events of a period only
+    here, since that may take long.
+    """
+    period = refs.get("period")
+    if period is None:
+        count: int | None = refs.get("failed")
+        return count
+
+    async def read(work: Work) -> tuple[Any, Viewer]:
+        webhook = await work.readable(models.Webhook, UUID(str(refs["webhook"])))
+        return webhook.filter, await sender_of(work, webhook)
+
+    kept, sender = await context.transact(read)
+    assert context.selection_index is not None, "the executor keeps one with the document"
+    # Strawberry's own schema, which is made of this module.
+    schema: Any = getattr(context.selection_index.schema, "_strawberry_schema")  # noqa: B009
+    wanted = None if kept is None else from_json(schema, EventFilter, kept)
+    start, end = map(dt.datetime.fromisoformat, period)
+    its_own = context.services.context(sender, context.request)
+    return await count_of_period(its_own, wanted_of(its_own, wanted), start, end)
+
+
 @shared_payload()
 class _ReplayPayload(_WebhookPayload):
-    event_count: int | None = value(
-        "event_count",
-        "The number of events that are sent again, if `onlyFailed` is true.",
+    event_count: int | None = batch(
+        _event_counts, "The number of events that are sent again. Counted only if you select it."
     )
 
 
@@ -382,10 +410,11 @@ async def _replay(work: Work, data: WebhookReplayInput) -> Refs:
     webhook = await domain.replay(
         work, _id(data), data.after, data.before, only_failed=data.only_failed
     )
-    count = None
+    period = (data.after, min(data.before, work.now))
     if data.only_failed:
-        count = await webhook_delivery.count_failed(work, webhook.id, data.after, data.before)
-    return {"webhook": webhook.id, "event_count": count}
+        failed = await webhook_delivery.count_failed(work, webhook.id, *period)
+        return {"webhook": webhook.id, "failed": failed}
+    return {"webhook": webhook.id, "period": [moment.isoformat() for moment in period]}
 
 
 @strawberry.type

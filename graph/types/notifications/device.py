@@ -18,6 +18,7 @@ from graph.core.enums import Platform
 from graph.core.fields import column
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import Node, node_id, node_type
+from graph.core.scalars import URL
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import (
     DateTimeFilter,
@@ -94,29 +95,47 @@ class WebPushKeysInput:
 
 
 @strawberry.input(
-    description=(
-        "Input for `deviceCreate`. Register an app by its token, or a browser by the endpoint "
-        "and keys of its `PushSubscription`, which it creates with `serverInfo { webPushKey }`."
-    )
+    description="A browser's push subscription, which it creates with `serverInfo { webPushKey }`."
 )
+class WebPushInput:
+    """Part of `DeviceTargetInput`."""
+
+    endpoint: URL = required("The `endpoint` of the browser's `PushSubscription`.")
+    keys: WebPushKeysInput = required("The `keys` of the browser's `PushSubscription`.")
+
+
+@strawberry.input(
+    one_of=True, description="Where push messages are sent. Provide exactly one field."
+)
+class DeviceTargetInput:
+    """Part of `DeviceCreateInput`."""
+
+    token: str | None = optional("An app's registration token from Firebase Cloud Messaging.")
+    web_push: WebPushInput | None = optional("A browser's push subscription.")
+
+
+@strawberry.input(description="Input for `deviceCreate`.")
 class DeviceCreateInput(MutationInput):
-    token: str | None = optional("The app's registration token from Firebase Cloud Messaging.")
-    endpoint: str | None = optional("For a browser: the endpoint URL of its push subscription.")
-    keys: WebPushKeysInput | None = optional(
-        "For a browser: the keys of its push subscription. Required with `endpoint`."
-    )
     platform: Platform = required("The platform of the device.")
+    target: DeviceTargetInput = required("Where push messages to the device are sent.")
     name: str | None = optional(
         "A name for the device, up to 100 characters. Its platform by default."
     )
 
 
-@strawberry.input(description="Input for `deviceDelete`. Provide exactly one of `id` and `token`.")
-class DeviceDeleteInput(MutationInput):
-    id: strawberry.ID | None = optional("The device to unregister.")
+@strawberry.input(one_of=True, description="Names a device. Provide exactly one field.")
+class DeviceRefInput:
+    """Part of `DeviceDeleteInput`."""
+
+    id: strawberry.ID | None = optional("The device's ID.")
     token: str | None = optional(
         "The app's token or the browser's endpoint, for apps that did not store the ID."
     )
+
+
+@strawberry.input(description="Input for `deviceDelete`.")
+class DeviceDeleteInput(MutationInput):
+    device: DeviceRefInput = required("The device to unregister.")
 
 
 @payload("Payload of `deviceCreate`.")
@@ -134,28 +153,23 @@ class DeviceDeletePayload(MutationPayload):
 
 
 async def _register(context: Context, work: Work, data: DeviceCreateInput) -> Refs:
-    token, endpoint, keys = given(data.token), given(data.endpoint), given(data.keys)
-    if (token is None) == (endpoint is None):
-        raise BadInput("Provide exactly one of token and endpoint.", path=("token",))
-    if (endpoint is None) != (keys is None):
-        refuse(BadInput("Provide endpoint and keys together.", path=("keys",)))
-    if endpoint is not None and data.platform is not Platform.WEB:
-        refuse(BadInput("With endpoint, platform must be WEB.", path=("platform",)))
-    if endpoint is not None:
+    token, push = given(data.target.token), given(data.target.web_push)
+    web = None
+    if push is not None:
+        if data.platform is not Platform.WEB:
+            refuse(BadInput("With target.webPush, platform must be WEB.", path=("platform",)))
         settings = context.services.settings
-        plain = not settings.server.production
-        check_new(endpoint, settings.webhooks.allowed_networks, plain=plain, path=("endpoint",))
-    web = None if keys is None else domain.WebKeys(keys.p256dh, keys.auth)
-    id_ = await domain.register(work, endpoint or token or "", data.platform, given(data.name), web)
+        networks, plain = settings.webhooks.allowed_networks, not settings.server.production
+        check_new(push.endpoint, networks, plain=plain, path=("target", "web_push", "endpoint"))
+        token, web = push.endpoint, domain.WebKeys(push.keys.p256dh, push.keys.auth)
+    id_ = await domain.register(work, token, data.platform, given(data.name), web)
     return {"device": id_}
 
 
 async def _unregister(work: Work, data: DeviceDeleteInput) -> Refs:
-    id_, token = given(data.id), given(data.token)
-    if (id_ is None) == (token is None):
-        raise BadInput("Provide exactly one of id and token.", path=("id",))
+    id_, token = given(data.device.id), given(data.device.token)
     gone = await domain.unregister(
-        work, None if id_ is None else ids.decode(models.Device, id_, ("id",)), token
+        work, None if id_ is None else ids.decode(models.Device, id_, ("device", "id")), token
     )
     return {"deleted_id": ids.encode(models.Device, gone)}
 

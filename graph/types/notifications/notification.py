@@ -47,7 +47,8 @@ from graph.kit.ordering import Key
 from graph.kit.paging import MAX_PAGE
 from graph.request.scopes import may
 from graph.types.accounts.user import User, UserFilter
-from graph.types.events.event import Event
+from graph.types.events.event import Event, EventSubject
+from graph.types.notifications.notification_subject import notification_subject
 from graph.types.tasks.comment import Comment
 from graph.types.tasks.task import Task
 from graph.types.tasks.task_inputs import TaskFilter
@@ -99,6 +100,7 @@ class Notification(Node):
         models.Notification.actor,
         "The user who caused it; null if no user did or the account was deleted.",
     )
+    subject: EventSubject | None = notification_subject()
     task: Task | None = to_one(
         models.Notification.task,
         "The task it is about; null if there is none or you can no longer see it.",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from db import models
 from graph.core import ids
+from tests import factories
 from tests.accounts import PASSWORD, House, Person
+from tests.factories import World
 from tests.graph_api import Api
 
 USER = "query ($id: ID!) { user(id: $id) { id username fullName } }"
@@ -177,7 +180,7 @@ async def test_hidden_and_missing_look_the_same(api: Api, house: House) -> None:
     assert (await api(USER, person, id=f"@{gone.username}")).codes == ["NOT_FOUND"]
 
 
-@pytest.mark.parametrize("wanted", ["", "user_1", "nonsense", f"task_{uuid4().hex}"])
+@pytest.mark.parametrize("wanted", ["", "user_1", "nonsense", f"task_{'0' * 32}"])
 async def test_what_is_no_users_id(api: Api, house: House, wanted: str) -> None:
     assert (await api(USER, await house.person(), id=wanted)).codes == ["BAD_USER_INPUT"]
 
@@ -186,7 +189,7 @@ async def test_what_is_no_users_id(api: Api, house: House, wanted: str) -> None:
     "query",
     [
         '{ user(id: "@ada") { id } }',
-        '{ users(search: "a") { nodes { id } } }',
+        '{ users(filter: {search: "a"}) { nodes { id } } }',
         "{ adminUsers { nodes { user { id } } } }",
         'mutation { accountUpdate(input: {locale: "fr"}) { viewer { user { id } } } }',
         "mutation { sessionRevokeOthers(input: {}) { revokedIds } }",
@@ -205,7 +208,7 @@ async def test_nobody_is_told_to_sign_in(api: Api, query: str) -> None:
 
 SEARCH = """
 query ($search: String!, $first: Int, $after: String) {
-  users(search: $search, first: $first, after: $after) {
+  users(filter: {search: $search}, first: $first, after: $after) {
     totalCount nodes { username } pageInfo { hasNextPage endCursor }
   }
 }
@@ -226,7 +229,55 @@ async def test_special_characters_of_a_search_are_searched_for(api: Api, house: 
     for search in ("%", "_", "\\", "p%"):
         found = (await api(SEARCH, person, search=search)).of("users")
         assert found["nodes"] == []
-    assert (await api(SEARCH, person, search="  ")).codes == ["BAD_USER_INPUT"]
+
+
+async def test_the_list_of_users_is_no_directory(world: World) -> None:
+    """Only people one works with, and those whom the filter names."""
+    ada, ben, cleo, dan, eve, stranger = await world.people(6)
+    project = await world.project(ada, viewers=[ben])
+    await world.task(ada, project_id=project.id)
+    await world.task(cleo, assignee_id=ada.id)
+    task = await world.task(ada)
+    share = (
+        "mutation ($i: TaskShareCreateInput!) { taskShareCreate(input: $i) { errors { code } } }"
+    )
+    await world.run(share, ada, i={"taskId": factories.gid(task), "userId": f"@{dan.username}"})
+    query = """
+    query ($filter: UserFilter) { users(filter: $filter, first: 100) {
+      nodes { username } totalCount
+    } }
+    """
+
+    async def found(person: Person, filter_: dict[str, Any] | None = None) -> set[str]:
+        users = (await world.run(query, person, filter=filter_)).good["users"]
+        assert users["totalCount"] == len(users["nodes"])
+        return {node["username"] for node in users["nodes"]}
+
+    people = zip("abcdes", (ada, ben, cleo, dan, eve, stranger), strict=True)
+    names = {one: person.username for one, person in people}
+    assert await found(ada) == {names[one] for one in "abcd"}
+    assert await found(dan) == {names["a"], names["d"]}
+    assert await found(stranger) == {names["s"]}
+    # Whatever does not name anybody: it narrows the list, and widens it never.
+    for wide in (
+        {"username": {"contains": names["e"]}},
+        {"username": {"startsWith": names["e"]}},
+        {"username": {"notEq": names["a"]}},
+        {"not": {"search": names["a"]}},
+        {"or": [{"search": names["e"]}, {"id": {"eq": gid(eve)}}]},
+        {"search": names["e"][1:]},
+    ):
+        assert names["e"] not in await found(stranger, wide), wide
+        assert await found(ada, wide) <= {names[one] for one in "abcd"}, wide
+    for exact in (
+        {"search": names["e"][:12]},
+        {"search": names["e"].upper()},
+        {"username": {"eq": names["e"]}},
+        {"username": {"in": [names["e"]]}},
+        {"id": {"eq": gid(eve)}},
+        {"id": {"in": [gid(eve)]}},
+    ):
+        assert names["e"] in await found(stranger, exact), exact
 
 
 async def test_a_search_is_paged(api: Api, house: House) -> None:

@@ -50,8 +50,8 @@ FREE = {
     "search",
     "until",
     "DeviceCreateInput.platform",
-    "DeviceDeleteInput.token",
-    "EmailVerifyInput.token",
+    "DeviceRefInput.token",
+    "EmailProofInput.token",
     "PasswordResetInput.token",
     "PasswordResetRequestInput.email",
 }
@@ -60,7 +60,6 @@ APART = {"attachmentUpload", "avatarUpload"}
 LEFT_OUT = {"filter"}
 
 BAD_BY_NAME: dict[str, Any] = {
-    "scopes": ["nothing:read"],
     "events": [],
     "estimate": -1,
     "duration": -1,

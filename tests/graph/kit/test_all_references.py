@@ -88,7 +88,7 @@ GOOD: dict[str, Any] = {
     "byteSize": 1,
     "tags": ["a"],
     "role": "EDITOR",
-    "scopes": ["tasks:read"],
+    "scopes": ["TASKS_READ"],
     "password": "not their Password 5",
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
     "after": "2026-01-01T00:00:00Z",

@@ -203,9 +203,9 @@ async def test_bodies_that_are_no_requests(world: World, person: Person, content
         ('{ user(id: "@a\\u0000b") { id } }', ["BAD_USER_INPUT"]),
         ('{ user(id: "ada") { id } }', ["BAD_USER_INPUT"]),
         ('{ user(id: "@nobody-at-all") { id } }', ["NOT_FOUND"]),
-        ('{ users(search: "") { totalCount } }', ["BAD_USER_INPUT"]),
-        ('{ users(search: "%") { totalCount } }', []),
-        ('{ users(search: "a\\u0000b") { totalCount } }', ["BAD_USER_INPUT"]),
+        ('{ users(filter: {search: ""}) { totalCount } }', ["BAD_USER_INPUT"]),
+        ('{ users(filter: {search: "%"}) { totalCount } }', []),
+        ('{ users(filter: {search: "a\\u0000b"}) { totalCount } }', ["BAD_USER_INPUT"]),
         ('{ events(after: "x") { nodes { id } } }', ["BAD_USER_INPUT"]),
         ('{ events(after: "\\u0000") { nodes { id } } }', ["BAD_USER_INPUT"]),
     ],
@@ -220,7 +220,9 @@ async def test_arguments_of_queries(
 async def test_a_percent_sign_is_not_everybody(world: World, person: Person) -> None:
     for text in ("%", "_", "\\"):
         reply = await world.run(
-            "query ($text: String!) { users(search: $text) { totalCount } }", person, text=text
+            "query ($text: String!) { users(filter: {search: $text}) { totalCount } }",
+            person,
+            text=text,
         )
         assert reply.good["users"]["totalCount"] == 0
 

@@ -54,8 +54,8 @@ REMINDER = """mutation ($input: ReminderCreateInput!) {
 @pytest.mark.parametrize(
     ("make", "most", "create", "values"),
     [
-        (device, 50, DEVICE, {"platform": "WEB", "token": "{}"}),
-        (api_key, 50, API_KEY, {"name": "Another", "scopes": ["read"]}),
+        (device, 50, DEVICE, {"platform": "WEB", "target": {"token": "{}"}}),
+        (api_key, 50, API_KEY, {"name": "Another", "scopes": ["READ"]}),
         (
             reminder,
             1000,

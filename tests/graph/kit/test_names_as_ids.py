@@ -244,14 +244,14 @@ async def test_a_key_says_nothing_of_projects_that_it_may_not_read(world: World)
     owner = await world.person()
     own = await things(world, owner)
     make = """
-    mutation ($scopes: [String!]!) {
+    mutation ($scopes: [ApiKeyScope!]!) {
       apiKeyCreate(input: {name: "bot", scopes: $scopes}) { secret errors { code } }
     }
     """
     complete = "mutation ($id: ID!) { it: taskComplete(input: {id: $id}) { errors { code } } }"
     for granted, codes in (
-        (["tasks:write"], ["FORBIDDEN"]),
-        (["tasks:write", "projects:read"], []),
+        (["TASKS_WRITE"], ["FORBIDDEN"]),
+        (["TASKS_WRITE", "PROJECTS_READ"], []),
     ):
         made = await world.post(make, owner, scopes=granted)
         bot = f"Bearer {made.good['apiKeyCreate']['secret']}"

@@ -210,7 +210,7 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
     token = f"token-{fresh_id().hex}"
 
     async def register(person: Person, name: str | None = "Phone") -> Any:
-        values = {"token": token, "platform": "IOS", "name": name}
+        values = {"target": {"token": token}, "platform": "IOS", "name": name}
         reply = await world.post(registering, person, input=values)
         return reply.good["deviceCreate"]["device"]
 
@@ -230,9 +230,9 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
       deviceDelete(input: $input) { deletedId errors { code } }
     }
     """
-    refused = (await world.post(gone, ada, input={"token": token})).data["deviceDelete"]
+    refused = (await world.post(gone, ada, input={"device": {"token": token}})).data["deviceDelete"]
     assert [error["code"] for error in refused["errors"]] == ["NOT_FOUND"]
-    done = (await world.post(gone, ben, input={"token": token})).good["deviceDelete"]
+    done = (await world.post(gone, ben, input={"device": {"token": token}})).good["deviceDelete"]
     assert done["deletedId"] == device["id"]
     assert await listed(ben) == []
 

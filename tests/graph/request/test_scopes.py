@@ -21,11 +21,11 @@ from graphql import (
 )
 from sqlalchemy import func, select
 
-from auth.scopes import EVENT_SCOPES, LOSS_SCOPES, SCOPES, holds
+from auth.scopes import EVENT_SCOPES, LOSS_SCOPES, SCOPES, ApiKeyScope, holds
 from db import models
 from domain.accounts import api_key as api_keys
 from errors import ErrorCode, Failure, Unauthenticated
-from graph.request.scope_table import ARGUMENTS, FIELDS, ROOTS, SESSION, TYPES
+from graph.request.scope_table import ARGUMENTS, FIELDS, OWN, ROOTS, SESSION, TYPES
 from graph.request.scopes import complete
 from graph.schema import make_schema
 from tests.accounts import Person
@@ -34,7 +34,7 @@ from tests.factories import Reply, World, gid
 CREATE = """
 mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
   secret replayed errors { code path }
-  apiKey { id name prefix scopes projectIds expiresAt lastUsedAt revokedAt } } }
+  apiKey { id name prefix scopes projects { id } isActive expiresAt lastUsedAt revokedAt } } }
 """
 REVOKE = """
 mutation ($id: ID!) { apiKeyRevoke(input: {id: $id}) { apiKey { revokedAt } errors { code } } }
@@ -57,7 +57,7 @@ fragment Changed on Event {
 
 
 async def made(world: World, person: Person, *scopes: str, **more: Any) -> dict[str, Any]:
-    values = {"name": "CI", "scopes": list(scopes), **more}
+    values = {"name": "CI", "scopes": [ApiKeyScope(scope).name for scope in scopes], **more}
     reply = await world.post(CREATE, person, input=values)
     payload: dict[str, Any] = reply.good["apiKeyCreate"]
     return payload
@@ -141,11 +141,11 @@ def test_what_includes_what(granted: set[str], needed: str, good: bool) -> None:
 
 async def test_a_key_is_shown_once(world: World) -> None:
     ada, bob = await world.people(2)
-    values = {"name": "CI", "scopes": ["tasks:read", "read"], "idempotencyKey": "one"}
+    values = {"name": "CI", "scopes": ["TASKS_READ", "READ"], "idempotencyKey": "one"}
     first = (await world.post(CREATE, ada, input=values)).good["apiKeyCreate"]
     assert first["secret"].startswith(first["apiKey"]["prefix"])
     assert len(first["apiKey"]["prefix"]) == 11
-    assert first["apiKey"]["scopes"] == ["read", "tasks:read"]
+    assert first["apiKey"]["scopes"] == ["READ", "TASKS_READ"]
     again = (await world.post(CREATE, ada, input=values)).good["apiKeyCreate"]
     assert (again["secret"], again["replayed"]) == (None, True)
     listed = (await world.post(MINE, ada)).good["viewer"]["apiKeys"]["nodes"]
@@ -173,7 +173,7 @@ async def test_bad_keys_are_not_made(world: World) -> None:
     ada = await world.person()
 
     async def errors(**values: Any) -> list[tuple[str, str]]:
-        given = {"name": "CI", "scopes": ["read"], **values}
+        given = {"name": "CI", "scopes": ["READ"], **values}
         reply = await world.post(CREATE, ada, input=given)
         return [
             (error["code"], ".".join(error["path"][1:]))
@@ -182,8 +182,7 @@ async def test_bad_keys_are_not_made(world: World) -> None:
 
     assert await errors(name=" ") == [("BAD_USER_INPUT", "name")]
     assert await errors(scopes=[]) == [("BAD_USER_INPUT", "scopes")]
-    assert await errors(scopes=["read", "tasks:*"]) == [("BAD_USER_INPUT", "scopes.1")]
-    assert await errors(scopes=["admin:read"]) == [("FORBIDDEN", "scopes.0")]
+    assert await errors(scopes=["ADMIN_READ"]) == [("FORBIDDEN", "scopes.0")]
     assert await errors(expiresAt="2020-01-01T00:00:00Z") == [("BAD_USER_INPUT", "expiresAt")]
     assert await errors(projectIds=[]) == [("BAD_USER_INPUT", "projectIds")]
     hidden = await world.project(await world.person())
@@ -271,7 +270,7 @@ async def test_no_key_can_do_what_is_about_the_account(world: World) -> None:
     ada = await world.person()
     key = await key_of(world, ada, "read", "write")
     for operation in (
-        'mutation { apiKeyCreate(input: {name: "x", scopes: ["read"]}) { secret } }',
+        'mutation { apiKeyCreate(input: {name: "x", scopes: [READ]}) { secret } }',
         'mutation { accountUpdate(input: {fullName: "x"}) { viewer { user { id } } } }',
         "mutation { sessionRevokeOthers(input: {}) { revokedIds } }",
         'mutation { accountDelete(input: {password: "x"}) { deletedId } }',
@@ -291,6 +290,80 @@ async def test_broad_scopes_do_not_administrate(world: World) -> None:
     strong = await key_of(world, admin, "admin:read")
     seen = (await ask(world, strong, mail, id=gid(ada))).good["adminUsers"]["nodes"]
     assert seen == [{"email": ada.email}]
+
+
+OWN_KEY = """
+{ viewer { credentials {
+  session { id user { username } } scopes expiresAt
+  apiKey { ...K } projects { id __typename }
+} } }
+fragment K on ApiKey { id name prefix scopes isActive expiresAt }
+"""
+
+
+@pytest.mark.parametrize("scope", ["tasks:read", "webhooks:write", "admin:read"])
+async def test_any_key_reads_its_own_credentials(world: World, scope: str) -> None:
+    ada = await world.person(is_admin=True)
+    soon = "2190-01-01T00:00:00Z"
+    key = await made(world, ada, scope, expiresAt=soon)
+    own = (await ask(world, key["secret"], OWN_KEY)).good["viewer"]["credentials"]
+    assert own == {
+        "session": None,
+        "scopes": [ApiKeyScope(scope).name],
+        "expiresAt": soon,
+        "projects": None,
+        "apiKey": {
+            "id": key["apiKey"]["id"],
+            "name": "CI",
+            "prefix": key["apiKey"]["prefix"],
+            "scopes": [ApiKeyScope(scope).name],
+            "isActive": True,
+            "expiresAt": soon,
+        },
+    }
+
+
+async def test_a_session_reads_its_own_credentials(world: World) -> None:
+    ada = await world.person()
+    own = (await world.post(OWN_KEY, ada)).good["viewer"]["credentials"]
+    assert (own["apiKey"], own["scopes"], own["projects"]) == (None, None, None)
+    assert own["session"]["user"] == {"username": ada.username}
+    assert own["expiresAt"] is not None
+
+
+async def test_a_key_reads_the_ids_of_its_projects_and_no_more(world: World) -> None:
+    ada = await world.person()
+    first, second = await world.project(ada, name="One"), await world.project(ada, name="Two")
+    both = [gid(first), gid(second)]
+    key = await key_of(world, ada, "tasks:read", projectIds=both)
+    own = (await ask(world, key, OWN_KEY)).good["viewer"]["credentials"]
+    assert [project["id"] for project in own["projects"]] == both
+    named = "{ viewer { credentials { projects { id name } } } }"
+    assert refused(await ask(world, key, named)) == "projects:read"
+    reader = await key_of(world, ada, "tasks:read", "projects:read", projectIds=both)
+    seen = (await ask(world, reader, named)).good["viewer"]["credentials"]["projects"]
+    assert [project["name"] for project in seen] == ["One", "Two"]
+    listed = "{ viewer { apiKeys { nodes { projects { name } } } } }"
+    for node in (await world.post(listed, ada)).good["viewer"]["apiKeys"]["nodes"]:
+        assert [project["name"] for project in node["projects"]] == ["One", "Two"]
+
+
+async def test_only_its_own_credentials_are_free_for_a_key(world: World) -> None:
+    """By the position, even if the same fragment is also spread at other keys and sessions."""
+    ada = await world.person()
+    key = await key_of(world, ada, "read")
+    for elsewhere in ("apiKeys { nodes { ...K } }", "sessions { nodes { ...S } }"):
+        document = f"""
+        {{ viewer {{
+          credentials {{ apiKey {{ ...K }} session {{ ...S }} }}
+          {elsewhere}
+        }} }}
+        fragment K on ApiKey {{ id name }}
+        fragment S on Session {{ id ip }}
+        """
+        reply = await ask(world, key, document)
+        assert (reply.status, reply.codes) == (403, ["FORBIDDEN"])
+    assert {place.split(".")[0] for place in OWN} == {"Credentials"}
 
 
 async def test_a_key_ends(world: World) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from db.models import (
@@ -15,7 +17,11 @@ from db.models import (
 )
 from domain.integrations import webhook as webhooks
 from domain.integrations import webhook_delivery
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from jobs import periodic
+from tests.factories import gid
+from tests.graph_api import Api
 from tests.jobs.webhooks.conftest import Scene
 
 
@@ -123,6 +129,44 @@ async def test_a_replay_of_failures_sends_what_failed_and_nothing_else(scene: Sc
     assert await scene.delivered(webhook) == 3
     async with scene.house.work() as work:
         assert await webhook_delivery.count_failed(work, *period) == 0
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        None,
+        {"kind": {"in": ["TASK_CREATED", "TASK_COMPLETED"]}},
+        {"task": {"title": {"contains": "Roses"}}},
+        {"not": {"actor": {"isMe": True}}},
+        {"project": {"isNull": True}},
+        {"not": {"kind": {"eq": "TASK_CREATED"}}},
+        {"project": {"name": {"eq": "Garden"}}, "subjectType": ["TASK"]},
+    ],
+)
+async def test_a_replay_says_how_many_events_it_sends(scene: Scene, wanted: Any) -> None:
+    """By an oracle of its own: the deliveries that the worker makes, event by event."""
+    start = scene.house.clock()
+    for person, title in ((scene.ada, "Roses"), (scene.ben, "Roses too"), (scene.ben, "Tulips")):
+        task = await scene.task(title, person)
+        await scene.house.do(
+            person.viewer, tasks.update_task, task.id, {"title": f"{title}."}, None
+        )
+    # Ada's alone, and Ben's alone, which Ada's webhook does not get.
+    for person in (scene.ada, scene.ben):
+        await scene.house.do(person.viewer, tasks.create, NewTask("Roses at home"))
+    scene.house.clock.forward(seconds=1)
+    end = scene.house.clock()
+    await scene.task("Roses, too late")
+    await scene.settle()
+    webhook, _ = await scene.webhook(filter=wanted)
+    period = {"after": start.isoformat(), "before": end.isoformat()}
+    document = """mutation ($i: WebhookReplayInput!) {
+      webhookReplay(input: $i) { eventCount webhook { id } errors { code } }
+    }"""
+    reply = await Api(scene.house)(document, scene.ada, i={"id": gid(webhook), **period})
+    count = reply.of("webhookReplay")["eventCount"]
+    await scene.settle()
+    assert len(await scene.deliveries(webhook)) == count > 0
 
 
 async def test_failures_that_fail_again_are_not_repeated_for_ever(scene: Scene) -> None:

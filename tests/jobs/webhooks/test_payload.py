@@ -167,10 +167,12 @@ async def test_nothing_goes_out_for_a_deactivated_owner(scene: Scene) -> None:
 
 
 async def test_the_payload_is_read_with_the_owners_rights(scene: Scene) -> None:
-    """An address is shown to its user and to administrators alone."""
-    await scene.webhook("/ada", payload="{ actor { username email } }")
-    await scene.webhook("/ben", person=scene.ben, payload="{ actor { username email } }")
+    """A session is shown to its user and to administrators alone."""
+    await scene.webhook("/ada", payload="{ via session { id } }")
+    await scene.webhook("/ben", person=scene.ben, payload="{ via session { id } }")
     await scene.task()
     await scene.settle()
-    told = {one.path: one.json["actor"]["email"] for one in scene.receiver.requests}
-    assert told == {"/ada": scene.ada.email, "/ben": None}
+    told = {one.path: one.json["session"] for one in scene.receiver.requests}
+    session = scene.ada.viewer.session_id
+    assert session is not None
+    assert told == {"/ada": {"id": f"session_{session.hex}"}, "/ben": None}
