@@ -230,6 +230,7 @@ class Company:
             self.add(
                 "webhooks",
                 user_id=self.some(people),
+                name="hook",
                 url=f"https://example.com/{random.choice(WORDS)}",
                 status=1,
                 secret=b"-",

@@ -14,11 +14,11 @@ from graphql import GraphQLField, get_named_type, is_input_object_type
 from graph.schema import schema
 from tests.factories import ENGINES, Engine, World
 
-QUERY = schema._schema.query_type
-assert QUERY is not None
+# At the root, and the viewer's own.
 LISTS: dict[str, GraphQLField] = {
     name: field
-    for name, field in QUERY.fields.items()
+    for type_ in ("Viewer", "Query")
+    for name, field in schema._schema.type_map[type_].fields.items()  # type: ignore[attr-defined]
     if "filter" in field.args
     and "totalCount" in getattr(get_named_type(field.type), "fields", {})
     and not any(str(argument.type).endswith("!") for argument in field.args.values())
@@ -51,7 +51,18 @@ def nulls(type_: Any, depth: int = 2) -> Iterator[tuple[dict[str, Any], list[str
 
 
 def test_all_lists_are_here() -> None:
-    assert {"tasks", "projects", "timeEntries", "activity"} <= set(LISTS)
+    assert {"tasks", "projects", "timeEntries", "apiKeys", "devices"} <= set(LISTS)
+
+
+def asked(name: str, lists: str) -> str:
+    """The selection set of lists of one name, at the root or the viewer's."""
+    at_root = name in schema._schema.type_map["Query"].fields  # type: ignore[attr-defined]
+    return f"{{ {lists} }}" if at_root else f"{{ viewer {{ {lists} }} }}"
+
+
+def answered(data: Any) -> Any:
+    """The lists of an answer to it."""
+    return data.get("viewer", data)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -60,26 +71,28 @@ async def test_nothing_is_no_condition(world: World, name: str) -> None:
     project = await world.project(person)
     await world.task(person, project_id=project.id)
     type_ = get_named_type(LISTS[name].args["filter"].type)
-    ask = f"query ($filter: {type_.name}) {{ it: {name}(filter: $filter) {{ totalCount }} }}"
-    all_of_them = (await world.run(ask, person)).good["it"]["totalCount"]
+    one = asked(name, f"it: {name}(filter: $filter) {{ totalCount }}")
+    reply = await world.run(f"query ($filter: {type_.name}) {one}", person)
+    all_of_them = answered(reply.good)["it"]["totalCount"]
     filters = list(empties(type_))
     # One document asks for many, since each is an operation of its own.
     for start in range(0, len(filters), 25):
         part = filters[start : start + 25]
         variables: dict[str, Any] = {f"f{place}": value for place, value in enumerate(part)}
         declared = ", ".join(f"${key}: {type_.name}" for key in variables)
-        asked = " ".join(f"{key}: {name}(filter: ${key}) {{ totalCount }}" for key in variables)
-        reply = await world.run(f"query ({declared}) {{ {asked} }}", person, **variables)
+        lists = " ".join(f"{key}: {name}(filter: ${key}) {{ totalCount }}" for key in variables)
+        reply = await world.run(f"query ({declared}) {asked(name, lists)}", person, **variables)
         assert not reply.errors, reply.errors
         for key, value in variables.items():
-            assert reply.data[key]["totalCount"] == all_of_them, value
+            assert answered(reply.data)[key]["totalCount"] == all_of_them, value
 
 
 @pytest.mark.parametrize("name", LISTS)
 async def test_null_is_refused_and_isnull_named(world: World, name: str) -> None:
     person = await world.person(is_admin=True)
     type_ = get_named_type(LISTS[name].args["filter"].type)
-    ask = f"query ($filter: {type_.name}) {{ {name}(filter: $filter) {{ totalCount }} }}"
+    one = asked(name, f"{name}(filter: $filter) {{ totalCount }}")
+    ask = f"query ($filter: {type_.name}) {one}"
     for value, place in nulls(type_, 1):
         reply = await world.run(ask, person, filter=value)
         (error,) = reply.errors
