@@ -217,13 +217,15 @@ async def test_a_filter_reaches_the_trash_if_it_says_so(
         return [node["title"] for node in tasks["nodes"]]
 
     living = ["mine", "there"]
-    for filter_ in (None, {}, {"isDeleted": False}, {"not": {"isDeleted": True}}):
+    present: tuple[Any, ...] = (None, {}, {"isDeleted": False}, {"not": {"isDeleted": True}})
+    for filter_ in present:
         assert await found(filter_) == living, filter_
-    for filter_ in (
+    deleted: tuple[Any, ...] = (
         {"isDeleted": True},
         {"not": {"isDeleted": False}},
         {"and": [{"isDeleted": True}, {"project": {"key": {"eq": project.key}}}]},
-    ):
+    )
+    for filter_ in deleted:
         assert await found(filter_) == ["gone"], filter_
     either = {"or": [{"isDeleted": True}, {"isDeleted": False, "project": {"isNull": True}}]}
     assert await found(either) == ["mine", "gone"]
