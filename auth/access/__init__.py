@@ -28,6 +28,8 @@ from auth.access.rule import (
     delete,
     edit,
     read,
+    read_or_restore,
+    restore,
     rule_of,
     share,
 )
@@ -50,6 +52,8 @@ __all__ = [
     "holders",
     "member_projects",
     "read",
+    "read_or_restore",
+    "restore",
     "role_in",
     "rule_of",
     "share",

@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     false,
     inspect,
+    or_,
 )
 
 from auth.access.grants import GrantSource, Who, candidates
@@ -81,6 +82,18 @@ def delete(
     rule = rule_of(entity)
     may_change = None if archived else rule.open_to_delete
     return _predicate(viewer, entity, rule.delete, trashed, may_change)
+
+
+def restore(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows in the trash that the viewer finds there; in an archived project, restoring them is
+    refused until it is unarchived.
+    """
+    return delete(viewer, entity, trashed=True, archived=True)
+
+
+def read_or_restore(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows that the viewer can see, and those in the trash that they find there."""
+    return or_(read(viewer, entity), restore(viewer, entity))
 
 
 def share(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:

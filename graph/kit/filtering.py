@@ -338,6 +338,30 @@ class Me(Condition):
         super().__init__(lambda viewer, user: user.id == viewer.sql_id)
 
 
+class InTrash(Condition):
+    """Whether the row is in the trash. A filter with it, on any level, reaches rows in the trash
+    that the viewer may restore; of related objects, only those that are not in the trash are
+    considered all the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda _, row: row.deleted_at.is_not(None))
+
+
+def right_of(shape: Any) -> Callable[[Viewer, Any], ColumnElement[bool]]:
+    """Which rows a list with this filter (or None) is about: see `InTrash`."""
+    return access.read_or_restore if _reaches_trash(shape or ()) else access.read
+
+
+def _reaches_trash(shape: Any) -> bool:
+    return any(
+        isinstance(criterion, InTrash)
+        or (criterion == "not_" and _reaches_trash(inner))
+        or (criterion in {"and_", "or_"} and any(map(_reaches_trash, inner)))
+        for criterion, inner in shape
+    )
+
+
 class OneOf(Criterion):
     """Whether a column has one of some values."""
 
@@ -708,6 +732,15 @@ def by_relation(
 def by_relations(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """Compare the objects of a to-many relation by `some`, `none`, `every`."""
     return declared(RelatedMany(relationship), description)
+
+
+def by_trash(noun: str) -> Any:
+    """Whether the row is in the trash; see `InTrash`."""
+    return declared(
+        InTrash(),
+        f"True: only {noun}s in the trash that you may restore. False, and in a filter without "
+        f"this field: only {noun}s that are not in the trash.",
+    )
 
 
 def list_filter(description: str, *, noun: str) -> Callable[[type[T]], type[T]]:

@@ -16,7 +16,6 @@ import strawberry
 from sqlalchemy.orm import InstrumentedAttribute
 from strawberry.types.arguments import StrawberryArgument
 
-from auth import access
 from auth.viewer import Viewer
 from db.base import Base
 from db.read import values_of
@@ -25,7 +24,7 @@ from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
-from graph.kit.filtering import Values, filter_shape
+from graph.kit.filtering import Values, filter_shape, right_of
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
 from graph.kit.page_rows import KEY, Link, PageReader, PageRequest, PageShape
@@ -276,7 +275,7 @@ async def read_pages(
     last: int | None = None,
     before: str | None = None,
     params: Mapping[str, Any] | None = None,
-    right: Callable[[Viewer, Any], Any] = access.read,
+    right: Callable[[Viewer, Any], Any] | None = None,
     total: int | None = None,
 ) -> dict[Any, Page]:
     """The page of each parent key (of None if there is no parent).
@@ -303,7 +302,7 @@ async def read_pages(
         filter=filter_shaped,
         viewer=info.viewer.shape,
         where=where,
-        right=right,
+        right=right or right_of(filter_shaped),
     )
     if (
         info.context.services.access_paths.uses_candidates(info.viewer, model)

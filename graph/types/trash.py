@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import strawberry
@@ -59,9 +58,6 @@ _ORDER = Ordering(
     )
 )
 
-# Also in archived projects: a task there is found, and refused as `PROJECT_ARCHIVED`.
-may_restore = partial(access.delete, trashed=True, archived=True)
-
 
 def _rows(kinds: frozenset[TrashKind], viewer: Viewer) -> Any:
     selects = []
@@ -73,7 +69,7 @@ def _rows(kinds: frozenset[TrashKind], viewer: Viewer) -> Any:
                     literal_column(f"'{kind.value}'", Text()).label("kind"),
                     entity.id,
                     entity.deleted_at,
-                ).where(may_restore(viewer, entity))
+                ).where(access.restore(viewer, entity))
             )
     return union_all(*selects).subquery("found")
 
@@ -109,7 +105,7 @@ async def _entries(info: BatchInfo, rows: Sequence[Any]) -> list[_Entry]:
         if keys:
             serialized = info.context.of(EngineState).columns
             columns = columns_of_objects(model, serialized, info.selection.selection_index)
-            found |= await read_by_keys(info.context, model, columns, keys, right=may_restore)
+            found |= await read_by_keys(info.context, model, columns, keys, right=access.restore)
     return [_Entry(row, found[row.id]) for row in rows if row.id in found]
 
 

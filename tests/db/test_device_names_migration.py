@@ -32,7 +32,7 @@ async def test_every_device_gets_a_name(settings: Settings) -> None:
         database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
 
         def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0033")
+            command.downgrade(migrate._config(connection), "0028")
 
         await migrate.upgrade(database)
         await migrate._locked(database, back)

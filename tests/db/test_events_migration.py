@@ -24,7 +24,7 @@ from graph.types.events.event_filter import EventFilter
 from graph.types.integrations import webhook_payload
 from settings import Settings
 
-migration: Any = importlib.import_module("migrations.versions.0028_events")
+migration: Any = importlib.import_module("migrations.versions.0032_events")
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 ME = {"actor": {"isMe": True}}
 
@@ -211,7 +211,7 @@ async def test_stored_webhooks(settings: Settings) -> None:
 
         def before(connection: Connection) -> None:
             config = migrate._config(connection)
-            former = ScriptDirectory.from_config(config).get_revision("0028").down_revision
+            former = ScriptDirectory.from_config(config).get_revision("0032").down_revision
             command.downgrade(config, str(former))
 
         await migrate.upgrade(database)

@@ -127,10 +127,10 @@ async def test_stored_filters_follow(settings: Settings) -> None:
         database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
 
         def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0034")
+            command.downgrade(migrate._config(connection), "0029")
 
         def forward(connection: Connection) -> None:
-            command.upgrade(migrate._config(connection), "0035")
+            command.upgrade(migrate._config(connection), "0030")
 
         await migrate.upgrade(database)
         await migrate._locked(database, back)

@@ -15,7 +15,7 @@ from db import migrate
 from settings import Settings
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
-BEFORE = "0030"
+BEFORE = "0032"
 
 
 async def test_old_notifications_lead_somewhere(settings: Settings) -> None:

@@ -24,7 +24,7 @@ async def test_old_tasks_get_references_that_follow_them(settings: Settings) -> 
         database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
 
         def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0030")
+            command.downgrade(migrate._config(connection), "0031")
             command.downgrade(migrate._config(connection), "-1")
 
         await migrate.upgrade(database)

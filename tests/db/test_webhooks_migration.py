@@ -60,7 +60,7 @@ async def test_old_webhooks_get_names_and_their_latest_attempts(settings: Settin
         database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
 
         def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0033")
+            command.downgrade(migrate._config(connection), "0028")
             command.downgrade(migrate._config(connection), "-1")
 
         await migrate.upgrade(database)

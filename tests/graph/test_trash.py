@@ -184,3 +184,60 @@ async def test_a_key_sees_the_trash_of_its_projects(world: World, ada: Person) -
     )
     page = await trash(world, key)
     assert (names(page), page["totalCount"]) == ([f"in {mine.name}"], 1)
+
+
+FILTERED = """
+query ($task: TaskFilter, $project: ProjectFilter) {
+  tasks(filter: $task) { totalCount nodes { title deletedAt comments { totalCount } } }
+  projects(filter: $project) { totalCount nodes { name tasks(filter: $task) { totalCount } } }
+  taskStats(filter: $task) { total }
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_filter_reaches_the_trash_if_it_says_so(
+    world: World, ada: Person, engine: Engine
+) -> None:
+    project = await world.project(ada, name="Here")
+    gone = await world.task(ada, "gone", project_id=project.id)
+    await world.task(ada, "there", project_id=project.id)
+    await world.task(ada, "mine")
+    other = await world.project(ada, name="Other")
+    await do(world, ada, "taskDelete", "deletedIds", id=gid(gone))
+    await do(world, ada, "projectDelete", "deletedId", id=gid(other))
+
+    async def found(filter_: Any, who: Person = ada) -> list[str]:
+        reply = await world.run(FILTERED, who, engine=engine, task=filter_)
+        tasks, stats = reply.good["tasks"], reply.good["taskStats"]
+        assert tasks["totalCount"] == len(tasks["nodes"]) == stats["total"]
+        assert all(
+            (node["deletedAt"] is None) == (node["title"] != "gone") for node in tasks["nodes"]
+        )
+        return [node["title"] for node in tasks["nodes"]]
+
+    living = ["mine", "there"]
+    for filter_ in (None, {}, {"isDeleted": False}, {"not": {"isDeleted": True}}):
+        assert await found(filter_) == living, filter_
+    for filter_ in (
+        {"isDeleted": True},
+        {"not": {"isDeleted": False}},
+        {"and": [{"isDeleted": True}, {"project": {"key": {"eq": project.key}}}]},
+    ):
+        assert await found(filter_) == ["gone"], filter_
+    either = {"or": [{"isDeleted": True}, {"isDeleted": False, "project": {"isNull": True}}]}
+    assert await found(either) == ["mine", "gone"]
+    # A related object is never one in the trash.
+    assert await found({"project": {"isDeleted": True}}) == []
+    assert await found({"project": {"isDeleted": False}}) == ["there"]
+    assert await found({"isDeleted": True}, await world.person()) == []
+
+    reply = await world.run(
+        FILTERED, ada, engine=engine, task={"isDeleted": True}, project={"isDeleted": True}
+    )
+    assert reply.good["projects"] == {
+        "totalCount": 1,
+        "nodes": [{"name": "Other", "tasks": {"totalCount": 0}}],
+    }
+    reply = await world.run(FILTERED, ada, engine=engine, task={"isDeleted": True})
+    assert [node["tasks"]["totalCount"] for node in reply.good["projects"]["nodes"]] == [1]

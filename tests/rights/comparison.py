@@ -51,6 +51,12 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
   projects(first: 100) @include(if: $all) { totalCount nodes { id } }
   viewer @include(if: $all) { receivedShares(first: 100) { totalCount nodes { id } } }
   trash(first: 100) @include(if: $all) { totalCount nodes { ... on Node { id } } }
+  deletedTasks: tasks(first: 100, filter: {isDeleted: true}) @include(if: $all) {
+    totalCount nodes { id }
+  }
+  deletedProjects: projects(first: 100, filter: {isDeleted: true}) @include(if: $all) {
+    totalCount nodes { id }
+  }
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
   events(after: $since, first: 100, filter: {kind: {in: [TASK_DELETED, PROJECT_DELETED]}}) {
@@ -143,6 +149,8 @@ class Comparison(Fixtures):
             "receivedShares": {key for key in active if model.shares[key].person == person},
             "timeEntries": {name for name in seen if name[0] == "e"},
             "trash": model.trash(person),
+            "deletedTasks": {name for name in model.trash(person) if name[0] == "t"},
+            "deletedProjects": {name for name in model.trash(person) if name[0] == "P"},
         }
         for field_, names in wanted.items():
             if field_ in data:

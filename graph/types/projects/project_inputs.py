@@ -79,6 +79,7 @@ class ProjectFilter:
     is_archived: bool | None = filtering.by_condition(
         lambda _, project: project.archived_at.is_not(None), "Whether the project is archived."
     )
+    is_deleted: bool | None = filtering.by_trash("project")
     archived_at: DateTimeFilter | None = filtering.by(
         models.Project.archived_at,
         "When the project was archived.",

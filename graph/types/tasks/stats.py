@@ -55,7 +55,7 @@ from errors import collecting
 from events.kinds import EventKind
 from graph.core.access_paths import by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.filtering import Binds, Values, build_filter, filter_shape, right_of
 from graph.kit.ordering import text_key
 from graph.types.tasks.stats_groups import (
     MAX_GROUPS,
@@ -194,7 +194,7 @@ def _statement(
         task.tags,
         task.tag_keys,
         is_overdue(task).label("overdue"),
-    ).where(access.read(viewer, task))
+    ).where(right_of(filter_shaped)(viewer, task))
     if by_project:
         parents = bindparam("parents", type_=ARRAY(Uuid()))
         query = query.where(task.project_id == parents.any_())

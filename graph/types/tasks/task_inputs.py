@@ -141,6 +141,7 @@ class TaskFilter:
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
+    is_deleted: bool | None = filtering.by_trash("task")
     priority: TaskPriorityFilter | None = filtering.by(
         models.Task.priority, "The priority.", order="priority, from NONE to URGENT"
     )

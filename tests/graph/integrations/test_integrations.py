@@ -208,7 +208,7 @@ async def test_what_cannot_be_changed_so_is_refused(
 async def test_an_assignee_who_was_lost_is_a_problem_until_there_are_new_ones(
     world: World, ada: Person
 ) -> None:
-    """Those are left of the time when assignees were usernames; see migration 0033."""
+    """Those are left of the time when assignees were usernames; see migration 0028."""
     project = await world.project(ada)
     made = (await connect(world, ada, project, **github())).good["integrationCreate"]
     id_ = made["integration"]["id"]

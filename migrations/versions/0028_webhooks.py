@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-revision: str = "0033"
+revision: str = "0028"
 down_revision: str | None = "0027"
 branch_labels: str | None = None
 depends_on: str | None = None

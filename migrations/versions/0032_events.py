@@ -25,8 +25,8 @@ from graphql import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-revision: str = "0028"
-down_revision: str | None = "0030"
+revision: str = "0032"
+down_revision: str | None = "0031"
 branch_labels: str | None = None
 depends_on: str | None = None
 
