@@ -219,6 +219,8 @@ IMPOSSIBLE = {
         SELECT late.id FROM events late JOIN events end_ ON end_.project_id = late.project_id
         WHERE late.project_id = ANY(:projects) AND end_.kind = 'PROJECT_DELETED'
           AND late.position > end_.position AND late.kind <> 'ACCESS_LOST'
+          -- Its tasks go with it.
+          AND NOT (late.kind = 'TASK_DELETED' AND late.xid = end_.xid)
     """,
     "an act of a member after they were removed": """
         SELECT late.id FROM events late JOIN events end_ ON end_.project_id = late.project_id

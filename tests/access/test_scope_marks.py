@@ -101,7 +101,7 @@ async def scene(world: World) -> Scene:
         await _does(
             world, ada, "taskCreate", "task { id }",
             projectId=project, title="mark-tasks first", description="mark-tasks text",
-            notes="mark-tasks notes", tags=["mark-tasks"], dueAt=f"{DUE}Z",
+            notes="mark-tasks notes", tags=["mark-tasks"], due={"at": f"{DUE}Z"},
             estimate=MINUTES,
         )
     )["task"]["id"]  # fmt: skip
