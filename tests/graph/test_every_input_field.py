@@ -53,6 +53,7 @@ NOT_KEPT = {
         for verb in ("Create", "Update")
         for secret in ("github.token", "slack.webhookUrl")
     },
+    "deviceCreate.target": "a secret of the device: never shown",
     **{
         f"deviceCreate.target.{secret}": "a secret of the device: never shown"
         for secret in (
@@ -76,6 +77,10 @@ class Place:
     column: str | None
     shown: str | None
     change: str | None
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
 
 
 # Fields that are found elsewhere than under their own name.
@@ -109,6 +114,14 @@ ELSEWHERE = {
         )
         for name in ("taskCreate", "taskUpdate", "taskBulkCreate.items", "taskBulkUpdate.items")
     },
+    # Of the public profile.
+    **{
+        f"{name}.{field}": Place(_snake(field), f"user {{ {field} }}", _snake(field))
+        for name in ("userRegister", "accountUpdate", "adminUserUpdate")
+        for field in ("username", "fullName")
+    },
+    # Kept as `tasks:read`.
+    "apiKeyCreate.scopes": Place(None, "scopes", None),
     "apiKeyCreate.projectIds": Place("project_ids", "projects { id }", None),
     # What a comment said before is kept as a revision of it.
     "commentUpdate.body": Place("body", "body", None),
@@ -322,10 +335,6 @@ async def _changes(world: World, subject_id: UUID) -> dict[str, Any]:
             .limit(1)
         )
     return {} if event is None else {change["field"]: change["to"] for change in event.changes}
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
 
 
 def _plain(value: Any) -> Any:
