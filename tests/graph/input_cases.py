@@ -353,7 +353,7 @@ CASES = [
     ),
     Case(
         "userRegister",
-        "user",
+        "viewer",
         models.User,
         lambda _: [
             {
@@ -399,10 +399,10 @@ CASES = [
         models.Session,
         lambda stage: [{"id": stage.made["session"], "deviceName": "Attic"}],
     ),
-    Case("accountUpdate", "user", models.User, lambda _: [_profile()]),
+    Case("accountUpdate", "viewer", models.User, lambda _: [_profile()]),
     Case(
         "adminUserUpdate",
-        "user",
+        "adminUser",
         models.User,
         lambda stage: [
             {
