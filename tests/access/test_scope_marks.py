@@ -60,8 +60,6 @@ MARKS: dict[str, list[Any]] = {
     "a session": ["mark-keys", "mark-sessions"],
 }
 DEPTH = 1
-# Fields that the log does not store with its events.
-NOT_LOGGED = re.compile(r"Event_(ip|session|apiKey|integration): (ip|session|apiKey|integration)")
 LIMITS = DocumentLimits(*[10**9] * len(dataclasses.fields(DocumentLimits)))
 
 
@@ -308,7 +306,6 @@ def _reads_of(
         named = scene.arguments if root is SCHEMA.query_type else {}
         given = [values for key, values in named.items() if key.split()[0] == name]
         for values in given:
-            below = NOT_LOGGED.sub("", below) if name == "events" else below
             yield _asking(name, field, below, values)
         if not given and not any(is_required_argument(one) for one in field.args.values()):
             yield f"{{ {name}{below} }}", {}

@@ -170,12 +170,12 @@ async def fill(ada: Somebody, project: str, count: int) -> list[str]:
     """Create tasks of which some have due dates and priorities, many of them equal."""
 
     async def one(number: int) -> str:
-        due = None if number % 3 == 0 else f"2030-01-{1 + number % 20:02}T00:00:00Z"
+        due = {"at": f"2030-01-{1 + number % 20:02}T00:00:00Z"} if number % 3 else None
         made = await ada.do(
             CREATE_TASK,
             title=f"task {number:03}",
             projectId=project,
-            due={"at": due},
+            due=due,
             priority=["NONE", "LOW", "HIGH"][number % 3],
         )
         task: str = made["task"]["id"]
@@ -200,8 +200,8 @@ async def page_while_others_work(
         seen += [node["id"] for node in page["nodes"]]
         made = await asyncio.gather(
             *(
-                ada.do(CREATE_TASK, title=title, projectId=project, dueAt=due)
-                for title, due in (("aaa", None), ("zzz", "2040-01-01T00:00:00Z"))
+                ada.do(CREATE_TASK, title=title, projectId=project, due=due)
+                for title, due in (("aaa", None), ("zzz", {"at": "2040-01-01T00:00:00Z"}))
             )
         )
         # One of the new tasks is deleted at once, the other with the next page.
