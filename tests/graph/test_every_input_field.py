@@ -77,14 +77,15 @@ class Place:
     change: str | None
 
 
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
 # Fields that are found elsewhere than under their own name.
 # A time is kept as a start, an end and a day; `test_time.py` says which.
 _TIME = Place(None, None, None)
 # Due is a time or a day; `test_task.py` says which.
 _DUE = Place(None, None, None)
-# The public profile is an object of its own below `viewer` and `adminUser`.
-_USERNAME = Place("username", "user { username }", "username")
-_FULL_NAME = Place("full_name", "user { fullName }", "full_name")
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
@@ -111,10 +112,11 @@ ELSEWHERE = {
         )
         for name in ("taskCreate", "taskUpdate", "taskBulkCreate.items", "taskBulkUpdate.items")
     },
+    # Of the public profile.
     **{
-        f"{mutation}.{name}": place
-        for mutation in ("userRegister", "accountUpdate", "adminUserUpdate")
-        for name, place in (("username", _USERNAME), ("fullName", _FULL_NAME))
+        f"{name}.{field}": Place(_snake(field), f"user {{ {field} }}", _snake(field))
+        for name in ("userRegister", "accountUpdate", "adminUserUpdate")
+        for field in ("username", "fullName")
     },
     # A secret of the device: stored, but never shown.
     "deviceCreate.target": Place("token", None, None),
@@ -336,16 +338,12 @@ async def _changes(world: World, subject_id: UUID) -> dict[str, Any]:
     return {} if event is None else {change["field"]: change["to"] for change in event.changes}
 
 
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-
-
 def _plain(value: Any) -> Any:
     """A value as sent, stored, recorded and shown alike: ids in hexadecimal, moments in UTC, enums
     by name; an object without what is null, and one of one field as that field's value.
     """
     if isinstance(value, str):
-        if re.fullmatch(r"[A-Za-z_]+_[0-9a-f]{32}", value):
+        if re.fullmatch(r"[a-z_]+_[0-9a-f]{32}", value):
             return value.rpartition("_")[2]
         is_moment = re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", value)
         return dt.datetime.fromisoformat(value).isoformat() if is_moment else value

@@ -60,7 +60,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
   events(after: $since, first: 100, filter: {kind: {in: [TASK_DELETED, PROJECT_DELETED]}}) {
-    cursor nodes { id kind subjectId }
+    pageInfo { endCursor } nodes { id kind subjectId }
   }
 }
 """
@@ -119,7 +119,7 @@ class Comparison(Fixtures):
         others = [error for error in reply.errors if error["extensions"]["code"] != "NOT_FOUND"]
         if others or reply.data is None:
             self.fail(f"{person} cannot read: {others}")
-        self.cursors[person] = reply.data["events"]["cursor"]
+        self.cursors[person] = reply.data["events"]["pageInfo"]["endCursor"]
         return {**reply.data, **reply.data.get("viewer", {})}
 
     def _compare_rights(self, person: str, held: set[Right], data: Any) -> None:

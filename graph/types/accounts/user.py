@@ -5,12 +5,13 @@ What only oneself and administrators see of an account is in `Viewer` and `Admin
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, or_
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, false, func, or_
 
 from auth import access
 from db import models
@@ -171,6 +172,10 @@ def _known_or_named(viewer: Any, user: Any) -> Any:
     )
 
 
+def _nobody(_viewer: Any, _user: Any) -> Any:
+    return false()
+
+
 _BY_USERNAME = (Key(ordering.source(models.User.username_key)),)
 
 
@@ -208,12 +213,18 @@ async def _users(
     **paging: Any,
 ) -> list[Page]:
     info.viewer.require()
+    where: Any = _known
     named = None if filter is None else _named(filter)
+    if named is not None:
+        where = _known_or_named
+    if filter is not None and isinstance(filter.search, str) and not filter.search.strip():
+        # A field in which nothing is typed yet: nobody, instead of an error.
+        where, filter = _nobody, dataclasses.replace(filter, search=strawberry.UNSET)  # noqa: A001
     pages = await read_pages(
         info,
         models.User,
         default_order=_BY_USERNAME,
-        where=_known if named is None else _known_or_named,
+        where=where,
         params=named,
         filter=filter,
         **paging,
@@ -232,7 +243,7 @@ class UserQuery:
         _users,
         "The people you share a project or a task with, ordered by username by default. To find "
         "others, filter by the beginning of their username or full name (`search`), or by `eq` or "
-        "`in` of `username` or `id`.",
+        "`in` of `username` or `id`. An empty `search` finds nobody.",
         arguments=paging_arguments(UserFilter, UserOrder),
     )
 

@@ -19,7 +19,7 @@ from graph.core.fields import BatchInfo, batch, column, derived, root
 from graph.core.node import second_type
 from graph.core.scalars import TimeZone
 from graph.kit import ordering
-from graph.kit.loading import load_object, load_objects
+from graph.kit.loading import load_object, load_objects, load_unchecked
 from graph.kit.ordering import Key
 from graph.kit.paging import to_many
 from graph.types.accounts.account import deleted, private, profile
@@ -55,7 +55,8 @@ async def _session(parents: Sequence[Who], info: BatchInfo) -> Sequence[Any]:
 
 
 async def _api_key(parents: Sequence[Who], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.ApiKey, [parent.api_key_id for parent in parents])
+    # The request's own, which a key that is restricted to projects shows as well.
+    return await load_unchecked(info, models.ApiKey, [parent.api_key_id for parent in parents])
 
 
 async def _projects(parents: Sequence[Who], info: BatchInfo) -> list[list[Any] | None]:

@@ -10,26 +10,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Union
-from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, Uuid, bindparam, select
+from sqlalchemy import select
 from strawberry.types.lazy_type import LazyType
 
-from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from auth.viewer import Viewer
 from db import models
 from db.base import Base
 from db.models import LogEpoch
-from db.read import Statement
 from events.epoch import ROW
 from events.log import cursor_of
 from graph.core import ids
 from graph.core.enums import EventKind, EventSource
 from graph.core.fields import BatchInfo, batch, column, derived, root
-from graph.core.node import EXPRESSIONS, TYPE_NAMES, Node, node_id, node_type
-from graph.kit.loading import columns_of, load_objects
+from graph.core.node import EXPRESSIONS, Node, node_id, node_type
+from graph.kit.loading import load_objects, load_unchecked
 from graph.kit.ordering import SortOrder
 from graph.kit.paging import Page
 from graph.request.event_cursor import take_event_cursor
@@ -129,31 +126,10 @@ def _caused_with(model: type[Base], key: str, description: str) -> Any:
         if not may_show(viewer, model):
             return [None] * len(parents)
         keys = [getattr(one, key) if _is_ones_own(viewer, one) else None for one in parents]
-        return await (_load_any if viewer.is_admin else load_objects)(info, model, keys)
+        return await (load_unchecked if viewer.is_admin else load_objects)(info, model, keys)
 
     more = "Null unless you caused the event or are an administrator, and if there is none."
     return batch(rows, f"{description} {more}", requires=(key, "actor_id"))
-
-
-async def _load_any(
-    info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
-) -> Sequence[Any]:
-    """Rows by key for administrators, whosever they are."""
-    object_type: Any = info.selection.selection_index.schema.get_type(TYPE_NAMES[model])
-    rows = await info.context.services.database.reader.fetch(
-        _any_of(model, info.selection.labels(object_type), info.viewer.shape),
-        {**info.viewer.params, "keys": [key for key in keys if key is not None]},
-    )
-    found = {row.id: row for row in rows}
-    return [found.get(key) for key in keys]
-
-
-@lru_cache(maxsize=100)
-def _any_of(model: type[Base], labels: frozenset[str], shape: ViewerShape) -> Statement:
-    columns = columns_of(model, model, labels, placeholder_viewer(shape))
-    identity: Any = model.id  # type: ignore[attr-defined]
-    keys = bindparam("keys", type_=ARRAY(Uuid()))
-    return Statement(select(*columns).where(identity == keys.any_()), model, plan_once=True)
 
 
 def _via(event: Any) -> EventSource:

@@ -54,7 +54,7 @@ REMINDER = """mutation ($input: ReminderCreateInput!) {
 @pytest.mark.parametrize(
     ("make", "most", "create", "values"),
     [
-        (device, 50, DEVICE, {"platform": "WEB", "target": {"token": "{}"}}),
+        (device, 50, DEVICE, {"platform": "WEB", "target": lambda: {"token": fresh_id().hex}}),
         (api_key, 50, API_KEY, {"name": "Another", "scopes": ["READ"]}),
         (
             reminder,
@@ -73,7 +73,7 @@ async def test_there_are_so_many_and_no_more(
     await world.rows(*(make(ada, number) for number in range(most - 1)), make(ben, 0))
     codes = []
     for _ in range(2):
-        given = {name: fresh_id().hex if value == "{}" else value for name, value in values.items()}
+        given = {name: value() if callable(value) else value for name, value in values.items()}
         codes.append((await world.post(create, ada, input=given)).codes)
     assert codes == [[], ["LIMIT_EXCEEDED"]]
 
@@ -81,7 +81,7 @@ async def test_there_are_so_many_and_no_more(
 async def test_a_known_device_is_none_more(world: World) -> None:
     ada = await world.person()
     await world.rows(*(device(ada, number) for number in range(50)))
-    values = {"platform": "WEB", "token": f"{ada.username}-7", "name": "renamed"}
+    values = {"platform": "WEB", "target": {"token": f"{ada.username}-7"}, "name": "renamed"}
     assert (await world.run(DEVICE, ada, input=values)).good
 
 
@@ -199,9 +199,9 @@ KEYS = ("createdAt", "updatedAt", "completedAt", "dueAt", "startAt", "title")
         (100, "query ($x: Int) { tasks(last: $x) { totalCount } }", int),
         (100, "query ($x: Int) { events(after: $cursor, first: $x) { nodes { id } } }", int),
         (
-            100,
+            1000,
             """query ($x: [ID!]) {
-              events(after: $cursor, filter: {tasks: $x}) { nodes { id } }
+              events(after: $cursor, filter: {task: {id: {in: $x}}}) { nodes { id } }
             }""",
             tasks,
         ),

@@ -88,7 +88,7 @@ async def test_everywhere(world: World, kind: str, place: str, path: str) -> Non
     type_ = core.query_type if kind == "query" else core.mutation_type
     assert type_ is not None
     declared = type_.fields[root].args[argument].type
-    literal = '"?"'
+    literal = "true"
     if path:
         literal = f"{{{path}: {literal}}}"
     if isinstance(declared, GraphQLList) or (
@@ -100,4 +100,4 @@ async def test_everywhere(world: World, kind: str, place: str, path: str) -> Non
     name = path.rpartition(".")[2] or argument
     found = [error for error in reply.errors if f"'{name}': " in error["message"]]
     assert found, reply.errors
-    assert found[0]["locations"] == [{"line": 1, "column": query.index('"?"') + 1}]
+    assert found[0]["locations"] == [{"line": 1, "column": query.index("true") + 1}]

@@ -252,7 +252,7 @@ async def test_completing_and_reopening(
     # What is open stays as it is.
     await done(world, owner, "taskUpdate", id=gid(task), status="IN_PROGRESS")
     assert (await done(world, owner, "taskReopen", id=gid(task)))["status"] == "IN_PROGRESS"
-    seen = await kinds(world, owner, since, tasks=[gid(task)])
+    seen = await kinds(world, owner, since, task={"id": {"eq": gid(task)}})
     assert seen == ["TASK_COMPLETED", "TASK_REOPENED", "TASK_UPDATED"]
 
 
@@ -287,7 +287,10 @@ async def test_who_loses_a_task_is_told_so_and_nothing_more(
     await done(world, owner, "taskAssign", id=gid(task), assigneeId=None)
     await done(world, owner, "taskUpdate", id=gid(task), title="not for you")
     assert await kinds(world, outsider, since) == ["ACCESS_LOST"]
-    assert await kinds(world, owner, since, tasks=[gid(task)]) == ["TASK_ASSIGNED", "TASK_UPDATED"]
+    assert await kinds(world, owner, since, task={"id": {"eq": gid(task)}}) == [
+        "TASK_ASSIGNED",
+        "TASK_UPDATED",
+    ]
 
 
 async def test_an_editor_by_share_may_not_share_on(
