@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from domain import rules
-from errors import BadInput, check
+from errors import BadInput, check, refuse
 
 MOST = 20
 _SOURCE, _ID, _URL = 50, 200, 2_000
@@ -30,19 +30,21 @@ class ExternalReference:
         return " ".join(part for part in (f"{self.source}:{self.external_id}", self.url) if part)
 
 
-@check(())
 def checked(
     values: Sequence[ExternalReference] | None, path: rules.Path
 ) -> tuple[ExternalReference, ...]:
-    """References in their order; null means none."""
+    """References in their order; null means none. Every invalid value is reported."""
     given = values or ()
     if len(given) > MOST:
-        raise BadInput(
-            f"externalReferences must have at most {MOST} items; it has {len(given):,}.",
-            path=path,
-            limit=MOST,
-            actual=len(given),
+        refuse(
+            BadInput(
+                f"externalReferences must have at most {MOST} items; it has {len(given):,}.",
+                path=path,
+                limit=MOST,
+                actual=len(given),
+            )
         )
+        return ()
     found: dict[tuple[str, str], ExternalReference] = {}
     for index, one in enumerate(given):
         place = (*path, index)
@@ -51,8 +53,11 @@ def checked(
             rules.text(one.external_id, (*place, "external_id"), least=1, most=_ID),
             _url(one.url, (*place, "url")),
         )
+        # A value that was refused is empty; it is not the same as another one.
+        if not all(reference.key):
+            continue
         if reference.key in found:
-            raise BadInput("This reference is given twice.", path=place)
+            refuse(BadInput("This reference is given twice.", path=place))
         found[reference.key] = reference
     return tuple(sorted(found.values()))
 

@@ -17,7 +17,7 @@ from domain import locks, rules
 from domain.tasks import schedule
 from domain.tasks.schedule import Anchor, Monthly, Once, Relative, Rule, Weekly
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, check, collecting
+from errors import BadInput, ErrorCode, Failure, check, collecting, refuse
 from events.kinds import EventKind
 
 MAX_REMINDERS = 1_000
@@ -169,21 +169,19 @@ def anchor_of(rule: Rule, task: Any | None) -> dt.datetime | None:
     return at
 
 
-@check()
 def checked(rule: Rule) -> Rule:
-    """The rule with each value validated; a path names the invalid one."""
+    """The rule with each value validated; the paths name those that are invalid."""
     path = ("rule", rule.kind.name.lower())
     if isinstance(rule, Relative):
         rules.whole_number(rule.offset, (*path, "offset"), least=-MAX_OFFSET, most=MAX_OFFSET)
         return rule
     if isinstance(rule, Once):
         at = rules.moment(rule.at, (*path, "at"))
-        assert at is not None, "it was not None before"
-        return Once(at)
+        return rule if at is None else Once(at)
     rules.timezone(rule.timezone, (*path, "timezone"))
     if isinstance(rule, Weekly):
         if not rule.days:
-            raise BadInput("days must have at least one day.", path=(*path, "days"))
+            refuse(BadInput("days must have at least one day.", path=(*path, "days")))
         return dataclasses.replace(rule, days=tuple(sorted(set(rule.days))))
     if isinstance(rule, Monthly):
         rules.whole_number(rule.day, (*path, "day"), least=1, most=31)
@@ -200,8 +198,8 @@ def _checked_changes(work: Work, changes: Mapping[str, Any]) -> dict[str, Any]:
     values = rules.checked(RULES, changes)
     if "rule" in changes:
         rule = rules.not_null(changes["rule"], ("rule",))
-        rule = None if rule is None else checked(rule)
         if rule is not None:
+            rule = checked(rule)
             _demand_to_come(work, rule)
             values |= {"kind": rule.kind, "rule": schedule.to_json(rule)}
     return values

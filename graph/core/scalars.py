@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, NewType
 
 import orjson
-from graphql import GraphQLError
+from graphql import EnumValueNode, GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition, scalar
 
@@ -268,5 +268,20 @@ SCALARS: dict[Any, ScalarDefinition] = {
         parse_value=read_upload,
     ),
 }
+
+
+def _read_literal(
+    read: Callable[[Any], Any], node: ValueNode, variables: dict[str, Any] | None = None
+) -> Any:
+    """A literal's value. graphql-core reads an enum value (`UTC`, without quotes) as a string.
+    The scalar gets the node instead, which it refuses with its own message.
+    """
+    bare = isinstance(node, EnumValueNode)
+    return read(node if bare else value_from_ast_untyped(node, variables))
+
+
+for _definition in SCALARS.values():
+    assert _definition.parse_value is not None
+    _definition.parse_literal = partial(_read_literal, _definition.parse_value)
 
 CONFIG = StrawberryConfig(scalar_map=SCALARS)

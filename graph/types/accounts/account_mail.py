@@ -133,7 +133,8 @@ async def _verify(context: Context, work: Work, data: EmailVerifyInput) -> Refs 
                 return Outcome({}, [found])
             user = found
     except Failure as failure:
-        if failure.path:
+        # Other fields of the input, such as the idempotency key, are not part of the proof.
+        if failure.path[:1] in (("code",), ("token",)):
             failure.under("proof")
         raise
     return {"email": user.email, "user": user.id}

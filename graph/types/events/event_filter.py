@@ -405,4 +405,14 @@ def asks_state(given: Any) -> bool:
     return False
 
 
+def names_project(given: Any) -> bool:
+    """Whether a filter of events says something about the event's project."""
+    return any(
+        name == "project"
+        or (name in {"and_", "or_"} and any(map(names_project, value)))
+        or (name == "not_" and names_project(value))
+        for name, value in given_fields(given, ())
+    )
+
+
 _IDS: Final = {"and_", "or_", "not_", "id", "eq", "not_eq", "in_", "not_in"}

@@ -18,7 +18,19 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Date, DateTime, Uuid, any_, bindparam, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Uuid,
+    any_,
+    bindparam,
+    case,
+    cast,
+    select,
+)
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -42,6 +54,7 @@ from graph.types.events.event_filter import (
     decision,
     named,
     names_in,
+    names_project,
     task_of,
 )
 
@@ -68,17 +81,22 @@ def _matching(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
 
 
 @lru_cache(maxsize=500)
-def _matched(shape: Hashable, viewer_shape: ViewerShape, changed: frozenset[str]) -> Statement:
-    """Whether an event matched when these of its task's columns had other values."""
+def _matched(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
+    """Whether an event matched when some of its task's columns had other values: `former_…` if
+    `has_…`.
+    """
     viewer = placeholder_viewer(viewer_shape)
     row = aliased(models.Task)
     former = select(
         *(
-            (
-                bindparam(f"former_{name}", type_=column.type) if name in changed else row_column
+            case(
+                (
+                    bindparam(f"has_{name}", type_=Boolean()),
+                    cast(bindparam(f"former_{name}", type_=column.type), column.type),
+                ),
+                else_=getattr(row, name),
             ).label(name)
             for name, column in _COLUMNS.items()
-            for row_column in [getattr(row, name)]
         )
     ).where(row.id == bindparam("key", type_=Uuid()), access.read(viewer, row, trashed=None))
     task: Any = aliased(models.Task, former.subquery(FORMER), adapt_on_names=True)
@@ -88,9 +106,9 @@ def _matched(shape: Hashable, viewer_shape: ViewerShape, changed: frozenset[str]
 
 
 _LATER = Statement(
-    select(models.Event.changes)
+    select(models.Event.subject_id, models.Event.position, models.Event.changes)
     .where(
-        models.Event.subject_id == bindparam("key", type_=Uuid()),
+        models.Event.subject_id == any_(bindparam("keys", type_=ARRAY(Uuid()))),
         models.Event.position > bindparam("position", type_=BigInteger()),
     )
     .order_by(models.Event.position)
@@ -158,6 +176,8 @@ class Wanted:
     _names: frozenset[str] = frozenset()
     # Whether it depends on the state of tasks, so that a task can stop matching.
     by_state: bool = False
+    # Whether it names the events' projects, so that a task can leave them.
+    by_project: bool = False
 
     @property
     def asks_database(self) -> bool:
@@ -179,36 +199,56 @@ class Wanted:
         unsure = [key for key, answer in sure.items() if answer is None]
         if unsure:
             sure.update(dict.fromkeys(await self._matching(unsure), True))
+        ended = await self._ended([row for row in found if not sure[row.id]]) if stopped else ()
         wanted = []
         for row in found:
             if sure[row.id]:
                 wanted.append(Stopped(row) if self._has_left(row) else row)
-            elif stopped and await self._ended_match(row):
+            elif row.id in ended:
                 wanted.append(Stopped(row))
         return wanted
 
     def _has_left(self, row: Any) -> bool:
         """Whether the event of a project says that a task left it."""
-        return "project" in self._names and task_of(row) != row.task_id
+        return self.by_project and task_of(row) != row.task_id
 
     async def _matching(self, keys: Sequence[UUID]) -> list[UUID]:
         statement = _matching(self.shape, self.viewer.shape)
         rows = await self._reader.fetch(statement, {**(self.params or {}), "keys": list(keys)})
         return [row.id for row in rows]
 
-    async def _ended_match(self, row: Any) -> bool:
-        """Whether an event that does not match now did before it."""
+    async def _ended(self, rows: Sequence[Any]) -> set[UUID]:
+        """Those of these events that do not match now and did before they happened."""
         if not self.by_state:
-            return False
-        if row.subject_type != models.Task.__name__:
-            return bool(_HANGING.get(row.subject_type, set()) & self._names)
-        if not row.changes:
-            return False
-        params = {"key": row.subject_id, "position": row.position, "event": row.id}
-        later = await self._reader.fetch(_LATER, params)
-        former = _former([row.changes, *(event.changes for event in later)])
-        statement = _matched(self.shape, self.viewer.shape, frozenset(former))
-        bound = {f"former_{name}": value for name, value in former.items()}
+            return set()
+        ended = set()
+        changed = []
+        for row in rows:
+            if row.subject_type == models.Task.__name__:
+                changed += [row] if row.changes else []
+            elif _HANGING.get(row.subject_type, set()) & self._names:
+                ended.add(row.id)
+        if not changed:
+            return ended
+        keys = list({row.subject_id for row in changed})
+        since = min(row.position for row in changed)
+        later: dict[UUID, list[Any]] = {}
+        for event in await self._reader.fetch(_LATER, {"keys": keys, "position": since}):
+            later.setdefault(event.subject_id, []).append(event)
+        for row in changed:
+            after = later.get(row.subject_id, ())
+            former = _former(
+                [row.changes, *(each.changes for each in after if each.position > row.position)]
+            )
+            if await self._matched(row, former):
+                ended.add(row.id)
+        return ended
+
+    async def _matched(self, row: Any, former: Mapping[str, Any]) -> bool:
+        bound: dict[str, Any] = {f"has_{name}": name in former for name in _COLUMNS}
+        bound |= {f"former_{name}": former.get(name) for name in _COLUMNS}
+        params = {"key": row.subject_id, "event": row.id}
+        statement = _matched(self.shape, self.viewer.shape)
         return bool(await self._reader.fetch(statement, {**(self.params or {}), **params, **bound}))
 
     async def _readable(self, rows: Sequence[Any]) -> list[Any]:
@@ -243,7 +283,14 @@ def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
     )
     params = {**viewer.params, **bound.params()}
     return Wanted(
-        events, reader, viewer, shape, params, frozenset(names_in(given)), asks_state(given)
+        events,
+        reader,
+        viewer,
+        shape,
+        params,
+        frozenset(names_in(given)),
+        by_state=asks_state(given),
+        by_project=names_project(given),
     )
 
 

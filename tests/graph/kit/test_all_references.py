@@ -25,7 +25,6 @@ from tests.graph.kit.test_all_problems import (
     BAD_BY_NAME,
     BAD_BY_TYPE,
     BULK,
-    EITHER,
     LEFT_OUT,
     MUTATIONS,
 )
@@ -210,9 +209,7 @@ def cases() -> Iterator[Any]:
         type_ = get_named_type(field.args["input"].type)
         if name in APART or not has_references(type_):
             continue
-        either = list(EITHER)
-        if name == "reminderCreate":
-            either.append({"taskId", "projectId"})
+        either = [{"taskId", "projectId"}] if name == "reminderCreate" else []
         items = type_.fields.get("items")
         fields = set(get_named_type(items.type).fields if items else type_.fields)
         if "place" in fields:

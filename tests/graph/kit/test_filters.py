@@ -376,6 +376,7 @@ ELSEWHERE = {
     "AdminUserFilter": "tests/graph/admin/test_user_admin.py",
     "ReminderFilter": "tests/graph/tasks/test_reminders.py",
     "ReminderRuleKindFilter": "tests/graph/tasks/test_reminders.py",
+    "SearchFilter": "tests/graph/tasks/test_search.py",
     "SessionFilter": "tests/graph/accounts/test_user_sessions.py",
 }
 COMBINERS = {"and", "or", "not"}

@@ -17,6 +17,8 @@ from db import models
 from db.models import (
     Connector,
     DeliveryState,
+    ExportFormat,
+    ExportState,
     IntegrationStatus,
     JobState,
     NotificationKind,
@@ -50,6 +52,8 @@ LISTS = {
       viewer { integrations(filter: $filter) { nodes { label: failureReason } totalCount } } }""",
     "WebhookFilter": """query ($filter: WebhookFilter!) {
       viewer { webhooks(filter: $filter) { nodes { label: name } totalCount } } }""",
+    "ReportExportFilter": """query ($filter: ReportExportFilter!) {
+      viewer { reportExports(filter: $filter) { nodes { label: failureReason } totalCount } } }""",
     "EventFilter": """query ($filter: EventFilter!) {
       viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
     "TagFilter": """query ($filter: TagFilter!) {
@@ -240,7 +244,24 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
             secret=b"",
             **_common(at),
         )
-        await world.rows(key, device, integration, hook)
+        export = models.ReportExport(
+            user_id=owner.id,
+            timezone="UTC",
+            format=ExportFormat.CSV if first else ExportFormat.PDF,
+            status=ExportState.DONE if first else ExportState.FAILED,
+            failure_reason=f"error {letter}",
+            finished_at=at,
+            **_common(at),
+        )
+        reference = models.TaskExternalReference(
+            task_id=task.id if first else other.id,
+            scope_id=project.id,
+            source="jira" if first else "github",
+            external_id=f"OLD-{letter}",
+            url="https://example.com/old" if first else None,
+        )
+        await world.rows(key, device, integration, hook, export, reference)
+        names[f"export{letter}"] = gid(export)
         names |= {f"key{letter}": gid(key), f"device{letter}": gid(device)}
         names |= {f"integration{letter}": gid(integration), f"hook{letter}": gid(hook)}
 
@@ -415,6 +436,15 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"updatedAt": {"lt": NEXT}, "name": {"startsWith": "hook "}}, "A"),
     ),
     *_cases(
+        "ReportExportFilter",
+        ({"id": {"eq": "$exportA"}}, "A"),
+        ({"status": {"eq": "DONE"}}, "A"),
+        ({"status": {"notIn": ["QUEUED", "DONE"]}}, "B"),
+        ({"format": {"notEq": "CSV"}}, "B"),
+        ({"createdAt": {"gt": NEXT}}, "B"),
+        ({"finishedAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
         "WebhookDeliveryFilter",
         ({"id": {"eq": "$deliveryA"}}, "A"),
         ({"event": {"id": {"eq": "$eventA"}}}, "A"),
@@ -453,6 +483,9 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"attachments": {"some": {"search": "file"}}}, "A"),
         ({"attachments": {"none": {"byteSize": {"lt": 10}}}}, "B"),
         ({"attachments": {"every": {"uploader": {"id": {"eq": "$owner"}}}}}, "B"),
+        ({"externalReferences": {"some": {"source": {"eq": "jira"}}}}, "A"),
+        ({"externalReferences": {"none": {"externalId": {"eq": "OLD-A"}}}}, "B"),
+        ({"externalReferences": {"every": {"url": {"isNull": True}}}}, "B"),
     ),
 ]
 

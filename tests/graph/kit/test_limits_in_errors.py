@@ -8,7 +8,7 @@ from typing import Any
 from graphql import get_named_type, is_input_object_type, is_list_type, is_non_null_type
 
 from tests.factories import World, fresh_id, gid
-from tests.graph.kit.test_all_problems import APART, MUTATIONS
+from tests.graph.kit.test_all_problems import APART, LEFT_OUT, MUTATIONS, variants
 
 LIMIT = re.compile(r"at (?:most|least) ([\d,]+) .*(?:has|mentions|make) ([\d,]+)\.")
 ERRORS = "{ errors { code path message limit actual } }"
@@ -17,13 +17,12 @@ DEPTH = 3
 Input = dict[str, Any]
 
 
-def _long(name: str, type_: Any, depth: int) -> Any:
+def _long(name: str, type_: Any, required: bool, depth: int, variant: int) -> Any:
     """A value that is too long where the type has a length, otherwise any; None if optional."""
-    required = is_non_null_type(type_)
-    inner = type_.of_type if required else type_
+    inner = type_.of_type if is_non_null_type(type_) else type_
     named = get_named_type(type_)
     if is_input_object_type(named):
-        value = _too_long(named, depth + 1) if depth < DEPTH else None
+        value = _too_long(named, variant, depth + 1) if depth < DEPTH else None
         return [value] if is_list_type(inner) and value is not None else value
     if is_list_type(inner):
         return ["x" * 300] * 1001 if named.name == "String" else [] if required else None
@@ -45,11 +44,19 @@ def _long(name: str, type_: Any, depth: int) -> Any:
     return next(iter(named.values)) if hasattr(named, "values") else examples.get(named.name)
 
 
-def _too_long(type_: Any, depth: int = 0) -> Input:
-    fields = dict(type_.fields)
-    if getattr(type_, "is_one_of", False):
-        fields = {name: fields[name] for name in list(fields)[:1]}
-    given = {name: _long(name, field.type, depth) for name, field in fields.items()}
+def _too_long(type_: Any, variant: int, depth: int = 0) -> Input:
+    """An input with values that are too long. Where exactly one field may be given, the variant's
+    number chooses it.
+    """
+    fields = list(type_.fields.items())
+    if type_.is_one_of:
+        fields = [fields[variant % len(fields)]]
+    given = {}
+    for name, field in fields:
+        if name in LEFT_OUT:
+            continue
+        required = type_.is_one_of or is_non_null_type(field.type)
+        given[name] = _long(name, field.type, required, depth, variant)
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -65,15 +72,17 @@ async def test_limits_are_numbers_of_their_own(world: World) -> None:
             continue
         type_ = get_named_type(field.args["input"].type)
         document = f"mutation ($input: {type_.name}!) {{ it: {name}(input: $input) {ERRORS} }}"
-        reply = await world.post(document, admin, input=_too_long(type_))
-        for error in (reply.data or {}).get("it", {"errors": []})["errors"]:
-            found = LIMIT.search(error["message"])
-            numbers = (error["limit"], error["actual"])
-            if found is None:
-                assert numbers == (None, None) or error["code"] != "BAD_USER_INPUT", error
-            else:
-                assert numbers == (_number(found[1]), _number(found[2])), error
-                told.add(f"{name}.{error['path'][-1]}")
+        for variant in range(variants(type_)):
+            reply = await world.post(document, admin, input=_too_long(type_, variant))
+            assert not reply.errors, reply.errors
+            for error in reply.data["it"]["errors"]:
+                found = LIMIT.search(error["message"])
+                numbers = (error["limit"], error["actual"])
+                if found is None:
+                    assert numbers == (None, None) or error["code"] != "BAD_USER_INPUT", error
+                else:
+                    assert numbers == (_number(found[1]), _number(found[2])), error
+                    told.add(f"{name}.{error['path'][-1]}")
     assert {"taskCreate.title", "commentCreate.body", "userRegister.password"} <= told
     assert len(told) > 40, told
 

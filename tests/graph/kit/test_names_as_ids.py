@@ -226,16 +226,17 @@ async def test_what_is_in_the_trash_has_its_name(world: World) -> None:
     project = await world.project(owner, editors=[member])
     task = await world.task(owner, project_id=project.id)
     name = f"{project.key}-{task.number}"
-    for noun, value in (("task", name), ("project", project.key)):
-        delete = (
-            f"mutation ($id: ID!) {{ {noun}Delete(input: {{id: $id}}) {{ errors {{ code }} }} }}"
-        )
+    for noun, value, field, ids_ in (
+        ("task", name, "deletedIds", [gid(task)]),
+        ("project", project.key, "deletedId", gid(project)),
+    ):
+        delete = f"mutation ($id: ID!) {{ {noun}Delete(input: {{id: $id}}) {{ {field} }} }}"
         restore = (
             f"mutation ($id: ID!) {{ {noun}Restore(input: {{id: $id}}) "
             f"{{ {noun} {{ id }} errors {{ code }} }} }}"
         )
         deleted = await world.post(delete, owner, id=value)
-        assert deleted.good[f"{noun}Delete"]
+        assert deleted.good[f"{noun}Delete"][field] == ids_
         assert (await world.post(restore, member, id=value)).codes == ["NOT_FOUND"]
         assert (await world.post(restore, owner, id=value)).good[f"{noun}Restore"][noun]
         # What is not in the trash is not found there.

@@ -80,15 +80,16 @@ def _places(type_: GraphQLInputType) -> list[list[str]]:
     ]
 
 
+@pytest.mark.parametrize("wrong", ['{is: "?"}', "UTC"])
 @pytest.mark.parametrize(("kind", "place", "path"), sorted(set(_arguments())))
-async def test_everywhere(world: World, kind: str, place: str, path: str) -> None:
-    """An object where a scalar stands: no place in the schema is without a place in the error."""
+async def test_everywhere(world: World, kind: str, place: str, path: str, wrong: str) -> None:
+    """An object or an enum value for a scalar: every error has a location and the field's name."""
     root, _, argument = place.partition(".")
     core = schema._schema
     type_ = core.query_type if kind == "query" else core.mutation_type
     assert type_ is not None
     declared = type_.fields[root].args[argument].type
-    literal = "true"
+    literal = wrong
     if path:
         literal = f"{{{path}: {literal}}}"
     if isinstance(declared, GraphQLList) or (
@@ -100,4 +101,4 @@ async def test_everywhere(world: World, kind: str, place: str, path: str) -> Non
     name = path.rpartition(".")[2] or argument
     found = [error for error in reply.errors if f"'{name}': " in error["message"]]
     assert found, reply.errors
-    assert found[0]["locations"] == [{"line": 1, "column": query.index("true") + 1}]
+    assert found[0]["locations"] == [{"line": 1, "column": query.index(wrong) + 1}]
