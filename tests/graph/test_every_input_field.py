@@ -53,7 +53,6 @@ NOT_KEPT = {
         for verb in ("Create", "Update")
         for secret in ("github.token", "slack.webhookUrl")
     },
-    "deviceCreate.target": "a secret of the device: never shown",
     **{
         f"deviceCreate.target.{secret}": "a secret of the device: never shown"
         for secret in (
@@ -87,7 +86,6 @@ def _snake(name: str) -> str:
 _TIME = Place(None, None, None)
 # Due is a time or a day; `test_task.py` says which.
 _DUE = Place(None, None, None)
-# The public profile is an object of its own below `viewer` and `adminUser`.
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
@@ -120,8 +118,6 @@ ELSEWHERE = {
         for name in ("userRegister", "accountUpdate", "adminUserUpdate")
         for field in ("username", "fullName")
     },
-    # Kept as `tasks:read`.
-    "apiKeyCreate.scopes": Place(None, "scopes", None),
     # A secret of the device: stored, but never shown.
     "deviceCreate.target": Place("token", None, None),
     "apiKeyCreate.projectIds": Place("project_ids", "projects { id }", None),
@@ -347,7 +343,7 @@ def _plain(value: Any) -> Any:
     by name; an object without what is null, and one of one field as that field's value.
     """
     if isinstance(value, str):
-        if re.fullmatch(r"[A-Za-z_]+_[0-9a-f]{32}", value):
+        if re.fullmatch(r"[a-z_]+_[0-9a-f]{32}", value):
             return value.rpartition("_")[2]
         is_moment = re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", value)
         return dt.datetime.fromisoformat(value).isoformat() if is_moment else value

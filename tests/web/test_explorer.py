@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from graphql import build_schema, get_operation_ast, parse, validate
+from graphql import build_schema, get_operation_ast, is_input_object_type, parse, validate
 from graphql.execution.values import get_variable_values
 from starlette.applications import Starlette
 
@@ -204,6 +204,10 @@ def test_the_examples_fit_the_schema(example: Path) -> None:
     document = parse(example.read_text())
     assert validate(schema, document) == []
 
+    # GraphiQL underlines an input without one of its non-null fields, even if that has a default.
+    for input_type in filter(is_input_object_type, schema.type_map.values()):
+        for field in input_type.fields.values():
+            field.default = None
     variables = example.with_suffix(".json")
     given = json.loads(variables.read_text()) if variables.exists() else {}
     operation = get_operation_ast(document)
