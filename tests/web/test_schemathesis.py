@@ -46,12 +46,23 @@ def _known(place: int) -> Any:
 
 
 _texts = st.text(max_size=60).map(nodes.String)
+_wholes = st.integers(-(2**54), 2**54).map(lambda number: nodes.Int(str(number)))
+_urls = st.text(max_size=20).map(lambda text: nodes.String(f"https://example.com/{text}"))
 _moments = st.datetimes().map(lambda moment: nodes.String(f"{moment.isoformat()}Z"))
 for name, strategy in {
     "ID": st.one_of(st.integers(0, 10_000).map(_known), _texts),
     "DateTime": st.one_of(_moments, _texts),
     "Date": st.one_of(st.dates().map(lambda day: nodes.String(day.isoformat())), _texts),
-    "JSON": _texts,
+    "Duration": st.one_of(st.sampled_from(["P7D", "-PT1H"]).map(nodes.String), _texts),
+    "LocalTime": st.one_of(
+        st.times().map(lambda time: nodes.String(time.isoformat("minutes"))), _texts
+    ),
+    "TimeZone": st.one_of(st.sampled_from(["Europe/Zurich", "UTC"]).map(nodes.String), _texts),
+    "Color": st.one_of(st.just(nodes.String("#0a84ff")), _texts),
+    "URL": st.one_of(_urls, _texts),
+    "Seconds": _wholes,
+    "Milliseconds": _wholes,
+    **dict.fromkeys(("HTML", "JSON", "Markdown"), _texts),
     # Files come by another way; here it is somebody who does not know that.
     "Upload": _texts,
 }.items():
