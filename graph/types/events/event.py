@@ -64,7 +64,15 @@ def _lazy(name: str, module: str) -> Any:
 
 
 _MEMBERS: Any = (
-    *(Task, Project, ProjectMember, User, TaskShare, Comment, TimeEntry, Attachment, Reminder),
+    Task,
+    Project,
+    ProjectMember,
+    User,
+    TaskShare,
+    Comment,
+    TimeEntry,
+    Attachment,
+    Reminder,
     _lazy("Webhook", "integrations.webhook"),
     _lazy("Integration", "integrations.integration"),
     _lazy("ReportExport", "time.report_export"),
