@@ -383,8 +383,9 @@ async def test_stored_secrets_are_encrypted_again(server: EmbeddedPostgres) -> N
     sealed = Encryption(before).encrypt(b"whsec_x")
     connection = await asyncpg.connect(server.dsn())
     await connection.execute(
-        "INSERT INTO sealed.webhooks (id, user_id, url, status, secret, created_at, updated_at, "
-        "version) SELECT id, id, 'https://example.com/', 1, $1, now(), now(), 1 FROM sealed.users",
+        "INSERT INTO sealed.webhooks (id, user_id, url, name, status, secret, created_at, "
+        "updated_at, version) SELECT id, id, 'https://example.com/', 'example.com', 1, $1, now(), "
+        "now(), 1 FROM sealed.users",
         sealed,
     )
 

@@ -117,7 +117,7 @@ async def running(folder: Path) -> AsyncIterator[Running]:
 
 ADA = (
     'userRegister(input: {username: "ada", email: "ada@example.com", password: "%s"}) '
-    "{ user { id } errors { code } }"
+    "{ viewer { user { id } } errors { code } }"
 )
 RESET = 'passwordResetRequest(input: {email: "ada@example.com"}) { errors { code } }'
 

@@ -19,7 +19,6 @@ from domain.projects import project as projects
 from domain.tasks import task as tasks
 from domain.work import Work
 from errors import BadInput
-from events.kinds import EventKind
 from jobs.handlers import HANDLERS, nothing_to_end
 from tests.factories import gid
 from tests.jobs.webhooks.conftest import Scene
@@ -203,8 +202,8 @@ def test_what_has_a_state_of_its_own_says_how_it_ends() -> None:
 
 async def test_every_task_that_goes_is_announced_once(scene: Scene) -> None:
     """With its parent, and with its project; to the owner of the webhook, who sees them all."""
-    deleted = [EventKind.TASK_DELETED, EventKind.ACCESS_LOST]
-    webhook, _ = await scene.webhook(events=deleted, person=scene.ben, path="/deleted")
+    deleted = {"kind": {"in": ["TASK_DELETED", "ACCESS_LOST"]}}
+    webhook, _ = await scene.webhook(filter=deleted, person=scene.ben, path="/deleted")
     top = await scene.task("top")
     middle = await scene.task("middle", parent_id=top.id)
     low = await scene.task("low", parent_id=middle.id)
