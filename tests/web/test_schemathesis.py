@@ -46,7 +46,7 @@ def _known(place: int) -> Any:
 
 
 _texts = st.text(max_size=60).map(nodes.String)
-_wholes = st.integers(-(2**54), 2**54).map(lambda number: nodes.Int(number))
+_wholes = st.integers(-(2**54), 2**54).map(nodes.Int)
 _urls = st.text(max_size=20).map(lambda text: nodes.String(f"https://example.com/{text}"))
 _moments = st.datetimes().map(lambda moment: nodes.String(f"{moment.isoformat()}Z"))
 for name, strategy in {
