@@ -69,7 +69,8 @@ async def test_what_an_issue_has_a_task_has(scene: Scene) -> None:
         assert await session.scalar(mentioned) == 0
         # The integration did it by itself, for its owner.
         causes = select(Event.actor_id, Event.integration_id, Event.session_id).distinct()
-        (cause,) = await session.execute(causes.where(Event.kind == "TASK_CREATED"))
+        created = Event.kind == "TASK_CREATED", Event.project_id == scene.project.id
+        (cause,) = await session.execute(causes.where(*created))
         assert tuple(cause) == (scene.ada.id, integration.id, None)
 
 
