@@ -146,7 +146,8 @@ async def test_times_are_as_a_plain_model_says(
     world: World, author: Person, first: Any, over: bool, changes: list[tuple[Any, bool]]
 ) -> None:
     if first is None:
-        # A timer that ran for two hours.
+        # A timer that ran for two hours; of somebody who has none that an earlier example left.
+        author = await world.person(timezone=ZONE)
         begun = NOW - dt.timedelta(hours=2)
         reply = await world.run(START, author, at=begun, input={"tags": ["x"]})
         id_ = reply.good["timerStart"]["timeEntry"]["id"]

@@ -140,11 +140,19 @@ class Model:
         for event in events:
             key = event["task"]
             if self.event(given, event, self.tasks.get(key)):
-                left = "project" in str(given) and event["left"]
+                left = of_projects(given) and event["left"]
                 found.append((event["id"], not left and event["kind"] != "TASK_DELETED"))
             elif self.stopped(given, event):
                 found.append((event["id"], False))
         return found
+
+
+def of_projects(given: Any) -> bool:
+    """Whether a filter says something about the events' projects, and not only the tasks'."""
+    if isinstance(given, list):
+        return any(map(of_projects, given))
+    joined = (given[name] for name in ("and", "or", "not") if name in given)
+    return "project" in given or any(map(of_projects, joined))
 
 
 # --- random filters ------------------------------------------------------------------------------
