@@ -36,10 +36,7 @@ NAME = "cancelled"
 CORPUS = {path.stem: read(path) for path in FILES}
 SOME = {
     "TaskCreateFull",  # in one statement
-    "TaskCreateKeyed",
     "TaskUpdateTitle",
-    "TaskComplete",
-    "TalkWrite",
     "ShareGive",
     "BulkCreate",
     "ProjectCreate",
