@@ -30,6 +30,14 @@ from tests.factories import World, world_of
 PUBLIC_URL = "https://taskloom.example"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one process more than there are processors, since many tests wait for other
+    processes, and for time to pass.
+    """
+    mine = getattr(os, "sched_getaffinity", None)
+    return (len(mine(0)) if mine else os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a server for this run: `TASKLOOM_TEST_DATABASE_URL`, or an embedded one.
