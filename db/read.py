@@ -144,11 +144,6 @@ _NUMBERS = count(1)
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
-def compiled_sql(query: Any) -> Sql:
-    """The text of a SELECT, or of a change that returns rows."""
-    return _sql_of(_compile(query))
-
-
 def _compile(query: Any) -> Any:
     return query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
 
@@ -174,7 +169,7 @@ def compiled_part(query: Any) -> Sql:
     """The text of a part of a statement, to be joined with others. With them it shares parameters
     of the same name, but none that SQLAlchemy has named.
     """
-    sql = compiled_sql(query)
+    sql = _sql_of(_compile(query))
     number = next(_NUMBERS)
     name_of = {name: f"{name}__{number}" if name in sql.unnamed else name for name in sql.names}
     return Sql(

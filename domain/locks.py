@@ -116,7 +116,7 @@ def _homes(rows: Iterable[Any], ids: Collection[UUID]) -> set[tuple[UUID | None,
 async def keep_rows(work: Work, model: type[Base], ids: Collection[UUID | None]) -> None:
     """Lock rows that new rows of this transaction refer to, in one order. PostgreSQL locks them
     itself as it checks the foreign keys, but in the order of the new rows, which deadlocks with
-    whoever locks several of them.
+    other transactions that lock several of them.
     """
     wanted = [id_ for id_ in ids if id_ is not None]
     if wanted:

@@ -1,8 +1,8 @@
 """Moving a task: its place in the list, its project, parent, status and assignee in one change.
 
-Each part needs what it would need alone, in this order: the project, the parent, the assignee. Who
-gains rights by a part is compared with the rights after the parts before it; who has lost sight of
-a task is told only of the whole.
+Each part needs what it would need alone, in this order: the project, the parent, the assignee.
+Gains of rights by a part are compared with the rights after the parts before it. Users who lose
+sight of a task get `ACCESS_LOST` only for the move as a whole.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class _Parts:
     async def move(self, target: UUID | None, position: str, below: Mapping[Task, str]) -> None:
         """Put it and everything below it into another list. Outside a project only its owner gets
         it, who must be able to share everything that moves along; the editors of both projects
-        decide about other moves, whoever gains rights by them.
+        decide about other moves, also if these give rights to others.
         """
         before = await self._rights()
         # Requesting a number writes pending changes, so the project must not change alone.

@@ -407,8 +407,8 @@ async def delete(
     work: Work, items: Sequence[Deletion | Failure], *, all_or_nothing: bool
 ) -> list[Deleted | Failure]:
     """Move tasks to the trash, and their subtasks unless these move up. A task that is deleted
-    together with one of its ancestors is restored with it. What went with several of these tasks
-    is told with the nearest.
+    together with one of its ancestors is restored with it. A subtask of several of these tasks is
+    among the deleted ones of its nearest ancestor.
     """
     work.viewer.require()
     wanted = {item.task_id for item in items if isinstance(item, Deletion)}

@@ -452,7 +452,7 @@ class Related(Criterion):
     """The object at the end of a relation; only objects that the viewer can see are considered.
 
     `local`: the column with its id. `audited`: administrators, who read the whole log, see every
-    end. `known`: whoever sees the row knows the id of its end, and may look for it.
+    end. `known`: a viewer who sees the row may search by the id of its end.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ async def numbers(world: World, person: Person, at: dt.datetime | None = None) -
 
 
 async def told(world: World, person: Person, since: str) -> list[tuple[str, str]]:
-    """What the user is told to remove, according to the log: kinds of events and ids, sorted."""
+    """What the log tells the user to remove: kinds of events and ids, sorted."""
     query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
     events = (await world.run(query, person, c=since)).good["events"]["nodes"]
     return sorted(
@@ -129,7 +129,7 @@ async def _give_up(s: Scene) -> None:
 
 
 LOSSES: dict[str, tuple[Act, set[tuple[str, str]], set[tuple[str, str]]]] = {
-    # The change; what the member is told to remove; what the guest is told to remove.
+    # The change; what the member has to remove; what the guest has to remove.
     "the task above is deleted": (
         _do(DELETE, id=lambda s: gid(s.top)),
         deleted("top", "middle", "leaf"),

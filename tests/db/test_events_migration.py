@@ -237,7 +237,7 @@ async def test_stored_webhooks(settings: Settings) -> None:
             assert found[url]["status"] == 2
             assert why in found[url]["disabled_reason"]
         assert found["changes"]["payload"] == "{ changes { field from to } }"
-        # Their owner is told, and what was to be sent is not sent.
+        # Their owner is notified, and pending deliveries are not sent.
         told = await rows.fetch("SELECT recipient_id, kind, message, in_app FROM notifications")
         assert {(row["recipient_id"], row["kind"], row["in_app"]) for row in told} == {
             (user, 8, True)

@@ -195,7 +195,7 @@ async def test_an_editor_gives_nobody_rights_by_the_way(world: World, owner: Per
     await world.share(shown, guest)
     given = {"projectId": gid(there), "parentId": gid(shown), "status": "IN_PROGRESS"}
     assert await refused(world, editor, task, **given) == [("FORBIDDEN", ["parentId"])]
-    # The owner may share it, and so may whoever administers the project that it is moved to.
+    # The owner may share it, and so may an administrator of the project that it is moved to.
     await moved(world, owner, task, **given)
     assert (await world.run(SEE, guest, id=gid(task))).good["task"]["status"] == "IN_PROGRESS"
 

@@ -194,7 +194,7 @@ async def test_changes_of_own_entries_are_told_with_their_kinds(world: World) ->
             if len(heard) == 5:
                 break
     kinds = ["TIMER_STARTED", "TIMER_STOPPED", *2 * ["TIME_ENTRY_UPDATED"], "TIME_ENTRY_DELETED"]
-    # The entry is told as it is now, and it is gone.
+    # Events show the current entry, which is deleted.
     assert heard == [{"kind": kind, "timeEntry": None, "runningTimer": None} for kind in kinds]
 
 
