@@ -39,7 +39,9 @@ from domain.tasks.task import NewTask
 from graph.core import ids
 from graph.core.context import Context
 from graph.request.execution import Executor, GraphQLRequest, Refused, refusal
+from settings import Settings
 from tests.accounts import House, Person
+from tests.databases import address_of, fresh_database
 
 Engine = Literal["batch", "standard"]
 ENGINES: tuple[Engine, ...] = ("batch", "standard")
@@ -339,6 +341,15 @@ async def world_of(app: Application) -> AsyncIterator[World]:
     world = World(app)
     yield world
     await world.http.aclose()
+
+
+@asynccontextmanager
+async def own_world(settings: Settings) -> AsyncIterator[World]:
+    """The world of an application with a database of its own, for what reads all of a database."""
+    async with fresh_database(settings) as database:
+        app = create_app(settings.with_database(await address_of(settings, database)))
+        async with app.lifespan(), world_of(app) as world:
+            yield world
 
 
 def fresh_id() -> UUID:
