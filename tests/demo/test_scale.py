@@ -157,4 +157,4 @@ async def test_rows_lie_in_the_order_of_their_time(crowd: Database) -> None:
         assert len(found) >= SCALE * TASKS_PER_PROJECT
         # Some fill the gaps that the story has left.
         earlier = sum(one > other for one, other in pairwise(found))
-        assert earlier <= (0 if table == "events" else len(found) // 50)
+        assert earlier <= (0 if table == "events" else len(found) // 20)
