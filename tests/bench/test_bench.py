@@ -18,7 +18,8 @@ import pytest
 from bench import answers, extras, measure
 from bench.cases import CASES, take_sample
 from bench.data import Seeded, Size, make_rows, prepare
-from bench.servers import TASKLOOM, alone, running
+from bench.recipes import FLOOR, PLAIN, TASKLOOM
+from bench.servers import alone, running
 
 TINY = Size(users=40, projects=22, tasks=110, talked_about=20, comments=5)
 
@@ -51,8 +52,9 @@ def test_full_content_has_the_size_that_the_promises_speak_of() -> None:
 
 def test_answers_are_equal_and_differences_are_found(seeded: Seeded, folder: Path) -> None:
     sample = asyncio.run(take_sample(seeded.dsn))
-    with running(seeded, sample, peers=False, folder=folder) as servers:
-        assert servers[0].name == TASKLOOM
+    with running(seeded, sample, only=[PLAIN], folder=folder) as found:
+        servers = found.servers
+        assert [server.name for server in servers] == [TASKLOOM, FLOOR, PLAIN]
         for case in CASES:
             if case.name == "introspection":
                 continue
