@@ -5,6 +5,7 @@ bench-all` all of them.
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,14 @@ TITLES: Final = {
     "streams": "A thousand subscriptions",
     "growth": "Growth",
 }
+
+
+def commit() -> str:
+    """The commit that is measured."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    folder = RESULTS.parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def write(name: str, text: str, file: Path = RESULTS) -> None:

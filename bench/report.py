@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,6 +25,7 @@ from bench.recipes import (
     POSTGRAPHILE,
     TASKLOOM,
 )
+from bench.record import commit
 from bench.results import Cell, Results, ratio
 
 # The targets, of total processor time with 16 connections.
@@ -119,11 +121,15 @@ def _circumstances(results: Results) -> Iterator[str]:
         packages = json.loads((NODE / "package.json").read_text())["optionalDependencies"]
         yield f"- Bun {packages['@oven/bun-linux-x64']}"
     if GQLGEN in results.servers:
-        yield f"- {_said('go', 'version')}; {_required(PEERS / 'gqlgen' / 'go.mod', 'gqlgen v')}"
+        versions = _required(PEERS / "gqlgen" / "go.mod", r"(gqlgen|pgx/v5|dataloadgen) (v\S+)")
+        yield f"- {_said('go', 'version')}: {versions}"
     if ASYNC_GRAPHQL in results.servers:
-        manifest = PEERS / "async_graphql" / "Cargo.toml"
-        yield f"- {_said('rustc', '--version')}; {_required(manifest, 'async-graphql =')}"
-    yield f"- Code: {_commit()}"
+        versions = _required(
+            PEERS / "async_graphql" / "Cargo.toml",
+            r"^(async-graphql|axum|tokio-postgres|deadpool-postgres) .*\"=([\d.]+)\"",
+        )
+        yield f"- {_said('rustc', '--version')}: {versions}"
+    yield f"- Code: {commit()}"
     counts = ", ".join(
         f"{case} {results.fields[case]:,}" for case in results.cases if case in results.fields
     )
@@ -253,11 +259,7 @@ def _said(*command: str) -> str:
     return done.stdout.strip()
 
 
-def _required(manifest: Path, what: str) -> str:
-    """The line of a manifest that names a library and its version."""
-    lines = (line.strip() for line in manifest.read_text().splitlines())
-    return next(line for line in lines if what in line)
-
-
-def _commit() -> str:
-    return _said("git", "rev-parse", "--short", "HEAD") or "unknown"
+def _required(manifest: Path, pattern: str) -> str:
+    """Libraries of a manifest and their versions."""
+    found = re.findall(pattern, manifest.read_text(), re.MULTILINE)
+    return ", ".join(f"{name} {version}" for name, version in found)
