@@ -159,9 +159,7 @@ def test_a_new_document_asks_the_same_of_all_servers_and_comes_once() -> None:
 
 def _response_keys(node: Any) -> Iterator[str]:
     """The keys of an answer in their order, but for the connections' `nodes`."""
-    for part in (
-        node.definitions if isinstance(node, DocumentNode) else node.selection_set.selections
-    ):
+    for part in node.selection_set.selections:
         if isinstance(part, FieldNode) and part.name.value != "nodes":
             yield (part.alias or part.name).value
         if part.selection_set:
