@@ -130,14 +130,14 @@ EXAMPLES: Final[Mapping[Code, tuple[str, str]]] = {
             "{ task { title version } errors { code conflictingFields } } }"
         ),
     ),
-    Code.GRAPHQL_PARSE_FAILED: ("as=ada status=400", "query { viewer { "),
-    Code.GRAPHQL_VALIDATION_FAILED: ("as=ada status=400", "query { nothing }"),
+    Code.GRAPHQL_PARSE_FAILED: ("as=ada", "query { viewer { "),
+    Code.GRAPHQL_VALIDATION_FAILED: ("as=ada", "query { nothing }"),
     Code.OPERATION_RESOLUTION_FAILURE: (
-        "as=ada status=400",
+        "as=ada",
         "query A { serverInfo { version } }\nquery B { serverInfo { version } }",
     ),
     Code.OPERATION_TOO_COMPLEX: (
-        "as=ada status=400",
+        "as=ada",
         (
             "query { projects(first: 100) { nodes { tasks(first: 100) { nodes { comments(first: 100) "
             "{ nodes { id } } } } } } }"
