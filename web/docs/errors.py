@@ -139,8 +139,8 @@ EXAMPLES: Final[Mapping[Code, tuple[str, str]]] = {
     Code.OPERATION_TOO_COMPLEX: (
         "as=ada",
         (
-            "query { projects(first: 100) { nodes { tasks(first: 100) { nodes { comments(first: 100) "
-            "{ nodes { id } } } } } } }"
+            "query { projects(first: 100) { nodes { tasks(first: 100) { nodes "
+            "{ comments(first: 100) { nodes { id } } } } } } }"
         ),
     ),
 }
