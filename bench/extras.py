@@ -224,8 +224,8 @@ def _token(server: Server, who: str) -> str:
 
 _FIGURES: Final = (
     f"Milliseconds, medians of {ROUNDS} runs: the processor time of PostgreSQL and of the server, "
-    "and the time by the clock from the request to its answer. The targets are 20 ms for a search and "
-    "150 ms for a report, in PostgreSQL. `extras.py` describes the queries and the users."
+    "and the time by the clock until the answer. The targets are 20 ms for a search and 150 ms for "
+    "a report, in PostgreSQL. `extras.py` describes the queries and the users."
 )
 
 
