@@ -161,7 +161,7 @@ async def execute(
         )
 
     plan.uses += 1
-    serialized = serialized and plan.uses > planner.serialized_after
+    serialized = serialized and plan.uses > planner.serialized_after - known.earlier
     return await _run(
         Run(plan, context_value, variables, root_value, executor, serialized=serialized)
     )
