@@ -171,7 +171,7 @@ class Documents:
         *,
         suggestions: bool,
         introspection: bool = True,
-        max_bytes: int = 64_000_000,
+        max_bytes: int = 32_000_000,
     ) -> None:
         self._schema = schema
         self._limits = limits

@@ -60,7 +60,7 @@ async def test_what_rows_refer_to_is_read_by_key(settings: Settings, people: int
             async with world.database.connection() as connection:
                 await connection.execute(_MORE_PEOPLE, people)
                 await connection.execute("ANALYZE")
-                (pages,) = await connection.fetchrow(
+                pages = await connection.fetchval(
                     "SELECT relpages FROM pg_class WHERE oid = 'users'::regclass"
                 )
             for _ in range(SERIALIZED_AFTER + 1):
