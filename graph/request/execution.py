@@ -15,6 +15,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
 from graph.core.executed import Data, Executed, Interrupted
+from graph.core.sharing import ORDINARY, answers_all_alike
 from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
@@ -43,6 +45,7 @@ from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.request.shared_deliveries import SharedDeliveries
 
 log = logging.getLogger("taskloom.graphql")
 
@@ -181,6 +184,7 @@ class Executor:
         self._introspecting = asyncio.Lock()
         # Faults carry the id of the own request, so they are not shared.
         self._delivering = SingleFlight[Answer](lambda answer: not answer.errors)
+        self._shared = SharedDeliveries[Answer](lambda answer: not answer.errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
         self._deadlines = Deadlines(operation_seconds)
@@ -382,16 +386,24 @@ class Executor:
     async def _delivery(
         self, prepared: Prepared, context: Context, event: Any, requested: tuple[Operation, bytes]
     ) -> Answer:
-        """One answer for all subscriptions of a viewer with the same operation on the same
-        event.
+        """One answer for all subscriptions with the same operation on the same event: of one
+        viewer, or of all who see the same, if that makes no other difference.
         """
         # The event lives as long as it is the key of a run, so no other has its identity.
-        key = (id(event), *requested, context.viewer)
-        shared = await self._delivering.join(key)
-        if shared is None:
-            return await self._delivering.lead(
-                key, lambda: self._run(prepared, context, root_value=event)
-            )
+        key = (id(event), *requested)
+        viewer = context.viewer
+        if viewer.shape == ORDINARY and answers_all_alike(prepared.operation.selection_index):
+            run = partial(self._run, prepared, context, root_value=event, serialized=False)
+            shared = await self._shared.answer(key, context, run)
+            if shared.errors:
+                return shared
+        else:
+            found = await self._delivering.join((*key, viewer))
+            if found is None:
+                return await self._delivering.lead(
+                    (*key, viewer), lambda: self._run(prepared, context, root_value=event)
+                )
+            shared = found
         if shared.raw_data is None:
             shared.raw_data = orjson.dumps(shared.data)
         return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
