@@ -88,6 +88,8 @@ class Context:
     # Taken before anything else is read, if the operation selects it; see
     # `graph.request.event_cursor`.
     event_cursor: str | None = None
+    # The context whose object loaders are used, if several deliveries are executed together.
+    common: Context | None = None
     # If set, filled with the objects that the operation reads by key: of each model, the row for
     # each ID, or None if the viewer cannot see it.
     seen: dict[Any, Mapping[UUID, Any]] | None = None
@@ -108,6 +110,14 @@ class Context:
         if part is None:
             part = self._parts[kind] = kind(self)
         return cast("T", part)
+
+    def beside(self) -> Context:
+        """A context for one of several executions of the same viewer, which read objects together,
+        with the loaders of this context.
+        """
+        made = self.services.context(self.viewer, self.request)
+        made.now, made.common = self.now, self
+        return made
 
     async def transact(self, act: Act[T]) -> T:
         """What `act` returns, committed in a transaction of this operation's viewer."""

@@ -7,15 +7,15 @@ the same question in that turn, and asks it for all of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from uuid import UUID
 
 from graph.core.single_flight import others_join
 
-Ask = Callable[[Collection[UUID]], Awaitable[Collection[UUID]]]
-"""Those of some users for whom the answer is yes."""
+Ask = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, Collection[UUID]]]]
+"""What is found for each of some users; nothing for those who are missing."""
 
-_Waiting = list[tuple[UUID, asyncio.Future[bool]]]
+_Waiting = list[tuple[UUID, asyncio.Future[Collection[UUID]]]]
 
 
 class Together:
@@ -25,9 +25,9 @@ class Together:
         self._asking: dict[Hashable, _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def holds(self, key: Hashable, user_id: UUID, ask: Ask) -> bool:
-        """Whether this user is among those that `ask` returns, which is called once for all who
-        come with this key.
+    async def found(self, key: Hashable, user_id: UUID, ask: Ask) -> Collection[UUID]:
+        """This user's part of what `ask` returns, which is called once for all who come with this
+        key.
         """
         waiting = self._asking.get(key)
         if waiting is None:
@@ -36,7 +36,7 @@ class Together:
             task = asyncio.create_task(self._ask(key, waiting, ask))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Collection[UUID]] = asyncio.get_running_loop().create_future()
         waiting.append((user_id, answer))
         return await answer
 
@@ -52,7 +52,7 @@ class Together:
         else:
             for user_id, answer in waiting:
                 if not answer.done():
-                    answer.set_result(user_id in found)
+                    answer.set_result(found.get(user_id, ()))
         finally:
             # If this task is cancelled, as the process stops, nobody answers.
             for _, answer in waiting:

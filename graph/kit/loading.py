@@ -191,11 +191,13 @@ class ObjectLoader:
         cls, context: Context, model: type[Base], selection_index: SelectionIndex
     ) -> ObjectLoader:
         """The operation's loader of this model."""
-        loaders = context.of(ObjectLoaders)
+        owner = context.common or context
+        loaders = owner.of(ObjectLoaders)
         if model not in loaders:
-            loader = loaders[model] = cls(context, model, selection_index)
-            if context.seen is not None:
-                context.seen[model] = loader.rows
+            # The common context executes nothing, so its loaders wait for those who ask together.
+            loader = loaders[model] = cls(owner, model, selection_index)
+            if owner.seen is not None:
+                owner.seen[model] = loader.rows
         return loaders[model]
 
     def _columns_of(self, model: type[Base]) -> Columns:

@@ -105,9 +105,9 @@ def _matching_for(shape: Hashable) -> Statement | None:
         matches = build_filter(shape, event, typing_cast("Viewer", ViewerColumn(_PERSON)), Binds())
     except AttributeError:
         return None
-    key = bindparam("key", type_=Uuid(), required=False)
-    rows = select(person.c.id).select_from(person.join(event, event.id == key))
-    return Statement(rows.where(matches))
+    keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
+    rows = select(person.c.id, event.id.label("event_id"))
+    return Statement(rows.select_from(person.join(event, event.id == any_(keys))).where(matches))
 
 
 @lru_cache(maxsize=500)
@@ -245,19 +245,23 @@ class Wanted:
         """Whether the event of a project says that a task left it."""
         return self.by_project and task_of(row) != row.task_id
 
-    async def _matching(self, keys: Sequence[UUID]) -> Sequence[UUID]:
-        if len(keys) == 1 and self.viewer.shape == ORDINARY:
+    async def _matching(self, keys: Sequence[UUID]) -> Collection[UUID]:
+        if self.viewer.shape == ORDINARY:
             together = _matching_for(self.shape)
             if together is not None:
                 user_id = self.viewer.require()
-                values = {**(self.params or {}), "key": keys[0]}
+                values = {**(self.params or {}), "keys": list(keys)}
 
-                async def ask(users: Collection[UUID]) -> set[UUID]:
-                    rows = await self._reader.fetch(together, {**values, "people": list(users)})
-                    return {row.id for row in rows}
+                async def ask(users: Collection[UUID]) -> dict[UUID, list[UUID]]:
+                    found: dict[UUID, list[UUID]] = {}
+                    for row in await self._reader.fetch(
+                        together, {**values, "people": list(users)}
+                    ):
+                        found.setdefault(row.id, []).append(row.event_id)
+                    return found
 
-                same = (keys[0], self.shape, self._values)
-                return keys if await self._together.holds(same, user_id, ask) else ()
+                same = (tuple(keys), self.shape, self._values)
+                return await self._together.found(same, user_id, ask)
         statement = _matching(self.shape, self.viewer.shape)
         rows = await self._reader.fetch(statement, {**(self.params or {}), "keys": list(keys)})
         return [row.id for row in rows]

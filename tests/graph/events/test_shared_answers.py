@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from db import models
 from graph.core.sharing import ORDINARY, answers_all_alike
@@ -49,6 +49,9 @@ mutation ($id: ID!, $title: String!) {
 }
 """
 
+REMOVE = """
+mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { message } } }
+"""
 _LISTEN = "subscription ($filter: EventFilter) { taskEvents(filter: $filter) { %s } }"
 _POLL = (
     "query ($filter: EventFilter, $after: String!) "
@@ -224,21 +227,73 @@ async def test_one_question_for_all_who_ask() -> None:
     asked: list[set[UUID]] = []
     people = [uuid4() for _ in range(5)]
 
-    async def ask(users: Collection[UUID]) -> set[UUID]:
+    async def ask(users: Collection[UUID]) -> dict[UUID, list[UUID]]:
         asked.append(set(users))
-        return set(users) & set(people[:2])
+        return {one: [one] for one in set(users) & set(people[:2])}
 
     together = Together()
-    waiting = [asyncio.create_task(together.holds("key", one, ask)) for one in people]
+    waiting = [asyncio.create_task(together.found("key", one, ask)) for one in people]
     await asyncio.sleep(0)
     waiting[0].cancel()
     found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert found[1:] == [True, False, False, False]
+    assert found[1:] == [[people[1]], (), (), ()]
     assert asked == [set(people)]
 
-    async def fail(_: Collection[UUID]) -> set[UUID]:
+    async def fail(_: Collection[UUID]) -> dict[UUID, list[UUID]]:
         raise OSError
 
-    waiting = [asyncio.create_task(together.holds("key", one, fail)) for one in people]
+    waiting = [asyncio.create_task(together.found("key", one, fail)) for one in people]
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(one, OSError) for one in found)
+
+
+@pytest.mark.parametrize("selection", ["task { title }", "task { title viewerCanEdit }"])
+async def test_waiting_events_are_executed_together(selection: str, world: World) -> None:
+    ada = await world.person()
+    project = await world.project(ada)
+    made = await world.tasks(ada, [f"task {n}" for n in range(60)], project_id=project.id)
+    since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
+    for task in made:
+        await world.run(RENAME, ada, id=gid(task), title=f"new {task.title}")
+    query = f"subscription ($after: String) {{ taskEvents(after: $after) {{ {selection} }} }}"
+    executor = world.executors["batch"]
+    request = GraphQLRequest(query=query, variables={"after": since})
+    prepared = await executor.prepare(request, request_id="test")
+    answers = await executor.subscribe(
+        prepared, world.context(ada), lambda: world.current_context(ada)
+    )
+    with world.heard() as statements:
+        async with contextlib.aclosing(answers), asyncio.timeout(20):
+            heard = [orjson.loads((await anext(answers)).body())["data"] for _ in made]
+    titles = [one["taskEvents"]["task"]["title"] for one in heard]
+    assert titles == [f"new task {n}" for n in range(60)]
+    assert sum("FROM tasks" in one and "tasks.title" in one for one in statements) <= 6
+
+
+async def test_a_slow_reader_does_not_get_what_it_can_no_longer_see(world: World) -> None:
+    ada, bob = await world.people(2)
+    project = await world.project(ada, viewers=[bob])
+    task = await world.task(ada, "a task", project_id=project.id)
+    since = (await world.run("{ eventCursor }", bob)).data["eventCursor"]
+    for turn in range(5):
+        await world.run(RENAME, ada, id=gid(task), title=f"turn {turn}")
+    query = "subscription ($after: String) { taskEvents(after: $after) { kind task { title } } }"
+    executor = world.executors["batch"]
+    request = GraphQLRequest(query=query, variables={"after": since})
+    prepared = await executor.prepare(request, request_id="test")
+    answers = await executor.subscribe(
+        prepared, world.context(bob), lambda: world.current_context(bob)
+    )
+    async with contextlib.aclosing(answers), asyncio.timeout(20):
+        first = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]
+        assert first["kind"] == "TASK_UPDATED"
+        # As long as what was read for the other four may still be sent.
+        await asyncio.sleep(1.1)
+        async with world.database.session() as session:
+            member_id = await session.scalar(
+                select(models.ProjectMember.id).where(models.ProjectMember.user_id == bob.id)
+            )
+        removed = await world.run(REMOVE, ada, id=f"member_{member_id.hex}")
+        assert not removed.data["projectMemberRemove"]["errors"]
+        second = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]
+    assert second == {"kind": "ACCESS_LOST", "task": None}
