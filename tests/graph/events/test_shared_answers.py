@@ -293,6 +293,7 @@ async def test_a_slow_reader_does_not_get_what_it_can_no_longer_see(world: World
             member_id = await session.scalar(
                 select(models.ProjectMember.id).where(models.ProjectMember.user_id == bob.id)
             )
+        assert member_id is not None
         removed = await world.run(REMOVE, ada, id=f"member_{member_id.hex}")
         assert not removed.data["projectMemberRemove"]["errors"]
         second = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]
