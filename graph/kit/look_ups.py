@@ -22,8 +22,9 @@ from db.base import Base, pieces
 from db.read import Fetching, Statement
 from graph.kit.filtering import Binds, Criterion, LookUp, Path, Values, filter_shape
 
-# So many rows are few: they are read and sorted within a millisecond or two.
-MOST: Final = 1_000
+# So many rows are few: they are read and sorted within a millisecond. If there are more of some
+# 100,000, a page of them is found within so many milliseconds in any order.
+MOST: Final = 500
 
 
 async def shaped_filter(filter_: Any, path: Path, reader: Fetching) -> tuple[Hashable, Values]:
