@@ -8,7 +8,6 @@ contain a text. Rights and all other conditions are the list's own: a look-up ch
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, Final
@@ -22,8 +21,11 @@ from db.base import Base, pieces
 from db.read import Fetching, Statement
 from graph.kit.filtering import Binds, Criterion, LookUp, Path, Values, filter_shape
 
-# So many rows are few: they are read and sorted within a millisecond or two.
-MOST: Final = 1_000
+# So many rows are few: they are read and sorted within a millisecond. If there are more of some
+# 100,000, a page of them is found within so many milliseconds in any order.
+MOST: Final = 500
+# Of one filter; a person's has one or two. The rows of further conditions are not looked up.
+MOST_LOOK_UPS: Final = 5
 
 
 async def shaped_filter(filter_: Any, path: Path, reader: Fetching) -> tuple[Hashable, Values]:
@@ -34,8 +36,8 @@ async def shaped_filter(filter_: Any, path: Path, reader: Fetching) -> tuple[Has
     shape = filter_shape(filter_, values, path)
     if not values.look_ups:
         return shape, values
-    found = await asyncio.gather(*(_rows(look_up, reader) for look_up in values.look_ups))
-    known = Values(found)
+    found = [await _rows(look_up, reader) for look_up in values.look_ups[:MOST_LOOK_UPS]]
+    known = Values([*found, *[None] * (len(values.look_ups) - len(found))])
     return filter_shape(filter_, known, path), known
 
 

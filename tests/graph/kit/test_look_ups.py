@@ -114,6 +114,8 @@ async def test_a_filter_finds_the_same_whether_few_or_many_match(
         ({"title": {"contains": "replace"}, "search": "chain"}, those(1)),
         ({"owner": {"username": {"contains": ada.username[1:]}}}, those(0, 1, 2, 3, 4)),
         ({"assignee": {"search": "zeppelin"}}, set()),
+        # More than are looked up.
+        ({"or": [{"title": {"contains": f"{word} the"}} for word in "abcdefghi"]}, those(0, 1)),
     ]
     for filter_, wanted in cases:
         assert await found(ada, filter_) == wanted, filter_
