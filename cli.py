@@ -14,7 +14,6 @@ import functools
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import click
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
+from db.faults import database_fault
 from errors import Failure, Failures
 from settings import (
     DatabaseSettings,
@@ -78,16 +79,26 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(sentences) from error
         except Failure as error:
             raise click.ClickException(error.message) from error
-        except (
-            ConnectionRefusedError,
-            socket.gaierror,
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-            asyncpg.CannotConnectNowError,
-        ) as error:
-            raise click.ClickException(f"the database cannot be reached: {error}") from error
+        except asyncpg.ClientConfigurationError as error:
+            raise click.ClickException(f"DATABASE_URL cannot be used: {error}") from error
+        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if (why := _unusable(error)) is None:
+                raise
+            raise click.ClickException(why) from error
 
     return run
+
+
+def _unusable(error: BaseException) -> str | None:
+    """Why the database cannot be used, if that is for its operator to change."""
+    cause = error
+    while isinstance(cause, DBAPIError) and isinstance(cause.orig, BaseException):
+        cause = cause.orig.__cause__ or cause.orig
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return f"the database's role lacks a right: {cause}"
+    if database_fault(cause) is None and not isinstance(cause, asyncpg.UndefinedObjectError):
+        return None
+    return f"the database cannot be reached: {str(cause) or type(cause).__name__}"
 
 
 # Serving

@@ -1,9 +1,9 @@
 """The database's connection pools, opened and closed together.
 
-Each change is one transaction with timeouts (`db.transaction`); reads go through `db.read`. Each of
-the two has as many connections per process as the setting for the pool's size says. Reads whose
-plan depends on their values have half as many, and changes of one statement, which take less than
-a millisecond, have a few. A connection is opened when it is first needed.
+Each change is one transaction with timeouts (`db.transaction`); reads go through `db.read`. One
+setting says how many connections a process opens, and the pools share them (`shares`): a pool
+cannot wait for a connection that another pool holds. A connection is opened when it is first
+needed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,36 @@ import orjson
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from db.connecting import connect_driver, sqlalchemy_arguments
 from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
-from db.read import PLAN_ONCE, Reader, acquired, connect_driver, connect_reader, with_settings
+from db.read import PLAN_ONCE, Reader, acquired, connect_reader, with_settings
 from db.transaction import SessionConnection, Single, Transaction, begun, released
 from settings import DatabaseSettings
 
 StatementListener = Callable[[str], None]
 
-# Connections for changes of one statement.
-_SINGLES = 4
+
+class Shares(NamedTuple):
+    """How many connections each pool has."""
+
+    changes: int
+    reads: int
+    filtered_reads: int
+    single_changes: int
+
+
+def shares(connections: int) -> Shares:
+    """How the pools share the connections of a process.
+
+    A change may need two connections at once (`Work.separately`). A change of one statement takes
+    less than a millisecond, so a few connections do.
+    """
+    single_changes = max(1, connections // 7)
+    filtered_reads = max(1, connections // 5)
+    changes = (connections - single_changes - filtered_reads) // 2
+    reads = connections - single_changes - filtered_reads - changes
+    return Shares(changes, reads, filtered_reads, single_changes)
 
 
 class PoolUse(NamedTuple):
@@ -72,18 +92,22 @@ class Database:
             "lock_timeout": str(settings.lock_timeout_ms),
             "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
         }
-        engine = _engine(with_settings(arguments, **timeouts), heard)
+        own = await sqlalchemy_arguments(arguments)
+        engine = _engine(with_settings(arguments, **timeouts), own, heard)
         wait = settings.pool_timeout_seconds
-        changes = Pool(partial(SessionConnection.opened, engine), settings.pool_size, timeout=wait)
+        size = shares(settings.connections)
+        changes = Pool(partial(SessionConnection.opened, engine), size.changes, timeout=wait)
         reader = await connect_reader(
             arguments,
-            max_size=settings.pool_size,
+            max_size=size.reads,
+            by_values=size.filtered_reads,
             statement_timeout_ms=settings.statement_timeout_ms,
             pool_timeout=wait,
             on_statement=heard,
         )
-        size = min(_SINGLES, settings.pool_size)
-        singles = acquired(arguments, max_size=size, timeout=wait, **timeouts, **PLAN_ONCE)
+        singles = acquired(
+            arguments, max_size=size.single_changes, timeout=wait, **timeouts, **PLAN_ONCE
+        )
         return cls(engine, changes, reader, singles, listeners)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
@@ -129,10 +153,13 @@ class Database:
         await self._engine.dispose()
 
 
-def _engine(connect_args: dict[str, Any], heard: Callable[[str], None]) -> AsyncEngine:
-    """SQLAlchemy without its own pool: see `SessionConnection`."""
+def _engine(
+    connect_args: dict[str, Any], own: dict[str, Any], heard: Callable[[str], None]
+) -> AsyncEngine:
+    """SQLAlchemy without its own pool: see `SessionConnection`. `own`: its own arguments."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
+        connect_args=own,
         async_creator=partial(connect_driver, **connect_args),
         poolclass=NullPool,
         # Errors are logged with their statement; the log must not contain what users wrote.

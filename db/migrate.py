@@ -8,6 +8,7 @@ and runs all migrations, so that neither a failure nor a kill leaves anything be
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from db.base import Base
+from db.connecting import connect_driver, sqlalchemy_arguments
 from db.models.event import Xid8  # with all models, since it imports their package
 from settings import DatabaseSettings
 
@@ -102,8 +104,12 @@ def _pending(connection: Connection) -> list[str]:
 
 
 async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    arguments = settings.connect_args
     engine = create_async_engine(
-        settings.sqlalchemy_url, connect_args=settings.connect_args, poolclass=NullPool
+        "postgresql+asyncpg://",
+        connect_args=await sqlalchemy_arguments(arguments),
+        async_creator=partial(connect_driver, **arguments),
+        poolclass=NullPool,
     )
     try:
         async with engine.begin() as connection:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from db.connecting import connect_driver
 from db.faults import PoolTimeout
 from db.pool import Connection, Pool
 from settings import Settings
@@ -19,7 +20,7 @@ SIZE = 2
 @pytest.fixture
 async def connections(settings: Settings) -> AsyncIterator[Pool[Connection]]:
     async def connect() -> Connection:
-        made: Connection = await asyncpg.connect(**settings.database.connect_args)
+        made: Connection = await connect_driver(**settings.database.connect_args)
         return made
 
     pool = Pool(connect, SIZE)
@@ -126,7 +127,7 @@ class Server:
         if sum(not one.is_closed() for one in self.made) >= self.most:
             await asyncio.sleep(0)
             raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
-        connection: Connection = await asyncpg.connect(**self.settings.database.connect_args)
+        connection: Connection = await connect_driver(**self.settings.database.connect_args)
         self.made.append(connection)
         return connection
 
