@@ -793,6 +793,15 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _shared_by_processes(self) -> Self:
+        """Each process must know what users have changed through the others."""
+        if self.database.read_url and self.server.workers > 1 and self.redis.url is None:
+            raise SettingsError(
+                ["REDIS_URL must be set when DATABASE_READ_URL is, and TASKLOOM_WORKERS is above 1"]
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fit_for_production(self) -> Self:
         if not self.server.production:
             return self

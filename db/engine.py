@@ -23,8 +23,9 @@ from db.connecting import connect_driver, sqlalchemy_arguments
 from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
 from db.read import PLAN_ONCE, Reader, acquired, connect_reader, with_settings
+from db.replica import Replica, ReplicatedReader
 from db.transaction import SessionConnection, Single, Transaction, begun, released
-from settings import DatabaseSettings
+from settings import DatabaseSettings, RedisSettings
 
 StatementListener = Callable[[str], None]
 
@@ -74,12 +75,18 @@ class Database:
         self.listeners = listeners
         # When a change last could not be stored, in seconds of `time.monotonic`, and why.
         self.refused: tuple[float, DatabaseFault] | None = None
+        self.replica: Replica | None = None
         self._engine = engine
         self._changes = changes
 
     @classmethod
-    async def connect(cls, settings: DatabaseSettings) -> Database:
-        """Open the pools; fails at once if the server cannot be reached."""
+    async def connect(
+        cls, settings: DatabaseSettings, *, shared: RedisSettings | None = None
+    ) -> Database:
+        """Open the pools; fails at once if the server cannot be reached.
+
+        With `shared`, queries may use the read replica, if the settings name one (`replica`).
+        """
         listeners: list[StatementListener] = []
 
         def heard(text: str) -> None:
@@ -97,18 +104,26 @@ class Database:
         wait = settings.pool_timeout_seconds
         size = shares(settings.connections)
         changes = Pool(partial(SessionConnection.opened, engine), size.changes, timeout=wait)
-        reader = await connect_reader(
-            arguments,
+        reading = partial(
+            connect_reader,
             max_size=size.reads,
             by_values=size.filtered_reads,
             statement_timeout_ms=settings.statement_timeout_ms,
             pool_timeout=wait,
             on_statement=heard,
         )
+        reader = await reading(arguments, kind=ReplicatedReader)
+        assert isinstance(reader, ReplicatedReader)
         singles = acquired(
             arguments, max_size=size.single_changes, timeout=wait, **timeouts, **PLAN_ONCE
         )
-        return cls(engine, changes, reader, singles, listeners)
+        made = cls(engine, changes, reader, singles, listeners)
+        elsewhere = settings.read_connect_args
+        if elsewhere is not None and shared is not None:
+            other = await reading(elsewhere, at_once=False)
+            made.replica = reader.replica = Replica(reader, other, shared)
+            await made.replica.start()
+        return made
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed if the block ends without an error."""
@@ -149,6 +164,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections within seconds, even those in use."""
+        if self.replica is not None:
+            await self.replica.close()
         await asyncio.gather(self._changes.close(), self.reader.close(), self.single.close())
         await self._engine.dispose()
 

@@ -371,8 +371,10 @@ async def connect_reader(
     statement_timeout_ms: int,
     pool_timeout: float = 10.0,
     on_statement: Callable[[str], None] = lambda _: None,
+    at_once: bool = True,
+    kind: type[Reader] = Reader,
 ) -> Reader:
-    """Open the first connection. `connect_args`: see `settings.database.connect_args`.
+    """Open the first connection, if `at_once`. `connect_args`: `settings.database.connect_args`.
 
     `max_size` applies to connections that plan once, `by_values` to the others.
     """
@@ -382,8 +384,9 @@ async def connect_reader(
     }
     once = acquired(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
     others = acquired(connect_args, max_size=by_values, timeout=pool_timeout, **read_only)
-    once.release(await once.acquire())
-    return Reader(once, others, on_statement=on_statement)
+    if at_once:
+        once.release(await once.acquire())
+    return kind(once, others, on_statement=on_statement)
 
 
 def acquired(

@@ -13,7 +13,8 @@ import socket
 import struct
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,15 +26,15 @@ IGNORED = (
 )
 
 
-@contextlib.asynccontextmanager
-async def pgbouncer(dsn: str, *, size: int = 4, ignored: str = "") -> AsyncIterator[str]:
+@contextlib.contextmanager
+def pgbouncer(dsn: str, *, size: int = 4, ignored: str = "") -> Iterator[str]:
     """PgBouncer in front of this server's database. Yields its address."""
     assert PGBOUNCER is not None
     parts = urlsplit(dsn)
     (folder,), name = parse_qs(parts.query)["host"], parts.path[1:]
     port = _free_port()
     # Root must not run it; the owner of the socket's folder can reach the server.
-    account = os.stat(folder).st_uid if os.geteuid() == 0 else None
+    account = Path(folder).stat().st_uid if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="taskloom-pgbouncer-") as home:
         file = Path(home) / "pgbouncer.ini"
         file.write_text(
@@ -47,7 +48,7 @@ async def pgbouncer(dsn: str, *, size: int = 4, ignored: str = "") -> AsyncItera
             [PGBOUNCER, "-q", str(file)], user=account, stderr=subprocess.DEVNULL
         )
         try:
-            await _answers(port)
+            _await_port(port)
             yield f"postgresql://{parts.username}@127.0.0.1:{port}/{name}"
         finally:
             running.terminate()
@@ -95,12 +96,15 @@ async def small_pooler(dsn: str, *, size: int = 4) -> AsyncIterator[str]:
         server, greeting = await _Server.opened(path, startup)
         free.put_nowait(server)
 
+    async def again() -> _Server:
+        return (await _Server.opened(path, startup))[0]
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         own = asyncio.current_task()
         assert own is not None
         clients.add(own)
         try:
-            await _client(reader, writer, free, greeting, path, startup)
+            await _client(reader, writer, free, greeting, again)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -125,8 +129,7 @@ async def _client(
     writer: asyncio.StreamWriter,
     free: asyncio.Queue[_Server],
     greeting: bytes,
-    path: str,
-    startup: bytes,
+    again: Callable[[], Awaitable[_Server]],
 ) -> None:
     length, code = struct.unpack("!II", await reader.readexactly(8))
     given = (await reader.readexactly(length - 8)).split(b"\0")
@@ -154,7 +157,7 @@ async def _client(
             else:
                 # Half a transaction is rolled back with its connection.
                 server.writer.close()
-                free.put_nowait((await _Server.opened(path, startup))[0])
+                free.put_nowait(await again())
 
 
 async def _transaction(
@@ -213,13 +216,9 @@ def _free_port() -> int:
         return port
 
 
-async def _answers(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
+def _await_port(port: int) -> None:
+    for _ in range(1_000):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError("PgBouncer does not answer")

@@ -37,7 +37,17 @@ class _Authority:
     def __init__(self, name: str) -> None:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.key = ec.generate_private_key(ec.SECP256R1())
-        usage = x509.KeyUsage(*[False] * 5, key_cert_sign=True, crl_sign=True, **_NO_AGREEMENT)
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
         self.certificate = (
             self._certificate(self.name, self.key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -63,9 +73,6 @@ class _Authority:
             .not_valid_before(now - dt.timedelta(days=1))
             .not_valid_after(now + dt.timedelta(days=1))
         )
-
-
-_NO_AGREEMENT = {"encipher_only": False, "decipher_only": False}
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -139,7 +139,7 @@ class EventStream:
                         metrics.deliveries.inc()
                         yield delivered
             else:
-                answer = await executor.execute(prepared, admitted)
+                answer = await self._runtime.execute(prepared, admitted)
                 yield answer
         except Refused as error:
             answer = error.answer

@@ -97,7 +97,7 @@ class GraphQLOverHTTP:
                 stream = EventStream(self._runtime, info, viewer.credentials)
                 await stream.serve(prepared, context, receive, send)
                 return
-            answer = await self._runtime.executor.execute(prepared, context)
+            answer = await self._runtime.execute(prepared, context)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer

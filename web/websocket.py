@@ -377,7 +377,7 @@ class _Connection:
         await self._write({"type": "complete", "id": id_})
 
     async def _once(self, prepared: Prepared, context: Context) -> Answer:
-        answer = await self._runtime.executor.execute(prepared, context)
+        answer = await self._runtime.execute(prepared, context)
         renewed = context.renewed
         if renewed is not None and renewed.user_id == self.credentials.user_id:
             self.credentials = renewed

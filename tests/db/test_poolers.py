@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from sqlalchemy import literal_column, select
+from sqlalchemy import ColumnElement, literal_column, select
 
 from app import create_app
 from db import migrate
@@ -72,7 +72,7 @@ async def pooled(request: pytest.FixtureRequest, settings: Settings) -> AsyncIte
             url = await stack.enter_async_context(small_pooler(dsn))
         else:
             ignored = IGNORED if request.param.startswith("ignoring") else ""
-            url = await stack.enter_async_context(pgbouncer(dsn, ignored=ignored))
+            url = stack.enter_context(pgbouncer(dsn, ignored=ignored))
         own = settings.database.model_copy(update={"url": url, "schema_name": "pooled"})
         await migrate.upgrade(own)
         yield settings.model_copy(update={"database": own})
@@ -106,16 +106,20 @@ async def test_requests_side_by_side_get_the_right_answers(pooled: Settings) -> 
 async def test_settings_apply_to_each_transaction_and_stay_nowhere(pooled: Settings) -> None:
     database = await Database.connect(pooled.database)
     try:
-        columns = [literal_column(f"current_setting('{name}')").label(name) for name in SHOWN]
+        columns: list[ColumnElement[str]] = [
+            literal_column(f"current_setting('{name}')").label(name) for name in SHOWN
+        ]
         statement = Statement(select(*columns), labels=list(SHOWN))
         (row,) = await database.reader.fetch(statement, {})
         assert dict(row) == SHOWN
         async with database.transaction() as transaction:
             (row,) = await transaction.fetch(statement, {})
             assert dict(row) == SHOWN
+        sequence = "pg_get_serial_sequence('events', 'position')"
+        number: ColumnElement[int] = literal_column(f"nextval({sequence})").label("number")
+        change = Statement(select(number))
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-            change = literal_column("nextval(pg_get_serial_sequence('events', 'position'))")
-            await database.reader.fetch(Statement(select(change.label("one"))), {})
+            await database.reader.fetch(change, {})
     finally:
         await database.close()
     # What the next user of the same server connection finds.
@@ -137,7 +141,7 @@ async def test_one_worker_at_a_time_does_the_maintenance(pooled: Settings) -> No
             stack.push_async_callback(database.close)
             databases.append(database)
         for _ in range(4):
-            async with periodic._alone(databases[0]) as mine:  # noqa: SLF001 - the lock itself
+            async with periodic._alone(databases[0]) as mine:
                 assert mine
-                async with periodic._alone(databases[1]) as others:  # noqa: SLF001
+                async with periodic._alone(databases[1]) as others:
                     assert not others
