@@ -30,6 +30,12 @@ from settings import DatabaseSettings, RedisSettings
 StatementListener = Callable[[str], None]
 
 
+# Faults of a server that otherwise answers.
+_REFUSALS = frozenset({DatabaseFault.FULL, DatabaseFault.READ_ONLY, DatabaseFault.FAILING})
+# How often connections for changes are renewed while the server accepts none.
+_RENEW_SECONDS = 1.0
+
+
 class Shares(NamedTuple):
     """How many connections each pool has."""
 
@@ -76,6 +82,7 @@ class Database:
         # When a change last could not be stored, in seconds of `time.monotonic`, and why.
         self.refused: tuple[float, DatabaseFault] | None = None
         self.replica: Replica | None = None
+        self._renewed_at = float("-inf")
         self._engine = engine
         self._changes = changes
 
@@ -159,8 +166,14 @@ class Database:
 
     def _failed(self, error: Exception) -> None:
         fault = database_fault(error)
-        if fault in {DatabaseFault.FULL, DatabaseFault.READ_ONLY}:
-            self.refused = (time.monotonic(), fault)
+        now = time.monotonic()
+        if fault is DatabaseFault.READ_ONLY and now - self._renewed_at > _RENEW_SECONDS:
+            self._renewed_at = now
+            self._changes.renew()
+            self.single.renew()
+        if fault in _REFUSALS:
+            assert fault is not None
+            self.refused = (now, fault)
 
     async def close(self) -> None:
         """Close all connections within seconds, even those in use."""

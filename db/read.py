@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from db.base import Base, Ordered
 from db.connecting import connect_driver
-from db.faults import DatabaseFault, database_fault
+from db.faults import AWAY, database_fault
 from db.pool import Connection, Pool
 
 
@@ -316,7 +316,7 @@ class Reader:
         try:
             return await self._fetch(connections, statement, arguments)
         except Exception as error:
-            if database_fault(error) is not DatabaseFault.UNREACHABLE:
+            if database_fault(error) not in AWAY:
                 raise
         # The server had closed the connection, or was restarted: a read can be repeated.
         connections.discard_free()
