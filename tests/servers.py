@@ -66,12 +66,16 @@ async def serving(app: Application) -> AsyncIterator[str]:
 
 
 @contextlib.contextmanager
-def process(settings: Settings, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`taskloom serve` as a separate process, on the database of these settings."""
+def process(
+    settings: Settings, *, folder: Path | None = None, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`taskloom serve` as a separate process, on the database of these settings. `folder`: that of
+    another version.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    root = Path(__file__).resolve().parents[1]
+    root = folder or Path(__file__).resolve().parents[1]
     environment = {
         **os.environ,
         "PYTHONPATH": str(root),

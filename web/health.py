@@ -136,8 +136,10 @@ class Health:
             if not await revision.is_newest(database):
                 from db import migrate
 
+                # None if a newer version has migrated it, and says that this one still works.
                 missing = await migrate.pending(database)
-                return _Finding(_Status.FAILING, f"{len(missing)} pending")
+                if missing:
+                    return _Finding(_Status.FAILING, f"{len(missing)} pending")
             self._migrated = True
         return _Finding()
 
