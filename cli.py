@@ -136,8 +136,12 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql; the explorer is at /")
-        with _background_work(parts) if worker else contextlib.nullcontext():
-            run_server(ready, listener, reload=reload)
+        with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
+            run_server(ready, listener, reload=reload, stopping=stop_work)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -223,8 +227,10 @@ def _work_as_child() -> None:
 
 
 @contextlib.contextmanager
-def _background_work(parts: Supervisor) -> Iterator[None]:
-    """Run the worker as a separate process, so that it never delays a request."""
+def _background_work(parts: Supervisor) -> Iterator[Callable[[], None]]:
+    """Run the worker as a separate process, so that it never delays a request. Yields a function
+    that asks it to stop, so that it finishes its jobs while the server finishes its requests.
+    """
     processes: list[SpawnProcess] = []
 
     def start() -> None:
@@ -232,15 +238,22 @@ def _background_work(parts: Supervisor) -> Iterator[None]:
         process.start()
         processes[:] = [process]
 
+    stopping = False
+
     def alive() -> bool:
-        return processes[0].is_alive()
+        return stopping or processes[0].is_alive()
+
+    def stop() -> None:
+        nonlocal stopping
+        stopping = True
+        processes[0].terminate()
 
     start()
     try:
         with parts.watching("worker", alive, start):
-            yield
+            yield stop
     finally:
-        processes[0].terminate()
+        stop()
         processes[0].join()
 
 

@@ -27,7 +27,7 @@ log = logging.getLogger("taskloom.jobs")
 _POLL_SECONDS = 0.5
 # Slots for jobs that come first, beside the others.
 _FIRST_PLACES = 2
-_FAREWELL_SECONDS = 20.0
+_FAREWELL_SECONDS = 10.0
 # After a failure of the queue itself, such as an unreachable database.
 _REST_SECONDS = 2.0
 

@@ -129,7 +129,7 @@ def _redis_program() -> str:
 
 
 def _await_port(port: int, running: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if running.poll() is not None:
             raise RuntimeError(f"the server ended with {running.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

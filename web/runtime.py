@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -91,9 +92,12 @@ class Runtime:
 
     async def finish(self) -> None:
         """End the streams, and wait for mutations that run without their client."""
-        self.connections.stop()
+        connections = self.connections
+        connections.stop()
         if self._detached:
-            await asyncio.wait(self._detached, timeout=self.settings.graphql.operation_seconds)
+            ends = connections.stopping_since + self.settings.server.shutdown_seconds
+            left = max(1.0, ends - time.monotonic())
+            await asyncio.wait(self._detached, timeout=left)
 
     async def end(self, *tasks: asyncio.Task[Any]) -> None:
         """Cancel tasks and wait until they end, but not forever, since one may wait for something

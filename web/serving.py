@@ -16,8 +16,9 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -46,8 +47,16 @@ def listen(settings: ServerSettings) -> socket.socket:
     return listener
 
 
-def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> None:
-    """Serve `cli:asgi` on this socket until asked to stop, in one process or several."""
+def run_server(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    reload: bool,
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve `cli:asgi` on this socket until asked to stop, in one process or several. `stopping` is
+    called as soon as that happens.
+    """
     server = settings.server
     config = uvicorn.Config(
         "cli:asgi",
@@ -65,9 +74,9 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
     if reload:
         _Reloader(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
     elif server.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
+        _Processes(config, listener, stopping).run()
     else:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, stopping).run(sockets=[listener])
 
 
 def protocol_options(limits: LimitSettings) -> dict[str, Any]:
@@ -86,6 +95,28 @@ def protocol_options(limits: LimitSettings) -> dict[str, Any]:
         # Compression would use 300 kB of memory for each connection.
         "ws_per_message_deflate": False,
     }
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping()
+        super().handle_exit(sig, frame)
+
+
+class _Processes(Multiprocess):
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, stopping: Callable[[], None]
+    ) -> None:
+        super().__init__(config, sockets=[listener])
+        self._stopping = stopping
+
+    def terminate_all(self) -> None:
+        self._stopping()
+        super().terminate_all()
 
 
 class _Reloader(StatReload):

@@ -28,7 +28,7 @@ from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
 from graph.request.execution import Answer, GraphQLRequest, Prepared, refusal
-from web.connections import TooManyConnections
+from web.connections import TooManyConnections, retry_seconds
 from web.origins import Origins
 from web.requests import BadRequest, header, parse_json, request_from_object
 from web.runtime import Runtime
@@ -153,7 +153,8 @@ class _Connection:
 
     def going_away(self) -> None:
         """The server is stopping; clients reconnect."""
-        self._close(GOING_AWAY, "The server is going away; connect again")
+        milliseconds = round(1000 * retry_seconds())
+        self._close(GOING_AWAY, f"The server is stopping; connect again after {milliseconds} ms")
 
     # --- web.connections.Waiting ------------------------------------------------------------------
 
