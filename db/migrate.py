@@ -18,21 +18,24 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import asyncpg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from db.base import Base
@@ -186,7 +189,41 @@ def _pending(connection: Connection) -> list[str]:
     return [Path(script.path).stem for script in reversed(missing)]
 
 
-async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+async def create(
+    settings: DatabaseSettings,
+    revision: str,
+    fill: Callable[[asyncpg.Connection[Any]], Awaitable[None]],
+) -> None:
+    """Create the tables of a revision in an empty database, and fill them, in one transaction.
+
+    Raises `MigrationError` if the database is not empty, or the revision is not known.
+    """
+
+    def run(connection: Connection) -> None:
+        if settings.schema_name is not None:
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
+        if _current(connection):
+            raise MigrationError("The database is not empty. Restore into a new one.")
+        config = _config(connection)
+        try:
+            command.upgrade(config, revision)
+        except CommandError as error:
+            raise MigrationError(
+                f"The backup is of revision {revision}, which this version does not know. Restore "
+                "it with the version that made it, or a later one."
+            ) from error
+        oldest = _oldest_code(ScriptDirectory.from_config(config), revision)
+        connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{_OLDEST}{oldest}'"))
+
+    async with _engine(settings) as engine, engine.begin() as connection:
+        await connection.run_sync(run)
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await fill(driver)
+
+
+@asynccontextmanager
+async def _engine(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
     arguments = settings.connect_args
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -195,10 +232,14 @@ async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]
         poolclass=NullPool,
     )
     try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(work)
+        yield engine
     finally:
         await engine.dispose()
+
+
+async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    async with _engine(settings) as engine, engine.begin() as connection:
+        return await connection.run_sync(work)
 
 
 async def _locked(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
