@@ -4,8 +4,8 @@ For servers and services whose dumps you cannot take or store. The archive is a 
 
 - `manifest.json`: the format, the version, the revision, the tables with their columns and
   the number of their rows;
-- `tables/NAME`: the rows, as PostgreSQL's COPY writes them as text;
-- `files/ID/NAME`: the stored files.
+- the folder `tables`: the rows of each table, as PostgreSQL's COPY writes them as text;
+- the folder `files`: the stored files, by ID and name.
 
 A restore makes the tables of that revision, fills them in one transaction, and then applies later
 migrations. Transaction IDs mean nothing on another server, so the event log begins a new epoch
