@@ -65,16 +65,22 @@ async def serving(app: Application) -> AsyncIterator[str]:
             await task
 
 
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextlib.contextmanager
 def process(
-    settings: Settings, *, folder: Path | None = None, **variables: str
+    settings: Settings, *, port: int | None = None, folder: Path | None = None, **variables: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """`taskloom serve` as a separate process, on the database of these settings. `folder`: that of
     another version.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port or free_port()
     root = folder or Path(__file__).resolve().parents[1]
     environment = {
         **os.environ,
