@@ -35,7 +35,8 @@ from settings import (
     load_settings,
     unknown_variables,
 )
-from web.serving import configure_logging, end_with_parent, listen, run_server
+from web.log_lines import configure_logging
+from web.serving import end_with_parent, listen, run_server
 from web.supervision import Supervisor
 
 if TYPE_CHECKING:

@@ -144,6 +144,10 @@ class ServerSettings(_Group):
         "info", validation_alias="TASKLOOM_LOG_LEVEL"
     )
     """Least severe level that is logged."""
+    log_slow_seconds: float = Field(
+        1.0, gt=0, le=3600, validation_alias="TASKLOOM_LOG_SLOW_SECONDS"
+    )
+    """Seconds after which a request is logged as slow, with its SQL statements."""
     commit: str = Field("unknown", validation_alias="TASKLOOM_COMMIT")
     """Commit that was built, shown by `/version`. Set by the image."""
 

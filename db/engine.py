@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -58,6 +59,18 @@ def shares(connections: int) -> Shares:
     return Shares(changes, reads, filtered_reads, single_changes)
 
 
+# The texts of the statements that one request has run so far, for its line in the log.
+request_statements: ContextVar[list[str] | None] = ContextVar("request_statements", default=None)
+
+
+def _note(listeners: list[StatementListener], text: str) -> None:
+    texts = request_statements.get()
+    if texts is not None:
+        texts.append(text)
+    for listener in listeners:
+        listener(text)
+
+
 class PoolUse(NamedTuple):
     """How many connections of a pool are in use now, and how many are allowed."""
 
@@ -96,9 +109,7 @@ class Database:
         """
         listeners: list[StatementListener] = []
 
-        def heard(text: str) -> None:
-            for listener in listeners:
-                listener(text)
+        heard = partial(_note, listeners)
 
         arguments = settings.connect_args
         timeouts = {
@@ -161,8 +172,7 @@ class Database:
         }
 
     def _heard(self, text: str) -> None:
-        for listener in self.listeners:
-            listener(text)
+        _note(self.listeners, text)
 
     def _failed(self, error: Exception) -> None:
         fault = database_fault(error)

@@ -36,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
+from db.jobs import REQUEST
 from db.models import Job, JobState
 
 # How long a failed job waits before it is retried: five seconds, then twice as long each time, up
@@ -74,6 +75,12 @@ class RunningJob:
     payload: dict[str, Any]
     attempt: int
     created_at: dt.datetime
+
+    @property
+    def request_id(self) -> str | None:
+        """The ID of the request that caused the job, if one did."""
+        found: str | None = self.payload.get(REQUEST)
+        return found
 
 
 class Queue:

@@ -84,7 +84,7 @@ def process(
     root = folder or Path(__file__).resolve().parents[1]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
         "DATABASE_URL": settings.database.dsn,
         "TASKLOOM_PORT": str(port),
         "TASKLOOM_PUBLIC_URL": settings.server.public_url,

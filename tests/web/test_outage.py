@@ -21,7 +21,7 @@ from domain.tasks import task_creation
 from settings import Settings
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, world_of
-from web.serving import LogFormatter
+from web.log_lines import LogFormatter
 
 # In a project, a task is created in one statement.
 CREATE = """
@@ -193,7 +193,7 @@ def logged() -> Iterator[list[str]]:
             lines.append(self.format(record))
 
     handler = Kept(logging.DEBUG)
-    handler.setFormatter(LogFormatter("%(name)s: %(message)s", messages=False))
+    handler.setFormatter(LogFormatter(json=True, messages=False))
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

@@ -97,7 +97,7 @@ async def test_work_in_flight_finishes_and_all_sockets_are_told(settings: Settin
             stack.push_async_callback(connection.close)
             await connection.execute(SLOW)
             await connection.execute("SELECT pg_advisory_lock(77)")
-            url, running = stack.enter_context(process(own, folder=None, **LONG))
+            url, running = stack.enter_context(process(own, port=None, folder=None, **LONG))
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
             address = f"{url.replace('http', 'ws', 1)}/graphql"
             sockets = [
