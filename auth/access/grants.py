@@ -285,10 +285,12 @@ def shares() -> Grants:
     )
 
 
+BY_MEMBERSHIP = ByRow(_members, on="project_id")
+BY_OWNERSHIP = ByColumn(_owners_of_personal, models.Task)
 BY_SHARE = ByRow(shares, below=True)
 TASK_GRANTS: tuple[GrantSource, ...] = (
-    ByRow(_members, on="project_id"),
-    ByColumn(_owners_of_personal, models.Task),
+    BY_MEMBERSHIP,
+    BY_OWNERSHIP,
     ByColumn(_owners_who_are_members, models.Task),
     ByColumn(_assignees, models.Task, below=True),
     BY_SHARE,

@@ -73,12 +73,18 @@ described_enum(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an ordering compares: SQL over an entity, and the type of value."""
+    """What an ordering compares: SQL over an entity, and the type of value.
+
+    `beside`: the column of another table that has this value, by the id of the entity in its
+    primary key. Each entity has a row there, so that a page can be read in the order of an index of
+    that table.
+    """
 
     name: str
     sql: Callable[[Viewer, Any], Any]
     type: Any
     nullable: bool
+    beside: InstrumentedAttribute[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +291,26 @@ def by_expression(
 ) -> Any:
     """Order by an SQL expression: `sql(viewer, entity)`."""
     return key(Source(name, sql, type_, nullable), description)
+
+
+def by_counter(name: str, counter: InstrumentedAttribute[Any], description: str) -> Any:
+    """Order by a column of a table beside the entity's (`Source.beside`)."""
+    source = Source(
+        name,
+        lambda _, entity: beside(counter, entity),
+        counter.type,
+        nullable=False,
+        beside=counter,
+    )
+    return key(source, description)
+
+
+def beside(counter: InstrumentedAttribute[Any], entity: Any) -> ColumnElement[int]:
+    """The value of a counter, as an expression over the entity. 0 while a statement creates it."""
+    counters = aliased(counter.class_)
+    (own,) = inspect(counters).mapper.primary_key
+    value = select(getattr(counters, counter.key)).where(getattr(counters, own.key) == entity.id)
+    return func.coalesce(value.scalar_subquery(), 0)
 
 
 def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> Any:

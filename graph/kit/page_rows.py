@@ -31,12 +31,13 @@ from sqlalchemy import (
     case,
     column,
     func,
+    inspect,
     literal_column,
     select,
     true,
     union_all,
 )
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, join
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from auth import access
@@ -130,15 +131,24 @@ class _Page:
 
     def __init__(self, shape: PageShape) -> None:
         viewer = placeholder_viewer(shape.viewer)
-        entity = aliased(shape.model, name="item")
+        entity: Any = aliased(shape.model, name="item")
         ordering = shape.ordering
-        expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
+        source: Any = entity
+        expressions = []
+        for key in ordering.keys:
+            if key.source.beside is None:
+                expressions.append(key.source.sql(viewer, entity))
+                continue
+            beside = aliased(key.source.beside.class_)
+            (own,) = inspect(beside).mapper.primary_key
+            source = join(source, beside, getattr(beside, own.key) == entity.id)
+            expressions.append(getattr(beside, key.source.beside.key))
         columns = columns_of(shape.model, entity, shape.columns.labels, viewer)
         if shape.with_cursors:
             columns += [
                 expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
             ]
-        query = select_from(entity, *columns).where(*_predicates(shape, entity, viewer))
+        query = select_from(source, *columns).where(*_predicates(shape, entity, viewer))
         if shape.after is not None:
             query = query.where(
                 ordering.after(expressions, shape.after, "after", inclusive=shape.inclusive)
@@ -264,7 +274,11 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             page.query = page.query.where(_belongs(shape, page.entity, pages))
         inner = page.ordered(pages).lateral("row")
         query = select_from(pages, pages.c[_PLACE], *inner.c).join(inner, true())
-    return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
+    # Without the limit's value, PostgreSQL expects a tenth of all rows, and that looking these up
+    # takes longer than sorting everything.
+    joins = shape.child is None and any(key.source.beside for key in shape.ordering.keys)
+    plan_once = shape.filter is None and not joins
+    return Statement(query, shape.model, plan_once=plan_once, ordering=shape.ordering)
 
 
 @lru_cache(maxsize=500)

@@ -9,7 +9,6 @@ import strawberry
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Integer,
     String,
     Text,
     and_,
@@ -57,11 +56,8 @@ from graph.kit.comparators import (
 from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
-from graph.types.tasks.attachment_inputs import (
-    AttachmentListFilter,
-    attachment_count,
-)
-from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.attachment_inputs import AttachmentListFilter
+from graph.types.tasks.comment_inputs import CommentListFilter
 from graph.types.tasks.external_reference import (
     ExternalReferenceInput,
     ExternalReferenceListFilter,
@@ -217,19 +213,11 @@ class TaskOrder:
     position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    comment_count: SortOrder | None = ordering.by_expression(
-        "comment_count",
-        comment_count,
-        Integer(),
-        "Sorts by the number of comments.",
-        nullable=False,
+    comment_count: SortOrder | None = ordering.by_counter(
+        "comment_count", models.TaskCounters.comments, "Sorts by the number of comments."
     )
-    attachment_count: SortOrder | None = ordering.by_expression(
-        "attachment_count",
-        attachment_count,
-        Integer(),
-        "Sorts by the number of attachments.",
-        nullable=False,
+    attachment_count: SortOrder | None = ordering.by_counter(
+        "attachment_count", models.TaskCounters.attachments, "Sorts by the number of attachments."
     )
     owner: UserOrder | None = ordering.by_relation(models.Task.owner, "Sorts by owner.")
     assignee: UserOrder | None = ordering.by_relation(models.Task.assignee, "Sorts by assignee.")
