@@ -49,8 +49,12 @@ check: $(STAMPS)/dev ## Lint, types, layers, schema.graphql, models and migratio
 	@echo "models and migrations"; $(BIN)/python scripts/check_migrations.py
 
 .PHONY: bench
-bench: $(STAMPS)/dev ## Measure against the floor and peers, in six minutes; make bench ARGS=--quick
+bench: $(STAMPS)/dev ## Measure beside other servers, in 12 minutes; make bench ARGS=--quick
 	@$(BIN)/python -m bench.run $(ARGS)
+
+.PHONY: bench-all
+bench-all: $(STAMPS)/dev ## Every benchmark that has a part in bench/RESULTS.md, in an hour
+	@$(BIN)/python -m bench.everything $(ARGS)
 
 .PHONY: mutants
 mutants: $(STAMPS)/dev ## Insert small faults and print those that no test notices (takes hours)
@@ -63,6 +67,10 @@ explorer: $(STAMPS)/explorer ## Build the explorer, if it has changed
 schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 	@echo "Wrote schema.graphql"
+
+.PHONY: docs
+docs: $(STAMPS)/docs ## Build the documentation as a site, in build/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_docs
 
 .PHONY: lock
 lock: ## Update the lock files (needs uv)
@@ -91,6 +99,11 @@ $(STAMPS)/runtime: requirements.lock pyproject.toml $(STAMPS)/venv
 $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/runtime
 	@echo "Installing the tools for tests and checks …"
 	@$(LOCKED) -r requirements-dev.lock
+	@touch $@
+
+$(STAMPS)/docs: requirements-docs.lock $(STAMPS)/runtime
+	@echo "Installing MkDocs …"
+	@$(LOCKED) -r requirements-docs.lock
 	@touch $@
 
 # The server works without the explorer: its page then says what is missing.

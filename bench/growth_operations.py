@@ -1,7 +1,7 @@
 """The operations that `bench.growth` measures: everything that an application's screens ask for.
 
 In a document, `$project` is a project of the person with the most tasks, `$task` one of its tasks,
-`$cursor` an event a hundred events ago, and `$edits` a change of 200 of their tasks.
+`$edits` a change of 200 of them, and `$cursor` the end of the log before such a change.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ _FIELDS: Final = (
 )
 _EVENT: Final = "kind at actor { username }"
 _SEARCH: Final = "nodes { kind rank subject { __typename ... on Node { id } } }"
+BULK_UPDATE: Final = (
+    "mutation ($edits: [TaskBulkUpdateItem!]!) { taskBulkUpdate(input: {items: $edits}) "
+    "{ errors { message } } }"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +166,7 @@ def _others() -> Iterator[Operation]:
         "taskCreate",
         'mutation { taskCreate(input: {title: "Growth"}) { task { id } errors { message } } }',
     )
-    yield Operation(
-        "taskBulkUpdate (200)",
-        "mutation ($edits: [TaskBulkUpdateItem!]!) { taskBulkUpdate(input: {items: $edits}) "
-        "{ errors { message } } }",
-    )
+    yield Operation("taskBulkUpdate (200)", BULK_UPDATE)
 
 
 OPERATIONS: Final = (*_lists(), *_figures(), *_log(), *_others())

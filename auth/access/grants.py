@@ -26,6 +26,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    any_,
     false,
     func,
     literal_column,
@@ -34,6 +35,7 @@ from sqlalchemy import (
     true,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 
 from auth.viewer import Viewer, ViewerColumn
@@ -92,6 +94,18 @@ class ByRow:
             return None
         return select(grants.key).where(grants.person == viewer.sql_id, *conditions)
 
+    def above(self, viewer: Who, thing: Any, right: Right) -> ColumnElement[bool] | None:
+        """Whether the viewer has the permission on an ancestor of the row."""
+        grants = self.grants()
+        conditions = grants.giving(right)
+        if conditions is None:
+            return None
+        return (
+            select(grants.key)
+            .where(grants.key == _ancestors(thing), grants.person == viewer.sql_id, *conditions)
+            .exists()
+        )
+
     def ids(self, viewer: Who, model: Any, right: Right, most: int) -> Select[UUID] | None:
         """The IDs of the rows, at most `most` of each project."""
         if self.on == "id":
@@ -144,6 +158,18 @@ class ByColumn:
         condition = self.itself(viewer, thing, right)
         return None if condition is None else select(thing.id).where(condition)
 
+    def above(self, viewer: Who, thing: Any, right: Right) -> ColumnElement[bool] | None:
+        """See `ByRow`."""
+        ancestor = aliased(self.model)
+        grants = self.grants(ancestor)
+        conditions = grants.giving(right)
+        if conditions is None:
+            return None
+        # The viewer is compared outside: inside, PostgreSQL could go through all of the viewer's
+        # rows in search of the two ancestors.
+        people = select(grants.person).where(grants.key == _ancestors(thing), *conditions)
+        return viewer.sql_id == any_(func.array(people.scalar_subquery()))
+
     def ids(self, viewer: Who, _model: Any, right: Right, _most: int) -> Select[UUID] | None:
         """See `ByRow`."""
         return self.keys(viewer, right)
@@ -165,15 +191,18 @@ def allowed(
 ) -> ColumnElement[bool]:
     """Whether the viewer has the permission on the row by any source."""
     found = [source.itself(viewer, thing, right) for source in sources]
-    above = []
-    for source in sources:
-        keys = source.keys(viewer, right) if source.below else None
-        if keys is not None:
-            above += [thing.parent_id.in_(keys), thing.root_id.in_(keys)]
+    above = [source.above(viewer, thing, right) for source in sources if source.below]
     if above:
         # Skipped for tasks without a parent.
-        found.append(and_(thing.parent_id.is_not(None), or_(*above)))
+        given = (condition for condition in above if condition is not None)
+        found.append(and_(thing.parent_id.is_not(None), or_(false(), *given)))
     return or_(false(), *(condition for condition in found if condition is not None))
+
+
+def _ancestors(thing: Any) -> ColumnElement[Any]:
+    # `= ANY (ARRAY[…])` is always a look-up by key for the row at hand. From `IN (SELECT …)`,
+    # PostgreSQL would first build the set of all tasks on which the viewer has the permission.
+    return any_(array([thing.parent_id, thing.root_id]))
 
 
 def candidates(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from auth import access
 from auth.request import RequestInfo
@@ -22,16 +23,44 @@ from domain.tasks.task import NewTask
 from domain.work import Transactions
 from events.bus import LocalBus
 from settings import Settings
+from tests.databases import address_of
 from tests.demo.conftest import Fresh
 
 NOW = dt.datetime(2026, 11, 20, 10, 30, tzinfo=dt.UTC)
 SCALE = 9
 
 
+# Each project takes PostgreSQL a while, to write it and to analyze it: longer than a request may
+# take, as on a busy machine.
+SLOW = """
+CREATE FUNCTION slow(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    IF name LIKE 'Dealer %' THEN PERFORM pg_sleep(0.05); END IF;
+    RETURN name;
+END $$;
+CREATE INDEX slow ON projects (slow(name));
+"""
+LIMITS = {
+    "statement_timeout_ms": 200,
+    "lock_timeout_ms": 200,
+    "idle_transaction_timeout_ms": 200,
+}
+
+
 @pytest.fixture(scope="module")
 async def crowd(fresh: Fresh, settings: Settings) -> Database:
     database = await fresh()
-    made = await seed_demo(database, settings, scale=SCALE, now=NOW)
+    async with database.connection() as connection:
+        await connection.execute(SLOW)
+    tight = settings.with_database(await address_of(settings, database)).database
+    limited = await Database.connect(tight.model_copy(update=LIMITS))
+    lines: list[str] = []
+    made = await seed_demo(limited, settings, scale=SCALE, now=NOW, progress=lines.append)
+    await limited.close()
+    async with database.connection() as connection:
+        await connection.execute("DROP INDEX slow")
+    days = [f"{9 * (part + 1)} of 90 days stored" for part in range(10)]
+    planner = "Updating the statistics of PostgreSQL's planner"
+    assert lines == ["3,600 of 3,600 tasks made", *days, planner]
     assert made.created
     assert made.users == 12 + SCALE * USERS_PER_PROJECT
     assert made.projects == 8 + SCALE
@@ -110,3 +139,22 @@ async def test_a_second_time_adds_nothing(crowd: Database, settings: Settings) -
     again = await seed_demo(crowd, settings, scale=SCALE + 1, now=NOW)
     assert not again.created
     assert again.projects == 8 + SCALE
+
+
+async def test_rows_lie_in_the_order_of_their_time(crowd: Database) -> None:
+    for table, column in (("tasks", "created_at"), ("comments", "created_at"), ("events", "at")):
+        order = "position" if table == "events" else "ctid"
+        # Of the dealers: the story of the company itself is told as it happened.
+        dealers = "SELECT id FROM projects WHERE key ~ '^D[0-9]'"
+        where = f"project_id IN ({dealers})"
+        if table == "comments":
+            where = f"task_id IN (SELECT id FROM tasks WHERE {where})"
+        async with crowd.session() as session:
+            times = await session.scalars(
+                text(f"SELECT {column} FROM {table} WHERE {where} ORDER BY {order}")
+            )
+            found = list(times)
+        assert len(found) >= SCALE * TASKS_PER_PROJECT
+        # Some fill the gaps that the story has left.
+        earlier = sum(one > other for one, other in pairwise(found))
+        assert earlier <= (0 if table == "events" else len(found) // 20)
