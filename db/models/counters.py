@@ -1,8 +1,8 @@
 """Counters of tasks, kept by triggers of the database (migration 0035).
 
 A row of `TaskCounters` belongs to each task. The other tables count the tasks of a *list*: those of
-a project, or a user's personal tasks; `list_id` is the ID of the project or user. Tasks in the trash
-are not counted.
+a project, or a user's personal tasks; `list_id` is the ID of the project or user. Tasks in the
+trash are not counted.
 
 Counts of lists are sums. A change of a task only adds rows to `ListCountChange` and
 `TagCountChange`, so that changes of tasks of one list do not wait for each other. The worker moves

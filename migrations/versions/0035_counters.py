@@ -19,86 +19,87 @@ down_revision: str | None = "0033"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-_LIST = "coalesce({0}.project_id, {0}.owner_id)"
-_OLD, _NEW = _LIST.format("OLD"), _LIST.format("NEW")
-
-
-def _add(row: str, sign: str) -> str:
-    """Add or remove the task OLD or NEW in the counts of its list."""
-    return (
-        "INSERT INTO list_count_changes (list_id, status, priority, tasks) "
-        f"VALUES ({_LIST.format(row)}, {row}.status, {row}.priority, {sign}1);"
-    )
-
-
-def _add_tags(row: str, sign: str) -> str:
-    return (
-        "INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks) "
-        f"SELECT {_LIST.format(row)}, pair.tag_key, pair.tag, {sign}1 "
-        f"FROM unnest({row}.tag_keys, {row}.tags) AS pair (tag_key, tag);"
-    )
-
-
-def _has_tags(row: str) -> str:
-    return f"{row}.deleted_at IS NULL AND {row}.tags <> '{{}}'"
-
-
 _FUNCTIONS = {
-    "taskloom_count_new_task": f"""
+    "taskloom_count_new_task": """
   INSERT INTO task_counters (task_id) VALUES (NEW.id);
-  IF NEW.deleted_at IS NULL THEN {_add("NEW", "")} END IF;
-  IF {_has_tags("NEW")} THEN {_add_tags("NEW", "")} END IF;
+  IF NEW.deleted_at IS NULL THEN
+    INSERT INTO list_count_changes (list_id, status, priority, tasks)
+    VALUES (coalesce(NEW.project_id, NEW.owner_id), NEW.status, NEW.priority, 1);
+    IF NEW.tags <> '{}' THEN
+      INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks)
+      SELECT coalesce(NEW.project_id, NEW.owner_id), pair.tag_key, pair.tag, 1
+      FROM unnest(NEW.tag_keys, NEW.tags) AS pair (tag_key, tag);
+    END IF;
+  END IF;
 """,
-    "taskloom_count_changed_task": f"""
-  IF OLD.deleted_at IS NULL THEN {_add("OLD", "-")} END IF;
-  IF NEW.deleted_at IS NULL THEN {_add("NEW", "")} END IF;
+    "taskloom_count_changed_task": """
+  INSERT INTO list_count_changes (list_id, status, priority, tasks)
+  SELECT coalesce(OLD.project_id, OLD.owner_id), OLD.status, OLD.priority, -1
+  WHERE OLD.deleted_at IS NULL
+  UNION ALL
+  SELECT coalesce(NEW.project_id, NEW.owner_id), NEW.status, NEW.priority, 1
+  WHERE NEW.deleted_at IS NULL;
 """,
-    "taskloom_count_changed_tags": f"""
-  IF {_has_tags("OLD")} THEN {_add_tags("OLD", "-")} END IF;
-  IF {_has_tags("NEW")} THEN {_add_tags("NEW", "")} END IF;
+    "taskloom_count_changed_tags": """
+  INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks)
+  SELECT coalesce(OLD.project_id, OLD.owner_id), pair.tag_key, pair.tag, -1
+  FROM unnest(OLD.tag_keys, OLD.tags) AS pair (tag_key, tag) WHERE OLD.deleted_at IS NULL
+  UNION ALL
+  SELECT coalesce(NEW.project_id, NEW.owner_id), pair.tag_key, pair.tag, 1
+  FROM unnest(NEW.tag_keys, NEW.tags) AS pair (tag_key, tag) WHERE NEW.deleted_at IS NULL;
 """,
-    "taskloom_count_gone_task": f"""
+    "taskloom_count_gone_task": """
   DELETE FROM task_counters WHERE task_id = OLD.id;
-  IF OLD.deleted_at IS NULL THEN {_add("OLD", "-")} END IF;
-  IF {_has_tags("OLD")} THEN {_add_tags("OLD", "-")} END IF;
+  IF OLD.deleted_at IS NULL THEN
+    INSERT INTO list_count_changes (list_id, status, priority, tasks)
+    VALUES (coalesce(OLD.project_id, OLD.owner_id), OLD.status, OLD.priority, -1);
+    INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks)
+    SELECT coalesce(OLD.project_id, OLD.owner_id), pair.tag_key, pair.tag, -1
+    FROM unnest(OLD.tag_keys, OLD.tags) AS pair (tag_key, tag);
+  END IF;
 """,
-}
-for _what, _name in (("comments", "comment"), ("attachments", "attachment")):
-    _FUNCTIONS |= {
-        f"taskloom_count_new_{_name}": f"""
-  UPDATE task_counters SET {_what} = {_what} + 1 WHERE task_id = NEW.task_id;
+    "taskloom_count_new_comment": """
+  UPDATE task_counters SET comments = comments + 1 WHERE task_id = NEW.task_id;
 """,
-        f"taskloom_count_gone_{_name}": f"""
-  UPDATE task_counters SET {_what} = {_what} - 1 WHERE task_id = OLD.task_id;
-""",
-    }
-_FUNCTIONS["taskloom_count_changed_comment"] = """
+    "taskloom_count_changed_comment": """
   UPDATE task_counters SET comments = comments
     + CASE WHEN task_id = NEW.task_id AND NEW.removed_at IS NULL THEN 1 ELSE 0 END
     - CASE WHEN task_id = OLD.task_id AND OLD.removed_at IS NULL THEN 1 ELSE 0 END
   WHERE task_id IN (OLD.task_id, NEW.task_id);
-"""
-_FUNCTIONS["taskloom_count_moved_attachment"] = """
+""",
+    "taskloom_count_gone_comment": """
+  UPDATE task_counters SET comments = comments - 1 WHERE task_id = OLD.task_id;
+""",
+    "taskloom_count_new_attachment": """
+  UPDATE task_counters SET attachments = attachments + 1 WHERE task_id = NEW.task_id;
+""",
+    "taskloom_count_moved_attachment": """
   UPDATE task_counters SET attachments = attachments
     + CASE WHEN task_id = NEW.task_id THEN 1 ELSE -1 END
   WHERE task_id IN (OLD.task_id, NEW.task_id);
-"""
+""",
+    "taskloom_count_gone_attachment": """
+  UPDATE task_counters SET attachments = attachments - 1 WHERE task_id = OLD.task_id;
+""",
+}
 
-_MOVED = f"OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR {_OLD} <> {_NEW}"
-_TASK_COLUMNS = "project_id, owner_id, deleted_at"
+_MOVED = (
+    "OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR "
+    "coalesce(OLD.project_id, OLD.owner_id) <> coalesce(NEW.project_id, NEW.owner_id)"
+)
 # Name, event, table, condition, function.
 _TRIGGERS = (
     ("count_new", "INSERT", "tasks", "", "taskloom_count_new_task"),
     (
         "count_changed",
-        f"UPDATE OF status, priority, {_TASK_COLUMNS}",
+        "UPDATE OF status, priority, project_id, owner_id, deleted_at",
         "tasks",
         f"OLD.status <> NEW.status OR OLD.priority <> NEW.priority OR {_MOVED}",
         "taskloom_count_changed_task",
     ),
     (
         "count_tags",
-        f"UPDATE OF tags, tag_keys, {_TASK_COLUMNS}",
+        "UPDATE OF tags, tag_keys, project_id, owner_id, deleted_at",
         "tasks",
         f"OLD.tags <> NEW.tags OR OLD.tag_keys <> NEW.tag_keys OR {_MOVED}",
         "taskloom_count_changed_tags",
@@ -127,19 +128,25 @@ _TRIGGERS = (
 _OPEN_AND_DUE = "deleted_at IS NULL AND status < 30 AND due_at IS NOT NULL"
 
 _FILL = (
-    "INSERT INTO task_counters (task_id, comments, attachments) "
-    "SELECT tasks.id, coalesce(written.count, 0), coalesce(attached.count, 0) FROM tasks "
-    "LEFT JOIN (SELECT task_id, count(*) FROM comments WHERE removed_at IS NULL "
-    "GROUP BY task_id) written ON written.task_id = tasks.id "
-    "LEFT JOIN (SELECT task_id, count(*) FROM attachments GROUP BY task_id) attached "
-    "ON attached.task_id = tasks.id",
-    "INSERT INTO list_counts (list_id, status, priority, tasks) "
-    f"SELECT {_LIST.format('tasks')}, status, priority, count(*) FROM tasks "
-    "WHERE deleted_at IS NULL GROUP BY 1, 2, 3",
-    "INSERT INTO tag_counts (list_id, tag_key, tag, tasks) "
-    f"SELECT {_LIST.format('tasks')}, pair.tag_key, pair.tag, count(*) "
-    "FROM tasks, unnest(tag_keys, tags) AS pair (tag_key, tag) "
-    "WHERE deleted_at IS NULL GROUP BY 1, 2, 3",
+    """
+INSERT INTO task_counters (task_id, comments, attachments)
+SELECT tasks.id, coalesce(written.count, 0), coalesce(attached.count, 0) FROM tasks
+LEFT JOIN (SELECT task_id, count(*) FROM comments WHERE removed_at IS NULL GROUP BY task_id) written
+ON written.task_id = tasks.id
+LEFT JOIN (SELECT task_id, count(*) FROM attachments GROUP BY task_id) attached
+ON attached.task_id = tasks.id
+""",
+    """
+INSERT INTO list_counts (list_id, status, priority, tasks)
+SELECT coalesce(project_id, owner_id), status, priority, count(*) FROM tasks
+WHERE deleted_at IS NULL GROUP BY 1, 2, 3
+""",
+    """
+INSERT INTO tag_counts (list_id, tag_key, tag, tasks)
+SELECT coalesce(project_id, owner_id), pair.tag_key, pair.tag, count(*)
+FROM tasks, unnest(tag_keys, tags) AS pair (tag_key, tag)
+WHERE deleted_at IS NULL GROUP BY 1, 2, 3
+""",
 )
 
 
