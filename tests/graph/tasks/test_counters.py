@@ -133,7 +133,7 @@ class Play:
 
     async def update(self) -> None:
         random = self.random
-        change = random.choice(
+        change: dict[str, Any] = random.choice(
             [
                 {"status": random.choice(STATUSES)},
                 {"priority": random.choice(PRIORITIES)},
@@ -193,7 +193,7 @@ class Play:
         await self.run("projectRestore", id=self.one(self.projects))
 
     async def comment(self) -> None:
-        values = {}
+        values: dict[str, Any] = {}
         if self.comments and self.random.random() < 0.3:
             values["parentId"] = self.one(self.comments)
         payload = await self.run(
