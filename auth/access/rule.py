@@ -121,6 +121,19 @@ def candidate_ids(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSe
     return candidates(sources, viewer, model, most=most) if sources and viewer.signed_in else None
 
 
+def candidate_ids_apart(
+    viewer: Viewer, model: type[Base], column: str
+) -> CompoundSelect[UUID] | None:
+    """The same without those that the viewer can see only by what `column` refers to: a
+    membership in the project, say. None if there is no such reason.
+    """
+    sources = rule_of(model).sources or ()
+    others = [source for source in sources if getattr(source, "on", "id") != column]
+    if len(others) == len(sources) or not viewer.signed_in:
+        return None
+    return candidates(others, viewer, model, most=0)
+
+
 def _predicate(
     viewer: Who,
     entity: Entity,

@@ -18,7 +18,7 @@ from db.read import Statement, select_from
 from graph.core.fields import BatchInfo
 from graph.kit.loading import below
 from graph.kit.ordering import Ordering
-from graph.kit.page_rows import KEY
+from graph.kit.page_query import KEY
 from graph.kit.paging import Page, Window, count, cut, nulls_of
 
 

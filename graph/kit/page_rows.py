@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -34,7 +34,6 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -48,17 +47,13 @@ from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
 from graph.engine.sql_json import Columns, with_spans
 from graph.engine.state import EngineState
-from graph.kit.filtering import Binds, build_filter
-from graph.kit.loading import columns_of
 from graph.kit.ordering import Ordering
+from graph.kit.page_query import PageQuery, predicates
+from graph.kit.segments import Position
 
-# Labels of the columns that hold a row's position in the ordering.
-KEY = "_key_"
 # The parent's key, as a parameter and in counts; the position, from 1, of a row's page among the
 # requested pages; a dummy column if nothing else distinguishes the pages.
 PARENT, _PLACE, _NOTHING = "parent_key", "_place_", "_nothing_"
-# Labels of what rows are sorted by a second time; not among the columns that are read.
-_SORT = "_sort_"
 
 _Select = Select[*tuple[Any, ...]]
 
@@ -87,8 +82,8 @@ class PageShape:
     ordering: Ordering
     with_cursors: bool
     backward: bool
-    after: tuple[bool, ...] | None
-    before: tuple[bool, ...] | None
+    after: Position | None
+    before: Position | None
     filter: Any
     viewer: ViewerShape
     where: Callable[[Viewer, Any], Any] | None
@@ -114,73 +109,6 @@ class PageRequest:
 
 
 # --- statements ----------------------------------------------------------------------------------
-
-
-def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
-    found = [shape.right(viewer, entity)]
-    if shape.where is not None:
-        found.append(shape.where(viewer, entity))
-    if shape.filter is not None:
-        found.append(build_filter(shape.filter, entity, viewer, Binds()))
-    return found
-
-
-class _Page:
-    """The rows of one page, before they are ordered and limited."""
-
-    def __init__(self, shape: PageShape) -> None:
-        viewer = placeholder_viewer(shape.viewer)
-        entity = aliased(shape.model, name="item")
-        ordering = shape.ordering
-        expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-        columns = columns_of(shape.model, entity, shape.columns.labels, viewer)
-        if shape.with_cursors:
-            columns += [
-                expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
-            ]
-        query = select_from(entity, *columns).where(*_predicates(shape, entity, viewer))
-        if shape.after is not None:
-            query = query.where(
-                ordering.after(expressions, shape.after, "after", inclusive=shape.inclusive)
-            )
-        if shape.before is not None:
-            backward = ordering.reversed()
-            query = query.where(
-                backward.after(expressions, shape.before, "before", inclusive=shape.inclusive)
-            )
-        self.query: _Select = query
-        self.entity = entity
-        self.limit: Any = bindparam("limit", type_=Integer())
-        self._keys = (ordering.reversed() if shape.backward else ordering).keys
-        self._expressions = expressions
-        self._candidates = candidate_set(viewer, shape.model, counted=shape.counted)
-
-    def replace(self, replace: Callable[..., Any]) -> None:
-        """Replace parameters by other expressions."""
-        self.query = cast("_Select", replacement_traverse(self.query, {}, replace))
-        self.limit = replacement_traverse(self.limit, {}, replace)
-
-    def ordered(self, *outside: Any) -> _Select:
-        """The page. `outside`: what it takes values from."""
-        if self._candidates is None:
-            return self._sorted(self.query, self._expressions)
-        labels = [f"{_SORT}{index}" for index in range(len(self._keys))]
-        keys = [
-            expression.label(label)
-            for label, expression in zip(labels, self._expressions, strict=True)
-        ]
-        pages = []
-        for taken in (self._candidates.holds(self.entity), self._candidates.is_many):
-            query = self.query.add_columns(*keys).where(taken).correlate(*outside)
-            pages.append(self._sorted(query, self._expressions).subquery())
-        rows = union_all(*(select_from(page, *page.c) for page in pages)).subquery("page_rows")
-        columns = (column for column in rows.c if column.key not in labels)
-        query = select_from(rows, *columns, *path_flag(self._candidates))
-        return self._sorted(query, [rows.c[label] for label in labels])
-
-    def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
-        order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
-        return query.order_by(*order).limit(self.limit)
 
 
 def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
@@ -231,7 +159,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         kept = [label for label in rows.row.labels if label not in hidden]
         spans = [("", span) for span in columns.spans]
         return with_spans(rows, [*kept, *spans], shape.viewer, shape.model)
-    page = _Page(shape)
+    page = PageQuery(shape)
     given: list[tuple[str, Any]] = _parts(shape)
     if varying:
         binds = _binds(page.ordered())
@@ -262,7 +190,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             page.replace(replaced)
         if shape.child is not None:
             page.query = page.query.where(_belongs(shape, page.entity, pages))
-        inner = page.ordered(pages).lateral("row")
+        inner = page.ordered().correlate(pages).lateral("row")
         query = select_from(pages, pages.c[_PLACE], *inner.c).join(inner, true())
     return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
@@ -272,7 +200,7 @@ def _count_statement(shape: PageShape) -> Statement:
     viewer = placeholder_viewer(shape.viewer)
     entity = aliased(shape.model, name="item")
     query = select_from(entity, func.count().label("total"))
-    query = query.where(*_predicates(shape, entity, viewer))
+    query = query.where(*predicates(shape, entity, viewer))
     candidates = candidate_set(viewer, shape.model, counted=shape.counted)
     if candidates is not None:
         few = query.where(candidates.holds(entity)).scalar_subquery()

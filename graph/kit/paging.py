@@ -27,12 +27,13 @@ from graph.engine.state import EngineState
 from graph.kit.filtering import Values, filter_shape, right_of
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
-from graph.kit.page_rows import KEY, Link, PageReader, PageRequest, PageShape
+from graph.kit.page_query import KEY, MAX_PAGE
+from graph.kit.page_rows import Link, PageReader, PageRequest, PageShape
+from graph.kit.segments import position_of
 
 T = TypeVar("T")
 
 DEFAULT_PAGE = 50
-MAX_PAGE = 100
 
 
 @strawberry.type(description="The position of a page in its list.")
@@ -297,8 +298,8 @@ async def read_pages(
         ordering=ordering,
         with_cursors=requested.cursors,
         backward=window.backward,
-        after=nulls_of(window.after),
-        before=nulls_of(window.before),
+        after=position_of(ordering, window.after),
+        before=position_of(ordering, window.before),
         filter=filter_shaped,
         viewer=info.viewer.shape,
         where=where,
@@ -322,8 +323,8 @@ async def read_pages(
             columns=KEY_ONLY,
             with_cursors=False,
             backward=far.backward,
-            after=nulls_of(far.after),
-            before=nulls_of(far.before),
+            after=position_of(ordering, far.after),
+            before=position_of(ordering, far.before),
             inclusive=far.inclusive,
         )
         found = await reader.rows(there, PageRequest(keys, {**arguments, **far.params}))
