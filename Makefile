@@ -64,6 +64,10 @@ schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 	@echo "Wrote schema.graphql"
 
+.PHONY: docs
+docs: $(STAMPS)/docs ## Build the documentation as a site, in build/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_docs
+
 .PHONY: lock
 lock: ## Update the lock files (needs uv)
 	@sh scripts/lock.sh
@@ -91,6 +95,11 @@ $(STAMPS)/runtime: requirements.lock pyproject.toml $(STAMPS)/venv
 $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/runtime
 	@echo "Installing the tools for tests and checks …"
 	@$(LOCKED) -r requirements-dev.lock
+	@touch $@
+
+$(STAMPS)/docs: requirements-docs.lock $(STAMPS)/runtime
+	@echo "Installing MkDocs …"
+	@$(LOCKED) -r requirements-docs.lock
 	@touch $@
 
 # The server works without the explorer: its page then says what is missing.

@@ -147,7 +147,13 @@ async def _seed(database: Database, settings: Settings, *, scale: int, force: bo
     from demo.seed import seed_demo
 
     click.echo("Creating the demo company …")
-    made = await seed_demo(database, settings, scale=scale, force=force)
+    made = await seed_demo(
+        database,
+        settings,
+        scale=scale,
+        force=force,
+        progress=lambda line: click.echo(f"{line} …"),
+    )
     verb = "Created" if made.created else "It exists already; nothing was changed"
     click.echo(f"{verb}: {made.users} users, {made.projects} projects, {made.tasks} tasks.")
     click.echo(f"Sign in as {made.login} with the password {made.password}")
@@ -316,9 +322,9 @@ def migrate(*, check: bool) -> None:
 @_explained
 @click.option(
     "--scale",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, 10_000),
     default=1,
-    help="Above 1: add this many projects with 400 tasks and 10 people each.",
+    help="Above 1: add this many projects with 400 tasks and 10 people each; a second for three.",
 )
 @click.option(
     "--force", is_flag=True, help="Allow it in production, although the password is public."

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from db.base import Base
 from db.models.event import Xid8  # with all models, since it imports their package
+from db.transaction import WITHOUT_TIME_LIMITS
 from settings import DatabaseSettings
 
 T = TypeVar("T")
@@ -114,6 +115,7 @@ async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]
 
 async def _locked(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
     def run(connection: Connection) -> T:
+        connection.execute(text(WITHOUT_TIME_LIMITS))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         return work(connection)
 

@@ -25,6 +25,15 @@ from db.faults import OutcomeUnknown
 from db.pool import Connection, Pool
 from db.read import Statement
 
+# Until the end of the transaction, for work whose statements take as long as there is data: a
+# migration, the demo in bulk. The limits that our settings, or a hosted database, give a connection
+# are meant for requests. Some of them exist only in newer versions of PostgreSQL.
+WITHOUT_TIME_LIMITS = """
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+    'transaction_timeout')
+"""
+
 
 class SessionConnection:
     """A connection of the driver together with SQLAlchemy's wrapper of it; for `Pool`.

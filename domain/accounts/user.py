@@ -266,8 +266,8 @@ async def change_password(
     """Set a new password, given the current one. Ends all other sessions."""
     work.viewer.require()
     clean = acceptable(new_password, ("new_password",))
-    demand_no_problems()
     user_id, kept = await proven(work, auth, current_password, "current_password")
+    demand_no_problems()
     hashed = await auth.passwords.hash(clean)
     user = await still_holding(work, user_id, kept, path="current_password")
     demand_uncommon(clean, ("new_password",), (user.username, user.email, user.full_name))

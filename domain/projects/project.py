@@ -20,7 +20,7 @@ from db.read import Statement
 from domain import locks, rights_change, rules
 from domain.tasks.task_values import record_restored
 from domain.work import Work, archived
-from errors import AlreadyExists, BadInput, Forbidden, NotFound, check
+from errors import AlreadyExists, BadInput, Forbidden, NotFound, Problems, check, has_problems
 from events.kinds import EventKind
 
 _KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
@@ -74,11 +74,9 @@ async def create(work: Work, new: NewProject) -> Project:
     given = rules.given_by(new, RULES)
     if new.key is None:
         del given["key"]
-    values = rules.checked(RULES, given)
+    values = await _checked(work, given)
     if "key" not in values:
         values["key"] = await _free_key(work, values["name"])
-    elif await _key_taken(work, values["key"]):
-        raise rules.taken("project key", ("key",))
     if new.id is not None and await work.session.get(Project, new.id) is not None:
         raise rules.taken("id", ("id",))
     project = Project(
@@ -100,10 +98,8 @@ async def update_project(
     work: Work, project_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Project:
     """Change name, description, key, color, or the settings of time entries."""
-    values = rules.checked(RULES, changes)
+    values = await _checked(work, changes, but=project_id)
     project = await work.editable(Project, project_id)
-    if values.get("key", project.key) != project.key and await _key_taken(work, values["key"]):
-        raise rules.taken("project key", ("key",))
     changed = work.apply(project, values, if_version=if_version, ref="project")
     if changed:
         work.record(EventKind.PROJECT_UPDATED, project, changed, project_id=project.id)
@@ -362,8 +358,23 @@ def _demand_grantable(role: Role) -> None:
         )
 
 
-async def _key_taken(work: Work, key: str) -> bool:
-    return await work.session.scalar(select(Project.id).where(Project.key == key)) is not None
+async def _checked(
+    work: Work, given: Mapping[str, Any], *, but: UUID | None = None
+) -> dict[str, Any]:
+    """The given fields, each cleaned by its rule. A key that another project has is reported
+    together with what breaks a rule.
+    """
+    problems = Problems()
+    with problems.collect():
+        values = rules.checked(RULES, given)
+    if has_problems():
+        problems.raise_any()
+    if values.get("key"):
+        taken_by = select(Project.id).where(Project.key == values["key"])
+        if await work.session.scalar(taken_by) not in {None, but}:
+            problems.add(rules.taken("project key", ("key",)))
+    problems.raise_any()
+    return values
 
 
 async def _free_key(work: Work, name: str) -> str:

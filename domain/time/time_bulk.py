@@ -96,10 +96,10 @@ class _Draft:
     moved: bool
 
 
-def check_values(_: Work, edit: Edit) -> None:
+def check_values(work: Work, edit: Edit) -> None:
     """Raise for changes that no entry can have."""
     checked_words(edit.changes)
-    checked_time(edit.changes)
+    checked_time(work, edit.changes, allow_over_24_hours=edit.allow_over_24_hours)
 
 
 # --- changing ------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def _drafted(work: Work, index: int, item: Edit | Failure, known: _Known) -> _Dr
     if isinstance(item, Failure):
         raise item
     values = checked_words(item.changes)
-    time = checked_time(item.changes)
+    time = checked_time(work, item.changes, allow_over_24_hours=item.allow_over_24_hours)
     found = _own(work, item.entry_id, known, "change")
     demand_no_problems()
     entry, changes = found.entry, item.changes

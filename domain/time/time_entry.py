@@ -42,6 +42,8 @@ from domain.time.time_values import (
 )
 from domain.time.times import (
     LONGEST,
+    NewEnd,
+    NewStart,
     Span,
     TimeChange,
     changed_span,
@@ -195,7 +197,7 @@ async def update_entry(
 ) -> TimeEntry:
     """Change one of the viewer's entries. Setting the end of a running one stops the timer."""
     values = checked_words(changes)
-    time = checked_time(changes)
+    time = checked_time(work, changes, allow_over_24_hours=allow_over_24_hours)
     entry, place = await _own(work, entry_id, "change")
     if time is not None:
         values |= changed_span(work, entry, time, allow_over_24_hours=allow_over_24_hours).values
@@ -227,13 +229,17 @@ async def update_entry(
 
 
 @check()
-def checked_time(changes: Mapping[str, Any]) -> TimeChange | None:
-    """The time of a change, with values that are good by themselves; None if it was omitted."""
+def checked_time(
+    work: Work, changes: Mapping[str, Any], *, allow_over_24_hours: bool
+) -> TimeChange | None:
+    """The time of a change, checked without the entry; None if it was omitted."""
     if "time" not in changes:
         return None
     time: TimeChange = rules.not_null(changes["time"], ("time",))
-    with collecting():
+    if isinstance(time, NewStart | NewEnd):
         check_time(time)
+    else:
+        new_span(work, time, allow_over_24_hours=allow_over_24_hours)
     return time
 
 

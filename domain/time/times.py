@@ -126,7 +126,7 @@ def check_time(time: TimeChange) -> None:
 
 
 def new_span(work: Work, time: Time, *, allow_over_24_hours: bool) -> Span:
-    """The span of a new entry. Single values are checked before their combination."""
+    """The span of a whole time. Single values are checked before their combination."""
     with collecting():
         check_time(time)
     span = _whole(work, time)

@@ -47,7 +47,7 @@ class Arguments:
         field: StrawberryField = definition.extensions[DEFINITION]
         self._definition = definition
         self._node = node
-        self._arguments = [inputs.argument(argument) for argument in field.arguments]
+        self._arguments = inputs.arguments(field)
         # The constant values; None if each execution has to evaluate all of them.
         self._constant: dict[str, Any] | None = None
         # Of those taken from variables: the name in Python, the variable, and whether it may be

@@ -4,14 +4,14 @@ An executor fetches each value and checks whether it is null, a string or an enu
 pass of C code does this for a whole column: `zip(*rows)` or `map(attrgetter)` fetches,
 `set(map(type, column))` checks. A column of the expected types is used unchanged; any other is
 *dirty*, and the caller completes it value by value. One generated function per selection assembles
-the objects, with a comprehension around a dict literal: the fastest way to make dicts in Python.
+the objects, with a comprehension around a dict literal: the fastest way to make many dicts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from math import isfinite
 from operator import attrgetter, itemgetter
 from types import NoneType
@@ -37,7 +37,10 @@ from graph.core.scalars import MAX_WHOLE, WriteText, WriteWhole
 Column = Sequence[Any]
 # Completes values, given the set of the types of those that are not null; None for a dirty column.
 Completer = Callable[[set[type], Column], Column | None]
-Assembler = Callable[[int, Sequence[Column]], list[dict[str, Any]]]
+
+# After how many objects a function is generated for their keys. To make one takes as long as it
+# gains for 150 objects, and many documents do not come again.
+GENERATED_AFTER = 100
 
 _LISTS = frozenset({list, tuple})
 
@@ -255,24 +258,58 @@ def _one_by_one(coerce: Callable[[Any], Any], column: Column) -> Column:
 # --- objects -------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def assembler(keys: tuple[tuple[str, str | None], ...]) -> Assembler:
-    """A function of the number of objects and their columns that makes the objects' dicts.
+class Assembler:
+    """Makes the dicts of objects of the number of objects and their columns.
 
     `keys` are the response keys in their order, each with its constant (a `__typename`) or None
     for the next column.
     """
-    entries: list[str] = []
-    names: list[str] = []
-    for key, constant in keys:
-        if constant is None:
-            names.append(f"v{len(names)}")
-            entries.append(f"{key!r}: {names[-1]}")
-        else:
-            entries.append(f"{key!r}: {constant!r}")
-    # The text is made of the keys' and constants' representations alone.
-    made: Assembler = for_each(f"{{{', '.join(entries)}}}", names)
-    return made
+
+    __slots__ = ("_generated", "_keys", "_made")
+
+    def __init__(self, keys: tuple[tuple[str, str | None], ...]) -> None:
+        self._keys = keys
+        self._made = 0
+        self._generated: Callable[[int, Sequence[Column]], list[dict[str, Any]]] | None = None
+
+    def __call__(self, size: int, columns: Sequence[Column]) -> list[dict[str, Any]]:
+        """The objects."""
+        if self._generated is None:
+            if self._made < GENERATED_AFTER:
+                self._made += size
+                return self._simply(size, columns)
+            self._generated = self._generate()
+        return self._generated(size, columns)
+
+    def _simply(self, size: int, columns: Sequence[Column]) -> list[dict[str, Any]]:
+        if not self._keys:
+            return [{} for _ in range(size)]
+        given = iter(columns)
+        full = [
+            next(given) if constant is None else repeat(constant, size)
+            for _, constant in self._keys
+        ]
+        names = [key for key, _ in self._keys]
+        # Strict, so that a column of another length can never shift into a wrong object.
+        return [dict(zip(names, values)) for values in zip(*full, strict=True)]  # noqa: B905
+
+    def _generate(self) -> Any:
+        entries: list[str] = []
+        names: list[str] = []
+        for key, constant in self._keys:
+            if constant is None:
+                names.append(f"v{len(names)}")
+                entries.append(f"{key!r}: {names[-1]}")
+            else:
+                entries.append(f"{key!r}: {constant!r}")
+        # The text is made of the keys' and constants' representations alone.
+        return for_each(f"{{{', '.join(entries)}}}", names)
+
+
+@lru_cache(maxsize=4096)
+def assembler(keys: tuple[tuple[str, str | None], ...]) -> Assembler:
+    """That of these keys, shared by all positions that have them."""
+    return Assembler(keys)
 
 
 def for_each(expression: str, names: Sequence[str]) -> Any:

@@ -23,6 +23,7 @@ from strawberry.types.base import (
     has_object_definition,
 )
 from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
+from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
 Convert = Callable[[Any], Any]
@@ -35,9 +36,18 @@ class Inputs:
         self._config = strawberry.config
         self._scalars = strawberry.schema_converter.scalar_registry
         self._objects: dict[type, Convert] = {}
+        self._fields: dict[StrawberryField, list[tuple[str, str, Convert]]] = {}
 
-    def argument(self, argument: StrawberryArgument) -> tuple[str, str, Convert]:
-        """An argument's names in the schema and in Python, and the function for its values."""
+    def arguments(self, field: StrawberryField) -> list[tuple[str, str, Convert]]:
+        """Of each of a field's arguments: its names in the schema and in Python, and the function
+        for its values.
+        """
+        found = self._fields.get(field)
+        if found is None:
+            found = self._fields[field] = [self._argument(each) for each in field.arguments]
+        return found
+
+    def _argument(self, argument: StrawberryArgument) -> tuple[str, str, Convert]:
         name = self._config.name_converter.from_argument(argument)
         assert argument.python_name
         return name, argument.python_name, self.converter(argument.type)

@@ -140,15 +140,24 @@ class ObjectPlan:
     assemble: Assembler
     requested: int
     waits: bool
-    # How they are serialized; None if a position below has objects of several types.
-    text: ObjectText | None = None
+    # Until it is first needed, since most plans do not run often enough.
+    make_text: Callable[[ObjectPlan], ObjectText | None] | None = None
     by_key: dict[str, FieldPlan] = field(init=False)
     # The asynchronous fields among them.
     waiting: tuple[FieldPlan, ...] = field(init=False)
+    _text: ObjectText | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.by_key = {field.key: field for field in self.fields}
         self.waiting = tuple(field for field in self.fields if field.waits)
+
+    @property
+    def text(self) -> ObjectText | None:
+        """How they are serialized; None if a position below has objects of several types."""
+        if self.make_text is not None:
+            make, self.make_text = self.make_text, None
+            self._text = make(self)
+        return self._text
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from graphql import (
@@ -48,7 +49,7 @@ from graph.engine.arguments import Arguments
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.inputs import Inputs
 from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
-from graph.engine.serialization import object_text
+from graph.engine.serialization import SpanLabels, object_text
 from graph.engine.sources import source_of
 from graph.engine.variables import Variables
 
@@ -218,9 +219,7 @@ class _Builder:
         self.variables = variables
         self.size = 0
         self._objects: dict[tuple[str, tuple[int, ...]], ObjectPlan] = {}
-        # The labels of spans. Numbers, so that plans that serialize the same have the same
-        # statements.
-        self._labels: dict[Any, str] = {}
+        self._spans = SpanLabels()
         # How many lists surround the current position.
         self._lists = 0
 
@@ -265,19 +264,14 @@ class _Builder:
             keys.append((key, None))
             fields.append(self._field(type_, key, name, definition, details))
         self.size += 1 + len(fields)
-        plan = ObjectPlan(
+        return ObjectPlan(
             type_,
             tuple(fields),
             assembler(tuple(keys)),
             requested=len({field.source.column for field in fields if field.source.column}),
             waits=any(field.waits for field in fields),
+            make_text=partial(object_text, keys=keys, spans=self._spans, few=self._lists <= 1),
         )
-        plan.text = object_text(plan, keys, self._span, few=self._lists <= 1)
-        return plan
-
-    def _span(self, content: tuple[str, Any, bool]) -> str:
-        of_type = [known for known in self._labels if known[0] == content[0]]
-        return self._labels.setdefault(content, f"written_{len(of_type)}")
 
     def _field(
         self,

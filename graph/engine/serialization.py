@@ -97,17 +97,27 @@ def text_of(shape: Shape, value: Any, marked: Callable[[Any], str | None] | None
 # --- objects -------------------------------------------------------------------------------------
 
 
+class SpanLabels:
+    """The labels of a plan's spans: numbers, so that plans that serialize the same have the same
+    statements.
+    """
+
+    def __init__(self) -> None:
+        self._labels: dict[tuple[str, tuple[Part, ...], bool], str] = {}
+
+    def of(self, type_name: str, parts: tuple[Part, ...], whole: bool) -> str:
+        """The label of a span, the same for equal ones."""
+        of_type = [known for known in self._labels if known[0] == type_name]
+        return self._labels.setdefault((type_name, parts, whole), f"written_{len(of_type)}")
+
+
 def object_text(
-    plan: ObjectPlan,
-    keys: Sequence[tuple[str, str | None]],
-    label: Callable[[Any], str],
-    *,
-    few: bool,
+    plan: ObjectPlan, *, keys: Sequence[tuple[str, str | None]], spans: SpanLabels, few: bool
 ) -> ObjectText | None:
     """How to serialize the objects of a plan; None if there are objects of several types below.
 
-    `keys` as for `columns.assembler`. `label` names a span, equal ones alike. `few`:
-    there are not more of them than a page holds, so that what each refers to may come with it.
+    `keys` as for `columns.assembler`. `few`: there are not more of them than a page holds, so that
+    what each refers to may come with it.
     """
     if any(field.plans is not None and not field.shape.is_text for field in plan.fields):
         return None
@@ -130,7 +140,7 @@ def object_text(
         own = tuple(each for each, *_ in members if each is not None)
         if serialized and own:
             found = tuple(part for *_, part in members if part is not None)
-            span = JsonSpan(label((plan.type.name, found, whole)), found, whole)
+            span = JsonSpan(spans.of(plan.type.name, found, whole), found, whole)
             segments.append(TextSegment(own, span, text_assembler(tuple(inside), whole)))
             template.append(None)
         else:
@@ -182,8 +192,16 @@ def text_assembler(
         serialized.append(value if entry is None else f'"{entry[0]}":{value}')
     # Keys and names of types are GraphQL names: letters, digits and underscores.
     text = ("{{" if braces else "") + ",".join(serialized) + ("}}" if braces else "")
-    made: TextAssembler = for_each(f"f'{text}'", names)
-    return made
+    generated: TextAssembler | None = None
+
+    def assemble(size: int, columns: Sequence[Column]) -> list[str]:
+        # Only when it is needed: most objects come from the database as one text.
+        nonlocal generated
+        if generated is None:
+            generated = for_each(f"f'{text}'", names)
+        return generated(size, columns)
+
+    return assemble
 
 
 # --- what is read --------------------------------------------------------------------------------

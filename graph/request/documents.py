@@ -26,7 +26,6 @@ from graphql import (
     ValuesOfCorrectTypeRule,
     parse,
     specified_rules,
-    validate,
 )
 from graphql.language import DocumentNode
 from graphql.validation import ASTValidationRule
@@ -42,6 +41,7 @@ from graph.request.input_size import InputSize
 from graph.request.literals import LocatedValuesRule
 from graph.request.overlapping_fields import check_overlap
 from graph.request.scopes import scopes_of
+from graph.request.validation import validated
 
 # The most errors in one response; the last one says that there were more.
 MAX_ERRORS: Final = 20
@@ -202,7 +202,7 @@ class Documents:
             raise InvalidDocument(ErrorCode.GRAPHQL_PARSE_FAILED, [error]) from None
         if not trusted:
             check_overlap(tree, self._limits)
-        found = validate(
+        found = validated(
             self._schema,
             tree,
             self._rules,

@@ -3,9 +3,9 @@
 API keys cannot read anything that is not declared here: a type is in `TYPES` with the scope that
 all of its fields need, and a field that shows something of another noun is in `FIELDS` with what it
 needs beside that. `Task.commentCount` is a number of comments, and so needs both `tasks:read` and
-`comments:read`. Filters and orderings are declared in the same way, since they reveal the values
-that they compare. `graph.request.scopes.complete` runs when the schema is built, and rejects a
-field without a declaration.
+`comments:read`. Filters and orderings reveal the values that they compare: `TaskFilter.tracked`
+needs what `Task.tracked` needs, without an entry of its own. `graph.request.scopes.complete` runs
+when the schema is built, and rejects a field without a declaration.
 
 A new field on a type inherits the type's scope. Ask of each: what does it show, and which noun does
 that belong to?
@@ -195,12 +195,7 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Task.syncProblem": ("integrations:read",),
     # It contains the task's ID.
     "Comment.url": ("tasks:read",),
-    "TaskFilter.tracked": ("time:read",),
-    "TaskOrder.commentCount": ("comments:read",),
-    "TaskOrder.attachmentCount": ("files:read",),
-    "TaskOrder.tracked": ("time:read",),
     "Project.tracked": ("time:read",),
-    "ProjectOrder.tracked": ("time:read",),
     "TaskStats.commentsPosted": ("comments:read",),
     # A file that names projects and tasks.
     "ReportExport.downloadUrl": ("projects:read", "tasks:read"),
@@ -208,10 +203,6 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Reminder.nextRunAt": ("tasks:read",),
     "Reminder.nextRuns": ("tasks:read",),
     "Reminder.lastRunAt": ("tasks:read",),
-    "ReminderFilter.nextRunAt": ("tasks:read",),
-    "ReminderFilter.lastRunAt": ("tasks:read",),
-    "ReminderOrder.nextRunAt": ("tasks:read",),
-    "ReminderOrder.lastRunAt": ("tasks:read",),
     # The session that acted.
     "Event.ip": ("admin:read",),
     "Event.session": ("admin:read",),

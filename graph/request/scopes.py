@@ -51,6 +51,7 @@ from graph.request.scoped_inputs import in_document, in_value, in_variables
 _OF_NO_PROJECT: Final = frozenset({"notifications", "reminders", "webhooks", "integrations"})
 # The longer ending first, since it ends with the shorter one.
 _ENDINGS: Final = ("Connection", "Edge", "ListFilter", "Filter", "Order")
+_COMPARING: Final = ("Filter", "Order")
 _OF_MUTATIONS: Final = ("Input", "Item")
 
 
@@ -82,8 +83,14 @@ def scopes_of_type(name: str) -> Scopes | None:
 
 
 def _declared(schema: GraphQLSchema, type_name: str, field: str | None) -> Scopes:
-    """The scopes of a type or of a field of it; a session if neither is declared."""
+    """The scopes of a type or of a field of it; a session if neither is declared. Filters and
+    orderings reveal the values that they compare: their fields need what `X`'s fields of the same
+    names need.
+    """
     more = FIELDS.get(f"{type_name}.{field}")
+    for ending in _COMPARING if more is None else ():
+        if type_name.endswith(ending):
+            more = FIELDS.get(f"{type_name.removesuffix(ending)}.{field}")
     if more == FREE:
         return FREE
     own = scopes_of_type(type_name)
@@ -307,6 +314,10 @@ def _describe(schema: GraphQLSchema) -> None:
         if field is not None:
             free = "Free for every API key." if is_leaf_type(get_named_type(field.type)) else ""
             _add(field, scopes, free)
+        for ending in _COMPARING:
+            compared = getattr(schema.get_type(type_name + ending), "fields", {}).get(field_name)
+            if compared is not None:
+                _add(compared, scopes)
 
 
 def _add(described: Any, scopes: Scopes, free: str = "") -> None:

@@ -103,11 +103,13 @@ ALSO = {
     "Task.tracked": "time",
     "Task.syncProblem": "integrations",
     "Comment.url": "tasks",
+    "TaskFilter.identifier": "projects",
     "TaskFilter.tracked": "time",
     "TaskOrder.commentCount": "comments",
     "TaskOrder.attachmentCount": "files",
     "TaskOrder.tracked": "time",
     "Project.tracked": "time",
+    "ProjectFilter.tracked": "time",
     "ProjectOrder.tracked": "time",
     "TaskStats.commentsPosted": "comments",
     "ReportExport.downloadUrl": "projects tasks",
@@ -463,6 +465,18 @@ async def test_a_key_with_one_scope(world: World, scope: str) -> None:
         lacking = missing({scope}, way.needs)
         named = await refused(world, way, {scope})
         assert (named in lacking) if lacking else named is None, (way, named)
+
+
+def test_a_filter_and_an_ordering_need_what_the_field_of_their_name_needs() -> None:
+    for name, type_ in SCHEMA.type_map.items():
+        for ending in ("Filter", "Order"):
+            of = SCHEMA.type_map.get(name.removesuffix(ending))
+            if not name.endswith(ending) or not isinstance(of, GraphQLObjectType):
+                continue
+            assert isinstance(type_, GraphQLInputObjectType)
+            for field in type_.fields.keys() & of.fields.keys():
+                more = ALSO.get(f"{of.name}.{field}")
+                assert ALSO.get(f"{name}.{field}") == more, f"{name}.{field}"
 
 
 def test_the_walk_covers_the_schema() -> None:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import asyncpg
-from alembic import command
-from sqlalchemy import Connection
-
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 DEVICES = [
@@ -24,19 +18,8 @@ DEVICES = [
 
 
 async def test_every_device_gets_a_name(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"devices_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0028")
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0028") as database:
+        rows = database.rows
         ada = uuid4()
         await rows.execute(
             "INSERT INTO users (id, created_at, updated_at, version, username, email,"
@@ -51,10 +34,6 @@ async def test_every_device_gets_a_name(settings: Settings) -> None:
                 " VALUES ($1, $2, $3, $4, $5, $6, $6)",
                 uuid4(), ada, str(number), platform, before, NOW,
             )  # fmt: skip
-        await migrate.upgrade(database)
+        await database.migrate()
         found = await rows.fetch("SELECT name FROM devices ORDER BY token")
         assert [row["name"] for row in found] == [after for _, _, after in DEVICES]
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()

@@ -5,24 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import json
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from alembic import command
-from alembic.script import ScriptDirectory
 from graphql import GraphQLError, parse, validate
-from sqlalchemy import Connection
 
-from db import migrate
 from graph.kit.stored_input import from_json
 from graph.schema import schema
 from graph.types.events.event_filter import EventFilter
 from graph.types.integrations import webhook_payload
 from settings import Settings
+from tests.databases import database_at
 
 migration: Any = importlib.import_module("migrations.versions.0032_events")
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
@@ -202,23 +197,10 @@ def test_a_default_payload_of_a_key_becomes_the_new_default() -> None:
 
 
 async def test_stored_webhooks(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"events_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def before(connection: Connection) -> None:
-            config = migrate._config(connection)
-            former = ScriptDirectory.from_config(config).get_revision("0032").down_revision
-            command.downgrade(config, str(former))
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, before)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0031") as database:
+        rows = database.rows
         user = await _store(rows)
-        await migrate.upgrade(database)
+        await database.migrate()
         found = {
             row["url"].rpartition("/")[2]: row
             for row in await rows.fetch(
@@ -249,17 +231,13 @@ async def test_stored_webhooks(settings: Settings) -> None:
         )
         assert all(row["audience"] == [user] for row in kinds)
         assert await rows.fetchval("SELECT count(*) FROM webhook_deliveries WHERE state = 4") == 1
-        await migrate._locked(database, before)
+        await database.migrate("0031")
         (former,) = [
             json.loads(row["filter"])
             for row in await rows.fetch("SELECT url, filter FROM webhooks WHERE filter IS NOT NULL")
             if row["url"].endswith("never")
         ]
         assert former == {"kinds": ["TASK_CREATED"]}
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 async def _store(rows: asyncpg.Connection[Any]) -> UUID:

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import asyncpg
-from alembic import command
-from sqlalchemy import Connection
-
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 
 async def test_exports_finished_before_the_migration_expire(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"exports_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-        await migrate.upgrade(database)
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0024")
-
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0024") as database:
+        rows = database.rows
         # The user does not matter.
         await rows.execute("SET session_replication_role = replica")
         for state in (10, 20, 30, 40):
@@ -40,10 +23,6 @@ async def test_exports_finished_before_the_migration_expire(settings: Settings) 
                 state,
                 dt.datetime.now(dt.UTC),
             )
-        await migrate.upgrade(database)
+        await database.migrate()
         found = await rows.fetch("SELECT status, version FROM report_exports ORDER BY status")
         assert [tuple(row) for row in found] == [(10, 1), (20, 1), (40, 1), (60, 2)]
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from graph.kit.stored_input import from_json
 from graph.schema import schema
 from graph.types.time.report import TimeReportFilter
 from settings import Settings
+from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 ONE = f"task_{'0' * 32}"
@@ -119,33 +115,15 @@ def test_what_is_stored_then_is_a_filter(stored: Any) -> None:
 
 
 async def test_stored_filters_follow(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"filters_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0029")
-
-        def forward(connection: Connection) -> None:
-            command.upgrade(migrate._config(connection), "0030")
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0029") as database:
+        rows = database.rows
         await _store(rows)
-        await migrate._locked(database, forward)
+        await database.migrate("0030")
         assert await _read(rows) == [*NEW, None]
-        await migrate._locked(database, back)
+        await database.migrate("0029")
         assert await _read(rows) == [*BACK, None]
-        await migrate._locked(database, forward)
+        await database.migrate("0030")
         assert await _read(rows) == [*NEW, None]
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 async def _store(rows: asyncpg.Connection[Any]) -> None:

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 BEFORE = "0023"
 LINKS = "SELECT kind, external_id, local_id, seen FROM external_links ORDER BY kind, external_id"
 
 
 async def test_links_survive_upgrade_and_downgrade(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"links_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), BEFORE)
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, BEFORE) as database:
+        rows = database.rows
         await _leave(rows)
         before = await rows.fetch(LINKS)
-        await migrate.upgrade(database)
+        await database.migrate()
         after = await rows.fetch(
             "SELECT kind, external_id, number, source, project_id IS NOT NULL AS has_project"
             " FROM external_links ORDER BY kind, number"
@@ -50,12 +35,8 @@ async def test_links_survive_upgrade_and_downgrade(settings: Settings) -> None:
         assert {row["source"] for row in after} == {"https://api.github.com"}
         assert all(row["has_project"] for row in after)
         assert await rows.fetchval("SELECT DISTINCT progress FROM integrations") == "{}"
-        await migrate._locked(database, back)
+        await database.migrate(BEFORE)
         assert await rows.fetch(LINKS) == before
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 async def _leave(rows: asyncpg.Connection[Any]) -> None:

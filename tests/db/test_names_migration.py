@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 # Of each stored text: as it was, and as it is.
@@ -81,32 +77,14 @@ RESULT = (
 
 
 async def test_stored_names_become_those_of_the_schema(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"names_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0025")
-
-        def forward(connection: Connection) -> None:
-            command.upgrade(migrate._config(connection), "0026")
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0025") as database:
+        rows = database.rows
         await _store(rows)
         assert await _read(rows, "state", "enabled") == _expected(0)
-        await migrate._locked(database, forward)
+        await database.migrate("0026")
         assert await _read(rows, "status", "is_enabled") == _expected(1)
-        await migrate._locked(database, back)
+        await database.migrate("0025")
         assert await _read(rows, "state", "enabled") == _expected(0)
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 def _expected(side: int) -> dict[str, Any]:

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
-import asyncpg
-from alembic import command
-from sqlalchemy import Connection
-
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 BEFORE = "0032"
 
 
 async def test_old_notifications_lead_somewhere(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"subjects_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), BEFORE)
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, BEFORE) as database:
+        rows = database.rows
         ada = uuid4()
         await rows.execute(
             "INSERT INTO users (id, created_at, updated_at, version, username, email,"
@@ -75,11 +58,7 @@ async def test_old_notifications_lead_somewhere(settings: Settings) -> None:
             await notice(8, later): (None, None),
             await notice(5, NOW): (None, None),
         }
-        await migrate.upgrade(database)
+        await database.migrate()
         found = await rows.fetch("SELECT id, subject_type, subject_id FROM notifications")
         shown = {row["id"]: (row["subject_type"], row["subject_id"]) for row in found}
         assert shown == expected
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()

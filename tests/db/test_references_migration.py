@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 
 async def test_old_tasks_get_references_that_follow_them(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"references_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0031")
-            command.downgrade(migrate._config(connection), "-1")
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0030") as database:
+        rows = database.rows
         assert await rows.fetchval("SELECT to_regclass('task_external_references')") is None
         ada, jun = [await _user(rows) for _ in range(2)]
         first, second, other = [await _task(rows, who) for who in (ada, ada, jun)]
-        await migrate.upgrade(database)
+        await database.migrate()
         assert await rows.fetchval("SELECT count(*) FROM task_external_references") == 0
         new = (
             "INSERT INTO task_external_references (task_id, source, external_id, scope_id) "
@@ -49,12 +33,8 @@ async def test_old_tasks_get_references_that_follow_them(settings: Settings) -> 
         assert [tuple(row) for row in found] == [(other, jun), (second, jun)]
         await rows.execute("DELETE FROM tasks WHERE id = $1", second)
         assert await rows.fetchval("SELECT count(*) FROM task_external_references") == 1
-        await migrate._locked(database, back)
-        await migrate.upgrade(database)
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
+        await database.migrate("0030")
+        await database.migrate()
 
 
 async def _user(rows: asyncpg.Connection[Any]) -> UUID:

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 
 async def test_tasks_move_to_the_project_of_their_parent(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"structure_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-        await migrate.upgrade(database)
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0014")
-
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0014") as database:
+        rows = database.rows
         ids = await _leave(rows)
-        await migrate.upgrade(database)
+        await database.migrate()
         found = {
             row["title"]: row
             for row in await rows.fetch(
@@ -44,10 +29,6 @@ async def test_tasks_move_to_the_project_of_their_parent(settings: Settings) -> 
         assert found["in a deleted project"]["deleted_with"] == ids["gone"]
         assert found["elsewhere"]["parent_id"] is None
         assert await rows.fetchval("SELECT count(*) FROM jobs WHERE name = 'share.end'") == 1
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 async def _leave(rows: asyncpg.Connection[Any]) -> dict[str, UUID]:

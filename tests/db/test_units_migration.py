@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 ESTIMATES = ([None, 0, 1, 1_000_000], [None, 0, 60, 60_000_000])
@@ -83,32 +79,14 @@ RESULT = (
 
 
 async def test_minutes_become_seconds(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"units_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0026")
-
-        def forward(connection: Connection) -> None:
-            command.upgrade(migrate._config(connection), "0027")
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn, server_settings={"timezone": "UTC"})
+    async with database_at(settings, "0026") as database:
+        rows = database.rows
         await _store(rows)
         assert await _read(rows, "estimate_minutes") == _expected(0)
-        await migrate._locked(database, forward)
+        await database.migrate("0027")
         assert await _read(rows, "estimate") == _expected(1)
-        await migrate._locked(database, back)
+        await database.migrate("0026")
         assert await _read(rows, "estimate_minutes") == _expected(0)
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 def _expected(side: int) -> dict[str, Any]:

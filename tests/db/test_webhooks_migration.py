@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import secrets
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
-from alembic import command
-from sqlalchemy import Connection
 
-from db import migrate
 from settings import Settings
+from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
 NAMES = {
@@ -52,22 +48,10 @@ SLACK = {"events": ["TASK_CREATED"]}
 
 
 async def test_old_webhooks_get_names_and_their_latest_attempts(settings: Settings) -> None:
-    server = await asyncpg.connect(settings.database.dsn)
-    name = f"hooks_{secrets.token_hex(6)}"
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        address = urlsplit(settings.database.dsn)
-        database = settings.with_database(urlunsplit(address._replace(path=f"/{name}"))).database
-
-        def back(connection: Connection) -> None:
-            command.downgrade(migrate._config(connection), "0028")
-            command.downgrade(migrate._config(connection), "-1")
-
-        await migrate.upgrade(database)
-        await migrate._locked(database, back)
-        rows = await asyncpg.connect(database.dsn)
+    async with database_at(settings, "0027") as database:
+        rows = database.rows
         deliveries = await _leave(rows)
-        await migrate.upgrade(database)
+        await database.migrate()
         named = await rows.fetch("SELECT url, name FROM webhooks")
         assert {row["url"]: row["name"] for row in named} == NAMES
         kept = await rows.fetch("SELECT * FROM webhook_attempts")
@@ -83,7 +67,7 @@ async def test_old_webhooks_get_names_and_their_latest_attempts(settings: Settin
             assert attempt["scopes"] == ["events:read"]
             assert (attempt["response_body"], attempt["duration_ms"]) == ("thank you", 12)
         await _check_integrations(rows)
-        await migrate._locked(database, back)
+        await database.migrate("0027")
         assert await _settings(rows) == [
             {**GITHUB, "assignees": [_named("octoada"), _named("octoada2")]},
             {**GITHUB, "assignees": []},
@@ -91,13 +75,9 @@ async def test_old_webhooks_get_names_and_their_latest_attempts(settings: Settin
             SLACK,
         ]
         assert await rows.fetchval("SELECT count(*) FROM external_links") == 0
-        await migrate.upgrade(database)
+        await database.migrate()
         await rows.execute("DELETE FROM webhook_deliveries WHERE state = $1", FAILED)
         assert await rows.fetchval("SELECT count(*) FROM webhook_attempts") == len(attempts) - 1
-        await rows.close()
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
 
 
 def _named(login: str) -> dict[str, str]:

@@ -22,16 +22,42 @@ from domain.tasks.task import NewTask
 from domain.work import Transactions
 from events.bus import LocalBus
 from settings import Settings
+from tests.databases import address_of
 from tests.demo.conftest import Fresh
 
 NOW = dt.datetime(2026, 11, 20, 10, 30, tzinfo=dt.UTC)
 SCALE = 9
 
 
+# Each project takes PostgreSQL a while, to write it and to analyze it: longer than a request may
+# take, as on a busy machine.
+SLOW = """
+CREATE FUNCTION slow(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    IF name LIKE 'Dealer %' THEN PERFORM pg_sleep(0.05); END IF;
+    RETURN name;
+END $$;
+CREATE INDEX slow ON projects (slow(name));
+"""
+LIMITS = {
+    "statement_timeout_ms": 200,
+    "lock_timeout_ms": 200,
+    "idle_transaction_timeout_ms": 200,
+}
+
+
 @pytest.fixture(scope="module")
 async def crowd(fresh: Fresh, settings: Settings) -> Database:
     database = await fresh()
-    made = await seed_demo(database, settings, scale=SCALE, now=NOW)
+    async with database.connection() as connection:
+        await connection.execute(SLOW)
+    tight = settings.with_database(await address_of(settings, database)).database
+    limited = await Database.connect(tight.model_copy(update=LIMITS))
+    lines: list[str] = []
+    made = await seed_demo(limited, settings, scale=SCALE, now=NOW, progress=lines.append)
+    await limited.close()
+    async with database.connection() as connection:
+        await connection.execute("DROP INDEX slow")
+    assert lines == ["3,600 of 3,600 tasks", "Updating the statistics of PostgreSQL's planner"]
     assert made.created
     assert made.users == 12 + SCALE * USERS_PER_PROJECT
     assert made.projects == 8 + SCALE

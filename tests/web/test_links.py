@@ -53,7 +53,10 @@ MAILED: dict[str, Callable[[World, Person], Awaitable[str]]] = {
 # Other routes that answer GET. None of them takes a token of a mail.
 SAFE = {
     "/",
-    "/docs/errors",
+    "/docs",
+    "/docs/search",
+    "/docs/style.css",
+    "/docs/{name}",
     "/explorer/assets/{name}",
     "/explorer/config.json",
     "/exports/{id}",

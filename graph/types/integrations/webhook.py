@@ -19,7 +19,7 @@ from domain.integrations import webhook as domain
 from domain.integrations import webhook_delivery
 from domain.integrations.webhook import NewWebhook, Receivers
 from domain.work import Work
-from errors import Forbidden
+from errors import Forbidden, check
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import DeliveryState, WebhookStatus
@@ -318,6 +318,7 @@ def _receivers(context: Context) -> Receivers:
     return Receivers(settings.webhooks.allowed_networks, plain=not settings.server.production)
 
 
+@check()
 def _checked_filter(context: Context, wanted: EventFilter | None) -> Any:
     if wanted is None:
         return None

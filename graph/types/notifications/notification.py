@@ -18,9 +18,10 @@ from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import Channel
 from db.read import Statement
+from domain import rules
 from domain.notifications import notification as domain
 from domain.work import Work
-from errors import BadInput, ErrorCode, refuse
+from errors import BadInput, ErrorCode, check, refuse
 from events.filter import LogFilter
 from events.kinds import EventKind
 from events.log import cursor_of
@@ -35,6 +36,7 @@ from graph.core.inputs import (
     change,
     defaulted,
     given,
+    is_given,
     optional,
     required,
 )
@@ -428,14 +430,21 @@ async def _mark_all_read(work: Work, data: NotificationMarkAllReadInput) -> Refs
 _CHANNELS = {"in_app": Channel.IN_APP, "email": Channel.EMAIL, "push": Channel.PUSH}
 
 
+@check()
+def _chosen(data: Any, field: str, *place: str) -> Any:
+    """The value of a field; None if it is omitted. Raises `BadInput` if it is null."""
+    value = getattr(data, field)
+    return rules.not_null(value, (*place, field)) if is_given(value) else None
+
+
 async def _update_preferences(work: Work, data: NotificationPreferencesUpdateInput) -> Refs:
     choices: dict[NotificationKind, Mapping[Channel, bool]] = {}
     for kind in domain.DEFAULTS:
-        wanted = given(getattr(data, kind.name.lower()))
-        if wanted is None:
-            continue
-        named = {way: given(getattr(wanted, name)) for name, way in _CHANNELS.items()}
-        choices[kind] = {way: on for way, on in named.items() if on is not None}
+        field = kind.name.lower()
+        wanted = _chosen(data, field)
+        if wanted is not None:
+            named = {way: _chosen(wanted, name, field) for name, way in _CHANNELS.items()}
+            choices[kind] = {way: on for way, on in named.items() if on is not None}
     enabled = data.is_email_enabled
     if isinstance(enabled, Some) and enabled.value is None:
         refuse(BadInput("isEmailEnabled must not be null.", path=("is_email_enabled",)))
