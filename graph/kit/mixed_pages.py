@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, func, select
+from sqlalchemy import Integer, bindparam, literal_column
 
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.read import Statement, select_from
 from graph.core.fields import BatchInfo
+from graph.kit import counting
 from graph.kit.loading import below
 from graph.kit.ordering import Ordering
 from graph.kit.page_query import KEY
@@ -72,7 +73,7 @@ def _page_statement(
 @lru_cache(maxsize=200)
 def _count_statement(listed: MixedList, shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     found = listed.rows(shape, placeholder_viewer(viewer_shape))
-    return Statement(select(func.count().label("total")).select_from(found))
+    return Statement(counting.number_of(select_from(found, literal_column("1"))))
 
 
 async def read_mixed_page(

@@ -47,6 +47,7 @@ from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
 from graph.engine.sql_json import Columns, with_spans
 from graph.engine.state import EngineState
+from graph.kit import counting
 from graph.kit.ordering import Ordering
 from graph.kit.page_query import PageQuery, predicates
 from graph.kit.segments import Position
@@ -98,6 +99,13 @@ class PageShape:
         """Whether there is more than one access path to the rows."""
         at_root = self.child is None and self.right is access.read
         return at_root and access.rule_of(self.model).sources is not None
+
+    @property
+    def counts_candidates(self) -> bool:
+        """Whether `totalCount` first counts the rows within the viewer's reach: if they are few,
+        it need not go through all others.
+        """
+        return self.has_candidates and self.filter is None
 
 
 @dataclass(slots=True)
@@ -199,32 +207,35 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
 def _count_statement(shape: PageShape) -> Statement:
     viewer = placeholder_viewer(shape.viewer)
     entity = aliased(shape.model, name="item")
-    query = select_from(entity, func.count().label("total"))
+    query: _Select = select_from(entity, literal_column("1").label("one"))
     query = query.where(*predicates(shape, entity, viewer))
-    candidates = candidate_set(viewer, shape.model, counted=shape.counted)
-    if candidates is not None:
-        few = query.where(candidates.holds(entity)).scalar_subquery()
+    if shape.child is None:
+        candidates = candidate_set(viewer, shape.model, counted=shape.counted)
+        if shape.counts_candidates:
+            candidates = candidate_set(viewer, shape.model, counted=True, most=counting.EXACT_UP_TO)
+        if candidates is None:
+            return Statement(counting.number_of(query), plan_once=shape.filter is None)
+        few = counting.number_of(query.where(candidates.holds(entity))).scalar_subquery()
         # Only the branch that applies is counted.
-        total = case((candidates.is_few, few), else_=query.scalar_subquery())
-        query = select(total.label("total"), *path_flag(candidates))
-    if isinstance(shape.child, Link):
-        parents = (
-            func.unnest(*(bindparam(f"many_{n}", type_=ARRAY(type_)) for n, type_ in _parts(shape)))
-            .table_valued(
-                *(column(name, type_) for name, type_ in _parts(shape)),
-                with_ordinality=_PLACE,
-                name="parent",
-            )
-            .render_derived()
+        total = case((candidates.is_few, few), else_=counting.number_of(query).scalar_subquery())
+        counted = select(total.label("total"), *path_flag(candidates))
+        return Statement(counted, plan_once=shape.filter is None)
+    given = _parts(shape)
+    parents = (
+        func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
+        .table_valued(
+            *(column(name, type_) for name, type_ in given), with_ordinality=_PLACE, name="parent"
         )
-        own = query.where(_belongs(shape, entity, parents)).correlate(parents).scalar_subquery()
-        query = select_from(parents, parents.c[_PLACE], own.label("total"))
-    elif shape.child is not None:
-        child = getattr(entity, shape.child)
-        keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
-        query = query.add_columns(child.label(PARENT)).where(child == keys.any_())
-        query = query.group_by(child)
-    return Statement(query, plan_once=shape.filter is None)
+        .render_derived()
+    )
+    own = query.where(_belongs(shape, entity, parents)).limit(counting.limit()).correlate(parents)
+    rows = own.lateral("row")
+    counted = (
+        select_from(parents, parents.c[_PLACE], func.count().label("total"))
+        .join(rows, true())
+        .group_by(parents.c[_PLACE])
+    )
+    return Statement(counted, plan_once=shape.filter is None)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -273,15 +284,18 @@ class PageReader:
         return (await turn.rows.lead(read))[0]
 
     async def totals(self, shape: PageShape, request: PageRequest) -> dict[Any, int]:
-        """How many rows all pages of each parent have together (of None at the root)."""
-        rows: Sequence[Any] = await self._fetch(
-            shape, _count_statement(shape), {**request.params, **_parents(shape, request.parents)}
-        )
+        """How many rows all pages of each parent have together (of None at the root), as
+        `graph.kit.counting` says.
+        """
+        statement = _count_statement(shape)
+        params = {**request.params, **_parents(shape, request.parents)}
+        if shape.counts_candidates:
+            rows: Sequence[Any] = await self._reader.fetch(statement, params)
+        else:
+            rows = await self._fetch(shape, statement, params)
         if shape.child is None:
             return {None: rows[0].total}
-        if isinstance(shape.child, Link):
-            return {request.parents[place - 1]: total for place, total in rows}
-        return {row.parent_key: row.total for row in rows}
+        return {request.parents[place - 1]: total for place, total in rows}
 
     async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
         rows = await self._fetch(

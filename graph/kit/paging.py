@@ -24,6 +24,7 @@ from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
+from graph.kit import counting
 from graph.kit.filtering import Values, filter_shape, right_of
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
@@ -136,7 +137,8 @@ def connection_type(
             "total_count": derived(
                 (),
                 attrgetter("total"),
-                "The number of items in all pages. Counted only if you select it.",
+                f"The number of items in all pages. {counting.DESCRIPTION} Counted only if you "
+                "select it.",
                 may_fail=True,
             ),
         }
@@ -338,7 +340,7 @@ async def read_pages(
         await cut(pages, window, info.selection, beyond)
     if requested.total and total is not None:
         for page in pages.values():
-            page.total = total
+            page.total = counting.bounded(total)
     elif requested.total:
         await count(pages, reader.totals(shape, request))
     return pages
