@@ -16,7 +16,7 @@ from sqlalchemy import (
     or_,
 )
 
-from auth.access.grants import GrantSource, Who, candidates
+from auth.access.grants import ByRow, GrantSource, Who, candidates
 from auth.viewer import Viewer
 from db.base import Base
 
@@ -132,6 +132,16 @@ def candidate_ids_apart(
     if len(others) == len(sources) or not viewer.signed_in:
         return None
     return candidates(others, viewer, model, most=0)
+
+
+def container(viewer: Viewer, entity: Entity) -> tuple[Any, ColumnElement[bool]] | None:
+    """The table that gives permissions on what is in something, such as the members of projects,
+    and how it joins the rows that the viewer can see by it; None if the rule has none.
+    """
+    for source in rule_of(entity).sources or ():
+        if isinstance(source, ByRow) and (found := source.join(viewer, entity)) is not None:
+            return found
+    return None
 
 
 def _predicate(

@@ -217,7 +217,14 @@ def _count_statement(shape: PageShape) -> Statement:
             return Statement(counting.number_of(query), plan_once=shape.filter is None)
         few = counting.number_of(query.where(candidates.holds(entity))).scalar_subquery()
         # Only the branch that applies is counted.
-        total = case((candidates.is_few, few), else_=counting.number_of(query).scalar_subquery())
+        branches = [(candidates.is_few, few)]
+        if shape.counts_candidates and (by := access.container(viewer, entity)) is not None:
+            # Enough of them are usually in the viewer's projects, and are found without going
+            # through all others.
+            inside = counting.number_of(query.join(*by)).cte("inside")
+            many = select(inside.c.total).scalar_subquery()
+            branches.append((many > counting.EXACT_UP_TO, many))
+        total = case(*branches, else_=counting.number_of(query).scalar_subquery())
         counted = select(total.label("total"), *path_flag(candidates))
         return Statement(counted, plan_once=shape.filter is None)
     given = _parts(shape)
