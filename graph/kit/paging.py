@@ -398,7 +398,7 @@ async def count(pages: Mapping[Any, Page], totals: Awaitable[Mapping[Any, int]])
             page.total = error
         return
     for key, page in pages.items():
-        page.total = found.get(key, 0)
+        page.total = counting.bounded(found.get(key, 0))
 
 
 # Of the pages with these keys, those whose lists have rows in the window.
