@@ -148,6 +148,28 @@ class Task(Versioned, Base):
         Index("ix_tasks_root_id", "root_id"),
         Index("ix_tasks_due_at_id", "due_at", "id"),
         Index("ix_tasks_title_key_id", "title_key", "id"),
+        Index("ix_tasks_updated_at_id", "updated_at", "id"),
+        Index("ix_tasks_status_id", "status", "id"),
+        Index("ix_tasks_priority_id", "priority", "id"),
+        Index("ix_tasks_number_id", "number", "id"),
+        Index("ix_tasks_position_id", "position", "id"),
+        # New tasks usually have no value in these.
+        Index(
+            "ix_tasks_start_at_id", "start_at", "id", postgresql_where=text("start_at IS NOT NULL")
+        ),
+        Index(
+            "ix_tasks_estimate_id", "estimate", "id", postgresql_where=text("estimate IS NOT NULL")
+        ),
+        Index(
+            "ix_tasks_completed_at_id",
+            "completed_at",
+            "id",
+            postgresql_where=text("completed_at IS NOT NULL"),
+        ),
+        # For the orderings by assignee, owner and project.
+        Index("ix_tasks_assignee_id_id", "assignee_id", "id"),
+        Index("ix_tasks_owner_id_id", "owner_id", "id"),
+        Index("ix_tasks_project_id_id", "project_id", "id"),
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_tasks_search", "search", postgresql_using="gin"),

@@ -514,7 +514,7 @@ class Related(Criterion):
         end = aliased(self.model)
         if isinstance(criterion, Me) and inner:
             me = viewer.sql_id
-            return self._among([key == me], [end.id == me], key, end, viewer)
+            return self._among([key == me], [end.id == me], key, end, viewer, one=True)
         if not isinstance(criterion, OwnId) or {name for name, *_ in inner} - {"eq", "in_"}:
             return None
         named = [
@@ -527,14 +527,26 @@ class Related(Criterion):
             key,
             end,
             viewer,
+            one=all(name == "eq" for (name,) in inner),
         )
 
     def _among(
-        self, of_key: list[Any], of_end: list[Any], key: Any, end: Any, viewer: Viewer
+        self,
+        of_key: list[Any],
+        of_end: list[Any],
+        key: Any,
+        end: Any,
+        viewer: Viewer,
+        *,
+        one: bool,
     ) -> ColumnElement[bool]:
         among = select(end.id).where(*of_end, self.visible(viewer, end))
         if self.known:
             return and_(true(), *of_key)
+        if one:
+            # PostgreSQL checks this once, and knows from the other condition how many rows to
+            # expect: a user can have a tenth of all.
+            return and_(*of_key, among.exists())
         return and_(*of_key, key == any_(func.array(among.scalar_subquery())))
 
 

@@ -39,7 +39,8 @@ from graph.kit.mutation import (
     shared_payload,
 )
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.page_rows import KEY, Link
+from graph.kit.page_query import KEY
+from graph.kit.page_rows import Link
 from graph.kit.paging import Page, Window, paging_arguments, window_of
 from graph.types.tasks.counted import CountedTasks, spellings
 
