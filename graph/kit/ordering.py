@@ -77,12 +77,12 @@ described_enum(
 class Source:
     """What an ordering compares: SQL over an entity, and the type of value.
 
-    `beside`: the column of another table that has this value, by the id of the entity in its
-    primary key. Each entity has a row there, so that a page can be read in the order of an index of
-    that table.
-
     `members`: all values that there can be, if they are few, in ascending order. `related`: the
-    relation and what is compared at its end, if it is a value of a related object.
+    relation and what is compared at its end, if it is a value of a related object. `beside`: the
+    column of another table that has this value, by the id of the entity in its primary key. Each
+    entity has a row there, so that a page can be read in the order of an index of that table.
+    `positive`: for a number that is 0 for most entities and never negative, a selection of the
+    others: their ids as `key`, and `value`.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Source:
     members: tuple[Any, ...] = ()
     related: tuple[InstrumentedAttribute[Any], Source] | None = None
     beside: InstrumentedAttribute[Any] | None = None
+    positive: Callable[[Viewer], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,11 +166,38 @@ class PageQuery:
             if segment[0] is Value.ANY:
                 return self._by_related(also)
             return self._without_related(segment, also)
+        if segment and self._keys[0].source.positive is not None:
+            return self._positive(also) if segment[0] is Value.ANY else self._zero(segment, also)
         bounds = self._bounds(segment, self._expressions)
         if bounds is None:
             return None
         here = conditions(segment, self._keys, self._expressions)
         query = self._given(self.query.where(*here, *bounds[0], *also))
+        return self._sorted(query, segment, self._expressions)
+
+    def _positive(self, also: Sequence[Any]) -> _Select | None:
+        """The rows whose first key is positive: they are few, and sorted by it."""
+        first = self._keys[0].source.positive
+        assert first is not None
+        values = first(self._viewer).subquery("positive")
+        expressions = [values.c.value, *self._expressions[1:]]
+        bounds = self._bounds((Value.ANY,), expressions)
+        if bounds is None:
+            return None
+        query = self._given(self.query.where(*bounds[0]))
+        query = query.join(values, values.c.key == self.entity.id).where(*also)
+        return self._sorted(query, (Value.ANY,), expressions)
+
+    def _zero(self, segment: Segment, also: Sequence[Any]) -> _Select | None:
+        """All other rows, by the other keys."""
+        first = self._keys[0].source.positive
+        assert first is not None
+        values = first(self._viewer).subquery("positive")
+        bounds = self._bounds(segment, self._expressions)
+        if bounds is None:
+            return None
+        others = self.entity.id.not_in(select(values.c.key))
+        query = self._given(self.query.where(*bounds[0])).where(others, *also)
         return self._sorted(query, segment, self._expressions)
 
     def _by_related(self, also: Sequence[Any]) -> _Select | None:

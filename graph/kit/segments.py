@@ -5,7 +5,8 @@ status, then by due date" or "by the name of the assignee". But each is a sequen
 
 - the tasks with a due date, then those without: `due_at IS NOT NULL`, `due_at IS NULL`;
 - the tasks of each status, by due date;
-- the tasks of each user, by ID, while the users are read by name; then those of no visible user.
+- the tasks of each user, by ID, while the users are read by name; then those of no visible user;
+- the tasks with tracked time, by this time; then those without, by ID.
 
 In a segment the leading keys are constant or come from a table that is smaller, so the rows come in
 order from an index, or from a sort of few rows. The statement puts the segments one after the other
@@ -44,16 +45,22 @@ def position_of(ordering: Ordering, place: tuple[Any, ...] | None) -> Position |
     """What a statement depends on of a cursor's values: which are null, and those of enums."""
     if place is None:
         return None
-    return tuple(
+    known = [
         Value.NULL if value is None else value if key.source.members else Value.ANY
         for key, value in zip(ordering.keys, place, strict=True)
-    )
+    ]
+    if ordering.keys[0].source.positive is not None and place[0] == 0:
+        known[0] = 0
+    return tuple(known)
 
 
 def segments_of(keys: Sequence[Key]) -> list[Segment]:
     """The segments of a list in this order; one that restricts nothing if there is no more."""
+    first = keys[0]
+    if first.source.positive is not None:
+        return [(Value.ANY,), (0,)] if first.descending else [(0,), (Value.ANY,)]
     found = _split(keys)
-    return found if len(found) <= MOST_SEGMENTS else [(part,) for part in _parts(keys[0])]
+    return found if len(found) <= MOST_SEGMENTS else [(part,) for part in _parts(first)]
 
 
 def _split(keys: Sequence[Key]) -> list[Segment]:
@@ -127,7 +134,12 @@ def _side(key: Key, part: Any, known: Any) -> int:
         if part is known:
             return 0
         return 1 if (part is Value.NULL) != key.nulls_first else -1
-    if part is Value.ANY or part == known:
+    if part == known:
+        return 0
+    if key.source.positive is not None:
+        # One of them is 0, and the other one positive.
+        return 1 if (part == 0) == key.descending else -1
+    if part is Value.ANY:
         return 0
     return 1 if (part > known) != key.descending else -1
 

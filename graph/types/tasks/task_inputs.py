@@ -63,7 +63,7 @@ from graph.types.tasks.external_reference import (
     ExternalReferenceListFilter,
 )
 from graph.types.tasks.share_inputs import TaskShareListFilter
-from graph.types.time.tracked_time import task_tracked_seconds
+from graph.types.time.tracked_time import task_tracked_seconds, tracked_tasks
 
 if TYPE_CHECKING:
     from graph.types.time.time_inputs import TimeEntryListFilter
@@ -161,6 +161,7 @@ class TaskFilter:
         "The time tracked on the task, without its subtasks, in entries that you can see.",
         order="the time tracked on the task, without its subtasks, in entries that you can see",
         mark="tracked_seconds",
+        positive=tracked_tasks,
     )
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."

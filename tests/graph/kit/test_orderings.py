@@ -149,7 +149,6 @@ LISTS = {
 # What reads more rows if there are more, and why.
 GROWS = {
     r"(task\.|project\.|task\.project\.)?tracked": "a sum over time entries",
-    r"(task\.)?(commentCount|attachmentCount)": "counts rows of another table",
     r"timeEntries duration": "the difference of two columns",
     r"timeEntries task\..*": "sorts the entries: there are as many tasks as entries",
     r"adminUsers email": "sorts the accounts by a computed key; for administrators",
