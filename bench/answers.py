@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from string import digits
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,8 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"nodes"}:
             return _plain(name, value["nodes"])
-        return {key: _plain(key, item) for key, item in value.items()}
+        # Aliases are a field's name and a number.
+        return {key: _plain(key.rstrip(digits), item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain("", item) for item in value]
     if value is None:

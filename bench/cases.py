@@ -8,7 +8,7 @@ can answer from a cache of its latest answers.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -37,6 +37,10 @@ class Sample:
     tasks: list[UUID]
     projects: list[UUID]
     cursors: list[str | None] = field(default_factory=list)
+
+    def projects_in(self, dialect: Dialect) -> list[str]:
+        """The ids of the projects, as a server writes them."""
+        return [_id(models.Project, project, dialect) for project in self.projects]
 
 
 async def take_sample(dsn: str, *, how_many: int = 100) -> Sample:
@@ -75,7 +79,7 @@ def _task_ids(sample: Sample, dialect: Dialect) -> list[Variables]:
 
 
 def _project_ids(sample: Sample, dialect: Dialect) -> list[Variables]:
-    return [{"id": _id(models.Project, project, dialect)} for project in sample.projects]
+    return [{"id": project} for project in sample.projects_in(dialect)]
 
 
 def _id(model: Any, value: UUID, dialect: Dialect) -> str:
@@ -259,3 +263,40 @@ CASES: Final = (
         _none,
     ),
 )
+
+
+# The case of documents that no server has seen before.
+NEW: Final = "new"
+_LEAVES: Final = (
+    *("id", "number", "title", "status", "priority", "tags", "position"),
+    *("dueAt", "startAt", "estimate", "createdAt", "version"),
+)
+_PERSON: Final = ("id", "username", "fullName")
+
+
+def new_document(chance: random.Random, name: str, dialect: Dialect) -> str:
+    """A board with some of its fields, some under other names, in any order. `chance` in the same
+    state makes the same document in every dialect.
+    """
+    own = {"id": "rowId", "assignee": "userByAssigneeId"} if dialect == "postgraphile" else {}
+
+    def one(field: str, alias: str) -> str:
+        of_server = own.get(field, field)
+        return of_server if of_server == alias else f"{alias}: {of_server}"
+
+    def some(fields: Sequence[str], least: int) -> str:
+        chosen = chance.sample(fields, chance.randint(least, len(fields)))
+        return " ".join(
+            one(field, f"{field}{number}" if chance.random() < 0.3 else field)
+            for number, field in enumerate(chosen)
+        )
+
+    person = some(_PERSON, 1)
+    task = f"{{ {some(_LEAVES, 5)} {one('assignee', 'assignee')} {{ {person} }} }}"
+    if dialect == "postgraphile":
+        return (
+            f"query {name}($id: UUID!) {{ project: projectByRowId(rowId: $id) {{ name tasks: "
+            f"tasksByProjectId(first: {PAGE}, orderBy: [POSITION_ASC]) {{ nodes {task} }} }} }}"
+        )
+    tasks = task if dialect == "simple" else f"{{ nodes {task} }}"
+    return f"query {name}($id: ID!) {{ project(id: $id) {{ name tasks(first: {PAGE}) {tasks} }} }}"

@@ -1,7 +1,8 @@
 """The bench's database: a company of 1,000 people, 100 projects, 40,000 tasks, 120,000 comments.
 
 Written directly to the tables (COPY), and always the same, including ids. It is created once, kept
-as a template, and copied for each run in about a second, since a run creates tasks.
+as a template, and copied for each run in about a second, since a run creates tasks. PostgreSQL's
+planner has its default settings in the copy, unless those of the embedded server are asked for.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ from domain.tasks import ranks
 from settings import Settings, load_settings
 
 LOGIN, PASSWORD = "bench", "measure-twice-cut-once"
+# Who sends the queries: the bench's own user and fifteen others who may do the same.
+PEOPLE = (LOGIN, *(f"user{number}" for number in range(10, 25)))
+
+# What PostgreSQL's planner does where nobody has set anything. The embedded server sets these.
+_DEFAULTS = {
+    "random_page_cost": "4",
+    "effective_cache_size": "4GB",
+    "max_parallel_workers_per_gather": "2",
+    "jit": "on",
+}
 
 _BEGAN = dt.datetime(2026, 1, 5, 8, tzinfo=dt.UTC)
 # fmt: off
@@ -79,7 +90,7 @@ class _Made:
 
 
 def make_rows(size: Size, password: tuple[str, int]) -> Rows:
-    """The whole content. `password` is the hash of the bench's own user, and its pepper."""
+    """The whole content. `password` is the hash of those who send queries, and its pepper."""
     made = _Made()
     users = list(_users(made, size, password))
     projects = list(_projects(made, size, users))
@@ -174,7 +185,7 @@ def _users(made: _Made, size: Size, password: tuple[str, int]) -> Iterator[tuple
     for number in range(size.users):
         id_, at = made.next()
         name = LOGIN if number == 0 else f"user{number}"
-        secret, pepper = password if number == 0 else ("!", 1)
+        secret, pepper = password if name in PEOPLE else ("!", 1)
         yield (
             id_,
             name,
@@ -212,13 +223,14 @@ def _projects(made: _Made, size: Size, users: Sequence[Any]) -> Iterator[tuple[A
 def _members(
     made: _Made, projects: Sequence[Any], users: Sequence[Any]
 ) -> Iterator[tuple[Any, ...]]:
-    """The owner, the bench's user as an editor, and about twenty others."""
+    """The owner, those who send the queries as editors, and about twenty others."""
+    editors = [user[0] for user in users if user[1] in PEOPLE]
     for project in projects:
         owner_id = project[4]
         roles = {
             user[0]: Role.VIEWER for user in made.random.sample(users[1:], min(20, len(users) - 1))
         }
-        roles |= {users[0][0]: Role.EDITOR, owner_id: Role.OWNER}
+        roles |= {**dict.fromkeys(editors, Role.EDITOR), owner_id: Role.OWNER}
         for user_id, role in roles.items():
             id_, at = made.next()
             yield (id_, project[0], user_id, int(role), at, at, 1)
@@ -287,8 +299,10 @@ class Seeded:
         return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
 
 
-async def prepare(folder: Path, size: Size = FULL) -> Seeded:
-    """Start the embedded server of this folder, and return a new copy of the content."""
+async def prepare(folder: Path, size: Size = FULL, *, tuned: bool = False) -> Seeded:
+    """Start the embedded server of this folder, and return a new copy of the content. `tuned`: with
+    the embedded server's settings of the planner.
+    """
     server = EmbeddedPostgres.start(folder)
     settings = load_settings()
     template = f"content_{_fingerprint(size)}"
@@ -306,6 +320,8 @@ async def prepare(folder: Path, size: Size = FULL) -> Seeded:
             await administration.execute(f'ALTER DATABASE "{draft}" RENAME TO "{template}"')
         await administration.execute("DROP DATABASE IF EXISTS bench WITH (FORCE)")
         await administration.execute(f'CREATE DATABASE bench TEMPLATE "{template}"')
+        for name, value in _DEFAULTS.items() if not tuned else ():
+            await administration.execute(f"ALTER DATABASE bench SET {name} = '{value}'")
         await administration.execute("CHECKPOINT")
     finally:
         await administration.close()

@@ -29,9 +29,10 @@ from typing import Any, Final
 
 import asyncpg
 
+from bench.building import ROOT
 from bench.data import LOGIN, PASSWORD, Seeded, prepare
 from bench.measure import cpu_seconds, cpu_seconds_of_all, spent
-from bench.servers import ROOT, BenchError, Server, alone
+from bench.servers import BenchError, Server, alone
 from db.models import Role
 
 DATA: Final = ROOT / "bench" / ".data" / "extras"

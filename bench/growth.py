@@ -1,6 +1,6 @@
 """How operations grow with the data: `python -m bench.growth`, at 600, 40,000 and 400,000 tasks.
 
-`--million` adds 4,000,000. The data of each size are the demo's, made once in `bench/.data/growth`;
+`--million` adds 4,000,000. The data of each size are the demo's, made once in the folder `DATA`;
 making 400,000 tasks takes some minutes, and 3 GB. `--data FOLDER`, which may be repeated, measures
 data that exist already: a TASKLOOM_DATA_DIR in which no server is running. The folder's data are
 migrated, and two accounts, some tasks and changes of tasks are added to it.
@@ -23,19 +23,19 @@ Two things are flagged:
 * **slow**: the median at the largest size is above 50 ms.
 
 `--only TEXT` measures the operations whose name contains the text, `--people all,few` only these
-people. `--write` writes the report to `bench/GROWTH.md`.
+people. `--write` writes the report into `bench/RESULTS.md`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -49,12 +49,13 @@ import asyncpg
 from app import create_app
 from auth.request import RequestInfo
 from auth.viewer import Viewer
+from bench import record
+from bench.building import ROOT
 from bench.growth_operations import BULK_UPDATE, OPERATIONS, Operation
-from bench.measure import cpu_seconds_of_all, spent
-from bench.servers import ROOT
+from bench.measure import children, cpu_seconds, spent
 from db import migrate
 from db.base import new_id
-from db.embedded import EmbeddedPostgres
+from db.embedded import DATABASE, EmbeddedPostgres
 from db.engine import Database
 from db.models import Project, Role, Task, TaskPriority
 from demo.company import LOGIN
@@ -65,7 +66,6 @@ from graph.request.execution import GraphQLRequest
 from settings import Settings, load_settings
 
 DATA: Final = ROOT / "bench" / ".data" / "growth"
-REPORT: Final = ROOT / "bench" / "GROWTH.md"
 # Of the demo: each has 400 tasks.
 SCALES: Final = (1, 100, 1_000)
 MILLIONS: Final = 10_000
@@ -151,11 +151,21 @@ class Measured:
     async def _once(self, operation: Operation, person: Person) -> tuple[float, float, int]:
         if operation.after_change:
             await self.run(_CREATE_IN_PROJECT, person)
-        before = cpu_seconds_of_all(self._postgres)
+        before = _backends(self._postgres)
         own, begun = time.process_time(), time.perf_counter()
         body = await self.run(operation.document, person)
         seconds, own = time.perf_counter() - begun, time.process_time() - own
-        return seconds, own + spent(before, cpu_seconds_of_all(self._postgres)), len(body)
+        return seconds, own + spent(before, _backends(self._postgres)), len(body)
+
+
+def _backends(postgres: int) -> dict[int, float]:
+    """Processor time of PostgreSQL's processes that serve us, without those of its upkeep."""
+    times = {}
+    for pid in children(postgres):
+        with contextlib.suppress(OSError):
+            if f" {DATABASE} ".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                times[pid] = cpu_seconds(pid)
+    return times
 
 
 _CREATE_IN_PROJECT: Final = (
@@ -348,14 +358,11 @@ def report(results: Results, kinds: Sequence[str]) -> Iterator[str]:
 
 
 def _circumstances() -> str:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
-        check=False,
-    ).stdout.strip()  # fmt: skip
     return (
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, shared, load "
-        f"{os.getloadavg()[0]:.1f} at the end; Python {platform.python_version()}; code {commit}. "
-        "Milliseconds: p50 / processor time of server and PostgreSQL / first run."
+        f"{os.getloadavg()[0]:.1f} at the end; Python {platform.python_version()}; code "
+        f"{record.commit()}. Milliseconds: p50 / processor time of server and PostgreSQL / "
+        "first run."
     )
 
 
@@ -370,7 +377,7 @@ def main() -> None:
     parser.add_argument("--people", default=",".join(PEOPLE), help="some of these kinds")
     parser.add_argument("--data", type=Path, action="append", help="a folder with data")
     parser.add_argument("--million", action="store_true", help="4,000,000 tasks as well")
-    parser.add_argument("--write", action="store_true", help="write bench/GROWTH.md")
+    parser.add_argument("--write", action="store_true", help="write the part of bench/RESULTS.md")
     options = parser.parse_args()
     kinds = options.people.split(",")
     if not set(kinds) <= set(PEOPLE):
@@ -380,12 +387,10 @@ def main() -> None:
         (DATA / str(scale), scale) for scale in scales
     ]
     results = asyncio.run(measure(sources, options.only, kinds))
-    text = "\n".join(
-        ["# Growth: `python -m bench.growth`", "", _circumstances(), "", *report(results, kinds)]
-    )
+    text = "\n".join([_circumstances(), "", *report(results, kinds)])
     print(f"\n{text}")
     if options.write:
-        REPORT.write_text(f"{text}\n")
+        record.write("growth", text)
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ class Bench:
         """Wait until the worker has acted on all events and run all due jobs; the seconds."""
         begun = time.perf_counter()
         for _ in range(10 * _PATIENCE):
-            if not await self._database.fetchval(_BUSY):
+            if not await self._database.fetchval(BUSY):
                 break
             await asyncio.sleep(0.1)
         return time.perf_counter() - begun
@@ -243,7 +243,7 @@ class Bench:
 
 
 # Events that a consumer has not acted on, or jobs that are due within a second.
-_BUSY: Final = """
+BUSY: Final = """
     SELECT EXISTS (
         SELECT FROM log_consumers JOIN events
         ON (events.xid, events.position) > (log_consumers.xid, log_consumers.position)

@@ -6,9 +6,11 @@ from standard input, one line of JSON each, and answers each with a line:
 
     {"open": port, "connections": n}            -> {}
     {"requests": [text, …], "seconds": s}       -> {"seconds", "latencies" (s), "bytes"}
+    {"requests": [text, …]}                     -> the same, after each was sent once
 
-It reads answers only as far as necessary: the status, the length, and whether there are errors at
-the beginning or the end. So it uses little of the processors that it shares with the server.
+It reads answers only as far as necessary: the status, the length or the last chunk, and whether
+there are errors at the beginning or the end. So it uses little of the processors that it shares
+with the server.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from bench.cases import FRESH_ID
 _CHUNK = 1 << 18
 _ENDS = 300
 _FRESH = FRESH_ID.encode()
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class LoadError(Exception):
@@ -41,6 +44,7 @@ class _Connection:
         self.sent = 0.0
         self._parts: list[bytes] = []
         self._size = 0
+        # Bytes of the answer once its head has been read; 0 if it comes in chunks.
         self._expected: int | None = None
 
     def send(self, request: bytes) -> None:
@@ -59,6 +63,8 @@ class _Connection:
             self._expected = self._head()
         if self._expected is None or self._size < self._expected:
             return None
+        if self._expected == 0 and not self._ends_with(_LAST_CHUNK):
+            return None
         self._check()
         return self._size
 
@@ -74,7 +80,12 @@ class _Connection:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 return len(head) + 4 + int(value)
-        raise LoadError("an answer without Content-Length")
+            if name.lower() == b"transfer-encoding":
+                return 0
+        raise LoadError("an answer without a length")
+
+    def _ends_with(self, end: bytes) -> bool:
+        return b"".join(self._parts[-len(end) :]).endswith(end)
 
     def _check(self) -> None:
         for part in (self._parts[0][: 3 * _ENDS], self._parts[-1][-_ENDS:]):
@@ -95,8 +106,8 @@ class Load:
             connection.socket.close()
         self._connections = [_Connection(port) for _ in range(connections)]
 
-    def run(self, requests: Sequence[bytes], seconds: float) -> dict[str, Any]:
-        """Send requests for `seconds`, then wait for those in flight."""
+    def run(self, requests: Sequence[bytes], seconds: float | None) -> dict[str, Any]:
+        """Send requests for `seconds`, or each of them once, then wait for those in flight."""
         by_file = {each.socket.fileno(): each for each in self._connections}
         latencies: list[float] = []
         received = 0
@@ -104,10 +115,14 @@ class Load:
             for file in by_file:
                 poll.register(file, select.EPOLLIN)
             began = time.perf_counter()
-            until = began + seconds
-            for connection in self._connections:
+            if seconds is None:
+                until, left = float("inf"), len(requests)
+            else:
+                until, left = began + seconds, sys.maxsize
+            for connection in self._connections[:left]:
                 connection.send(self._take(requests))
-            under_way = len(self._connections)
+            under_way = min(left, len(self._connections))
+            left -= under_way
             while under_way:
                 for file, _ in poll.poll():
                     connection = by_file[file]
@@ -117,7 +132,8 @@ class Load:
                     now = time.perf_counter()
                     latencies.append(now - connection.sent)
                     received += size
-                    if now < until:
+                    if now < until and left > 0:
+                        left -= 1
                         connection.send(self._take(requests))
                     else:
                         under_way -= 1
@@ -144,7 +160,7 @@ def main() -> None:
                 said: dict[str, Any] = {}
             else:
                 requests = [text.encode("latin-1") for text in order["requests"]]
-                said = load.run(requests, order["seconds"])
+                said = load.run(requests, order.get("seconds"))
         except (LoadError, OSError) as error:
             said = {"error": str(error)}
         print(json.dumps(said), flush=True)

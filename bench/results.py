@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Slice:
-    """The measurement of one server, one query and one round."""
+    """The measurement of one server, one query and one round. Milliseconds per request."""
 
     requests: int
     seconds: float
-    cpu_ms: float
+    server_ms: float
+    worker_ms: float
     postgres_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """The processor time of all processes that the request kept busy."""
+        return self.server_ms + self.worker_ms + self.postgres_ms
 
 
 @dataclass(slots=True)
@@ -23,15 +29,10 @@ class Cell:
     slices: list[Slice] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
-    @property
-    def cpu_ms(self) -> float:
-        """Milliseconds of the server process's processor time per request."""
-        return statistics.median(each.cpu_ms for each in self.slices)
-
-    @property
-    def postgres_ms(self) -> float:
-        """The same for all of PostgreSQL's processes."""
-        return statistics.median(each.postgres_ms for each in self.slices)
+    def median(self, what: str) -> float:
+        """The median over the rounds of a figure of the slices."""
+        median: float = statistics.median(getattr(each, what) for each in self.slices)
+        return median
 
     @property
     def per_second(self) -> float:
@@ -49,13 +50,13 @@ Cells = dict[tuple[str, str, int], Cell]
 
 
 def ratio(cells: Cells, case: str, connections: int, server: str, other: str) -> float:
-    """This server's processor time as a multiple of that of `other`, median over the rounds."""
+    """This server's total processor time as a multiple of the other's, median over the rounds."""
     pairs = zip(
         cells[server, case, connections].slices,
         cells[other, case, connections].slices,
         strict=False,
     )
-    return statistics.median(ours.cpu_ms / theirs.cpu_ms for ours, theirs in pairs)
+    return statistics.median(ours.total_ms / theirs.total_ms for ours, theirs in pairs)
 
 
 @dataclass(slots=True)
@@ -63,11 +64,15 @@ class Results:
     """The input of `report`."""
 
     servers: list[str]
+    # Why other servers are not there.
+    missing: list[str]
     cases: list[str]
     cells: Cells
     # How many fields each query's answer has.
     fields: dict[str, int]
-    # MiB at the end; for Taskloom after `DEEP_QUERIES` deep queries.
+    # MiB at the end, of the server and its worker; for Taskloom after `DEEP_QUERIES` deep queries.
     memory: dict[str, float]
     rounds: int
     slice_seconds: float
+    # Whether PostgreSQL's planner had the embedded server's settings instead of its default ones.
+    tuned: bool

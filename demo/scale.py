@@ -38,8 +38,8 @@ _COMMENTS = 7
 _DAYS = 90
 # Rows of one COPY: never all of them in memory.
 _PROJECTS_AT_ONCE = 20
-# At most so many lines tell how far it is.
-_LINES = 20
+# So many lines at most tell how far it is, of making and of storing.
+_LINES = 10
 _FIRST_KEY = "D1"
 
 _FIRST = [
@@ -88,6 +88,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 
 # In the order in which they refer to one another.
 _OF_PROJECTS = ("projects", "project_members", "tasks", "comments", "events")
+# Stored in the order of these columns.
+_BY_TIME = {"tasks": "created_at", "comments": "created_at", "events": "at"}
 
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
@@ -98,34 +100,58 @@ async def make(
 ) -> bool:
     """Add `scale` projects and their people to the company. False if that was done before.
 
-    Takes about a second for three projects, and memory for twenty at a time.
+    Takes about a second for three projects, and memory for twenty at a time. The rows are made
+    project by project, and stored in the order of their time, as in a database in which they were
+    made one after the other: newer rows lie beside each other.
     """
     found = await session.scalar(select(Project.id).where(Project.key == _FIRST_KEY))
     if found is not None:
         return False
     ada = (await session.scalars(select(User).where(User.username == LOGIN))).one()
     crowd = _Crowd(now, ada)
-    await _copy(session, {"users": crowd.rows(scale * USERS_PER_PROJECT)})
-    told = 0
-    for first in range(1, scale + 1, _PROJECTS_AT_ONCE):
-        rows: Rows = {name: [] for name in _OF_PROJECTS}
-        for number in range(first, min(first + _PROJECTS_AT_ONCE, scale + 1)):
-            _Dealer(crowd, number, rows).make()
-        rows["events"].sort(key=lambda row: row[1])
-        await _copy(session, rows)
-        done = min(first + _PROJECTS_AT_ONCE - 1, scale)
-        if done * _LINES // scale > told or done == scale:
-            told = done * _LINES // scale
-            progress(f"{done * TASKS_PER_PROJECT:,} of {scale * TASKS_PER_PROJECT:,} tasks")
-    return True
-
-
-async def _copy(session: AsyncSession, rows: Rows) -> None:
     # SQLAlchemy has begun the transaction by now, so the driver works within it.
     connection = await (await session.connection()).get_raw_connection()
     driver: Any = connection.driver_connection
+    await _copy(driver, {"users": crowd.rows(scale * USERS_PER_PROJECT)})
+    for table in _BY_TIME:
+        columns = ", ".join(_COLUMNS[table])
+        await driver.execute(
+            f"CREATE TEMPORARY TABLE made_{table} ON COMMIT DROP AS "  # noqa: S608 - our own names
+            f"SELECT {columns} FROM {table} WITH NO DATA"
+        )
+    for first in range(1, scale + 1, _PROJECTS_AT_ONCE):
+        rows: Rows = {name: [] for name in _OF_PROJECTS}
+        last = min(first + _PROJECTS_AT_ONCE - 1, scale)
+        for number in range(first, last + 1):
+            _Dealer(crowd, number, rows).make()
+        await _copy(driver, rows)
+        if last * _LINES // scale > (first - 1) * _LINES // scale:
+            progress(f"{last * TASKS_PER_PROJECT:,} of {scale * TASKS_PER_PROJECT:,} tasks made")
+    await _store(driver, now, progress)
+    return True
+
+
+async def _copy(driver: Any, rows: Rows) -> None:
     for table, records in rows.items():
-        await driver.copy_records_to_table(table, records=records, columns=_COLUMNS[table])
+        into = f"made_{table}" if table in _BY_TIME else table
+        await driver.copy_records_to_table(into, records=records, columns=_COLUMNS[table])
+
+
+async def _store(driver: Any, now: dt.datetime, progress: Callable[[str], None]) -> None:
+    for table, column in _BY_TIME.items():
+        await driver.execute(f"CREATE INDEX ON made_{table} ({column}); ANALYZE made_{table}")
+    begin, part_of_it = now - dt.timedelta(days=_DAYS), dt.timedelta(days=_DAYS) / _LINES
+    for part in range(_LINES):
+        after = begin + part * part_of_it
+        for table, column in _BY_TIME.items():
+            columns = ", ".join(_COLUMNS[table])
+            await driver.execute(
+                f"INSERT INTO {table} ({columns}) SELECT {columns} FROM made_{table} "  # noqa: S608
+                f"WHERE {column} > $1 AND {column} <= $2 ORDER BY {column}, id",
+                after,
+                after + part_of_it,
+            )
+        progress(f"{_DAYS * (part + 1) // _LINES} of {_DAYS} days stored")
 
 
 class _Crowd:

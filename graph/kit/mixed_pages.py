@@ -27,10 +27,12 @@ from graph.kit.paging import Page, Window, count, cut, nulls_of
 class MixedList:
     """`rows(shape, viewer)` is a subquery of all rows that the viewer can see, with the columns
     that the ordering compares. `shape` says which list of its kind it is: kinds, filter.
+    `plan_once(shape)`: see `db.read.Statement`.
     """
 
     ordering: Ordering
     rows: Callable[[Any, Viewer], Any]
+    plan_once: Callable[[Any], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,18 @@ def _page_statement(
             query = query.where(order.after(keys, nulls, name, inclusive=part.inclusive))
     read = ordering.reversed() if part.backward else ordering
     query = query.order_by(*(key.sorted(by) for key, by in zip(read.keys, keys, strict=True)))
-    return Statement(query.limit(bindparam("limit", None, Integer())), ordering=ordering)
+    return Statement(
+        query.limit(bindparam("limit", None, Integer())),
+        plan_once=listed.plan_once(shape),
+        ordering=ordering,
+    )
 
 
 @lru_cache(maxsize=200)
 def _count_statement(listed: MixedList, shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     found = listed.rows(shape, placeholder_viewer(viewer_shape))
-    return Statement(counting.number_of(select_from(found, literal_column("1"))))
+    number = counting.number_of(select_from(found, literal_column("1")))
+    return Statement(number, plan_once=listed.plan_once(shape))
 
 
 async def read_mixed_page(

@@ -1,7 +1,7 @@
 """Full-text search over the tasks, comments and projects that the viewer can see.
 
-Each kind is queried with its access rule, the results are ranked together, and a page is cut from
-them by rank and id. The objects and the texts for highlighting are read for that page alone.
+The newest matches of each kind (`graph.types.search_rows`) are ranked together, and a page is cut
+from them by rank and id. The objects and the texts for highlighting are read for that page alone.
 """
 
 from __future__ import annotations
@@ -9,56 +9,39 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import (
     REAL,
-    Text,
     Uuid,
     bindparam,
-    cast,
     func,
-    literal_column,
     select,
-    union_all,
 )
-from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer, ViewerShape, placeholder_viewer
-from db import models
-from db.base import Base
+from auth.viewer import ViewerShape, placeholder_viewer
 from db.read import AnyRow, Statement
 from errors import collecting
 from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.inputs import optional
 from graph.core.node import described_enum
 from graph.core.scalars import HTML
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import load_objects
 from graph.kit.mixed_pages import MixedList, read_mixed_page
 from graph.kit.ordering import Key, Ordering, Source
 from graph.kit.paging import Page, connection_type, paging_arguments, window_of
 from graph.types.projects.project import Project
 from graph.types.projects.project_inputs import ProjectFilter
+from graph.types.search_rows import MODELS, RANKED, SearchKind, Wanted, rows_of, way_to
 from graph.types.search_terms import Terms, highlight, terms_of
 from graph.types.tasks.comment import Comment
 from graph.types.tasks.comment_inputs import CommentFilter
 from graph.types.tasks.task import Task
 from graph.types.tasks.task_inputs import TaskFilter
-
-
-class SearchKind(Enum):
-    """A kind of object that search finds."""
-
-    TASK = "TASK"
-    COMMENT = "COMMENT"
-    PROJECT = "PROJECT"
-
 
 described_enum(
     SearchKind,
@@ -70,25 +53,19 @@ described_enum(
     },
 )
 
-# For each kind its model, and the texts that may be highlighted, by field.
-_KINDS: dict[SearchKind, tuple[type[Base], dict[str, Any]]] = {
-    SearchKind.TASK: (
-        models.Task,
-        {
-            "title": lambda task: task.title,
-            "tags": lambda task: func.array_to_string(task.tags, ", "),
-            "description": lambda task: task.description,
-        },
-    ),
-    SearchKind.COMMENT: (models.Comment, {"body": lambda comment: comment.body}),
-    SearchKind.PROJECT: (
-        models.Project,
-        {
-            "name": lambda project: project.name,
-            "key": lambda project: project.key,
-            "description": lambda project: project.description,
-        },
-    ),
+# The texts that may be highlighted, by field.
+_TEXTS: dict[SearchKind, dict[str, Any]] = {
+    SearchKind.TASK: {
+        "title": lambda task: task.title,
+        "tags": lambda task: func.array_to_string(task.tags, ", "),
+        "description": lambda task: task.description,
+    },
+    SearchKind.COMMENT: {"body": lambda comment: comment.body},
+    SearchKind.PROJECT: {
+        "name": lambda project: project.name,
+        "key": lambda project: project.key,
+        "description": lambda project: project.description,
+    },
 }
 
 # Best first; equal ranks by id, newest first, since ids begin with their time.
@@ -119,7 +96,7 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[AnyRow | No
     for kind in SearchKind:
         places = [place for place, row in enumerate(parents) if row.kind == kind.value]
         if places:
-            model = _KINDS[kind][0]
+            model = MODELS[kind]
             found = await load_objects(info, model, [parents[place].id for place in places])
             for place, row in zip(places, found, strict=True):
                 rows[place] = row
@@ -128,7 +105,7 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[AnyRow | No
 
 @lru_cache(maxsize=16)
 def _texts_statement(kind: SearchKind, shape: ViewerShape) -> Statement:
-    model, texts = _KINDS[kind]
+    model, texts = MODELS[kind], _TEXTS[kind]
     keys = bindparam("keys", None, func.array_agg(model.id).type)  # type: ignore[attr-defined]
     return Statement(
         select(model.id, *(sql(model).label(field) for field, sql in texts.items())).where(  # type: ignore[attr-defined]
@@ -162,7 +139,7 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
     if texts is None:
         return []
     terms = Terms.of_query(result.requested)
-    fields = _KINDS[SearchKind(result.kind)][1]
+    fields = _TEXTS[SearchKind(result.kind)]
     marked = {field: highlight(getattr(texts, field) or "", terms) for field in fields}
     return [SearchFragment(field=field, html=HTML(html)) for field, html in marked.items() if html]
 
@@ -190,42 +167,9 @@ class SearchConnection:
     node: SearchResult
 
 
-# --- statements ----------------------------------------------------------------------------------
+# --- arguments -----------------------------------------------------------------------------------
 
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Which kinds are searched, each with the shape of its filter; None for none."""
-
-    filters: tuple[tuple[SearchKind, Hashable], ...]
-
-
-def _matching(kind: SearchKind, filter_: Hashable, viewer: Viewer, binds: Binds) -> Any:
-    model = _KINDS[kind][0]
-    entity: Any = aliased(model)
-    query = func.to_tsquery(literal_column("'pg_catalog.simple'"), bindparam("query", None, Text()))
-    matching = [entity.search.op("@@")(query), access.read(viewer, entity)]
-    if filter_ is not None:
-        matching.append(build_filter(filter_, entity, viewer, binds))
-    return select(
-        literal_column(f"'{kind.value}'", Text()).label("kind"),
-        entity.id,
-        # Divided by the logarithm of the length, so that long descriptions do not win by length
-        # alone.
-        cast(func.ts_rank(entity.search, query, 1), REAL).label("rank"),
-        # The fragments of a result are made from it; one operation may have two searches.
-        bindparam("query", None, Text()).label("requested"),
-    ).where(*matching)
-
-
-def _found(wanted: _Wanted, viewer: Viewer) -> Any:
-    binds = Binds()
-    return union_all(
-        *(_matching(kind, filter_, viewer, binds) for kind, filter_ in wanted.filters)
-    ).subquery("found")
-
-
-_LIST = MixedList(_ORDER, _found)
+_LIST = MixedList(_ORDER, rows_of, plan_once=lambda wanted: not wanted.filtered)
 
 
 @strawberry.input(description="Filter for `search`.")
@@ -248,7 +192,7 @@ def _filter_of(kind: SearchKind, given: SearchFilter) -> Any:
 
 def _wanted(
     kinds: list[SearchKind] | None, given: SearchFilter | None
-) -> tuple[_Wanted, dict[str, Any]]:
+) -> tuple[Wanted, dict[str, Any]]:
     """What is searched, and the values of the filters."""
     shapes: dict[SearchKind, Hashable] = dict.fromkeys(SearchKind)
     parts: dict[SearchKind, Values] = {kind: Values() for kind in SearchKind}
@@ -260,7 +204,7 @@ def _wanted(
     values = Values()
     for kind in chosen:
         values.list += parts[kind].list
-    return _Wanted(tuple((kind, shapes[kind]) for kind in chosen)), values.params()
+    return Wanted(tuple((kind, shapes[kind]) for kind in chosen)), values.params()
 
 
 async def _search(
@@ -282,7 +226,10 @@ async def _search(
     window = window_of(_ORDER, first, after, last, before)
     if not wanted.filters:
         return [Page([], total=0)]
-    params = {**values, "query": terms.query}
+    wanted, scans = await way_to(
+        wanted, terms.query, info.viewer, info.context.services.database.reader
+    )
+    params = {**values, **scans, "query": terms.query}
     return [await read_mixed_page(info, _LIST, wanted, window, params)]
 
 
@@ -291,7 +238,8 @@ class SearchQuery:
     search: SearchConnection = batch(
         _search,
         "Searches the text of everything that you can see, best match first. All words must "
-        "occur; the last one may be the beginning of a word. Ignores case and accents.",
+        "occur; the last one may be the beginning of a word. Ignores case and accents. Of each "
+        f"kind, the newest {RANKED} matches are ranked and counted.",
         arguments=[
             argument(
                 "query",

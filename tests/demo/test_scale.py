@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from auth import access
 from auth.request import RequestInfo
@@ -57,7 +58,9 @@ async def crowd(fresh: Fresh, settings: Settings) -> Database:
     await limited.close()
     async with database.connection() as connection:
         await connection.execute("DROP INDEX slow")
-    assert lines == ["3,600 of 3,600 tasks", "Updating the statistics of PostgreSQL's planner"]
+    days = [f"{9 * (part + 1)} of 90 days stored" for part in range(10)]
+    planner = "Updating the statistics of PostgreSQL's planner"
+    assert lines == ["3,600 of 3,600 tasks made", *days, planner]
     assert made.created
     assert made.users == 12 + SCALE * USERS_PER_PROJECT
     assert made.projects == 8 + SCALE
@@ -136,3 +139,22 @@ async def test_a_second_time_adds_nothing(crowd: Database, settings: Settings) -
     again = await seed_demo(crowd, settings, scale=SCALE + 1, now=NOW)
     assert not again.created
     assert again.projects == 8 + SCALE
+
+
+async def test_rows_lie_in_the_order_of_their_time(crowd: Database) -> None:
+    for table, column in (("tasks", "created_at"), ("comments", "created_at"), ("events", "at")):
+        order = "position" if table == "events" else "ctid"
+        # Of the dealers: the story of the company itself is told as it happened.
+        dealers = "SELECT id FROM projects WHERE key ~ '^D[0-9]'"
+        where = f"project_id IN ({dealers})"
+        if table == "comments":
+            where = f"task_id IN (SELECT id FROM tasks WHERE {where})"
+        async with crowd.session() as session:
+            times = await session.scalars(
+                text(f"SELECT {column} FROM {table} WHERE {where} ORDER BY {order}")
+            )
+            found = list(times)
+        assert len(found) >= SCALE * TASKS_PER_PROJECT
+        # Some fill the gaps that the story has left.
+        earlier = sum(one > other for one, other in pairwise(found))
+        assert earlier <= (0 if table == "events" else len(found) // 20)

@@ -62,7 +62,7 @@ async def test_everything_that_matches_is_found_best_first(world: World, engine:
     assert ranks == sorted(ranks, reverse=True)
     titles = [node["subject"].get("title") for node in search["nodes"] if node["kind"] == "TASK"]
     assert titles == [f"{word} in the title", "In a tag", "In the description"]
-    assert len(reply.statements) <= 8
+    assert len(reply.statements) <= 9
 
 
 async def test_what_one_may_not_see_is_neither_found_nor_counted(world: World) -> None:
