@@ -1,6 +1,6 @@
 """How operations grow with the data: `python -m bench.growth`, at 600, 40,000 and 400,000 tasks.
 
-`--million` adds 4,000,000. The data of each size are the demo's, made once in `bench/.data/growth`;
+`--million` adds 4,000,000. The data of each size are the demo's, made once in the folder `DATA`;
 making 400,000 tasks takes some minutes, and 3 GB. `--data FOLDER`, which may be repeated, measures
 data that exist already: a TASKLOOM_DATA_DIR in which no server is running. The folder's data are
 migrated, and two accounts, some tasks and changes of tasks are added to it.

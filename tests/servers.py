@@ -65,12 +65,20 @@ async def serving(app: Application) -> AsyncIterator[str]:
             await task
 
 
-@contextlib.contextmanager
-def process(settings: Settings, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`taskloom serve` as a separate process, on the database of these settings."""
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def process(
+    settings: Settings, *, port: int | None = None, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`taskloom serve` as a separate process, on the database of these settings."""
+    port = port or free_port()
     root = Path(__file__).resolve().parents[1]
     environment = {
         **os.environ,

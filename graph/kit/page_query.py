@@ -103,6 +103,13 @@ class PageQuery:
         """Replace parameters by other expressions."""
         self._replace = replace
 
+    def single(self) -> _Select | None:
+        """The rows, without the page's own limit, if they are all in one segment."""
+        if self._shape.child is not None or self._shape.counted:
+            return None
+        parts = self._parts(None)
+        return parts[0].limit(_MOST) if len(parts) == 1 else None
+
     def ordered(self) -> _Select:
         """The page."""
         limit = self._given(bindparam("limit", type_=Integer()))

@@ -41,7 +41,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Row, Statement, select_from
+from db.read import Row, Statement, compiled_part, joined_sql, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
@@ -57,6 +57,7 @@ from graph.kit.segments import Position
 PARENT, _PLACE, _NOTHING = "parent_key", "_place_", "_nothing_"
 
 _Select = Select[*tuple[Any, ...]]
+_LIMIT = compiled_part(bindparam("limit", type_=Integer()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +175,19 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         given += [(name, binds[name].type) for name in varying]
     if varying is not None and not given:
         given.append((_NOTHING, Integer()))
+    single = None if given else page.single()
+    if single is not None:
+        # As text, since the usual list is to be compiled quickly.
+        sql = joined_sql(
+            ["SELECT * FROM (", compiled_part(single), ") AS page_rows LIMIT ", _LIMIT]
+        )
+        return Statement(
+            sql,
+            shape.model,
+            labels=[str(each.key) for each in single.exported_columns],
+            plan_once=shape.filter is None,
+            ordering=shape.ordering,
+        )
     if not given:
         query = page.ordered()
     else:

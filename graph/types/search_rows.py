@@ -1,7 +1,8 @@
 """The rows that `search` ranks: of each kind, the newest matches that the viewer can see.
 
 How many rows match depends on the words and on the data, and so does how many of them the viewer
-can see, so there are three ways to the newest matches (docs/decisions/0040):
+can see, so there are three ways to the newest matches
+(docs/decisions/0040-rank-the-newest-matches.md):
 
 - *by words*: the index of words finds all matches, and rights are tested row by row. For words that
   are not common.

@@ -1,4 +1,4 @@
-"""The snippets of the guide, as they stand in its pages.
+"""The snippets of a page, as they stand in it.
 
 A comment before a snippet says what the test has to know, and readers do not see it:
 
@@ -15,9 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 _FENCE = re.compile(
     r"(?:^<!-- run: (?P<options>[^>]*?) ?-->\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -28,7 +26,7 @@ _FENCE = re.compile(
 class Snippet:
     """A block of a page, and the line it begins at."""
 
-    page: Path
+    page: str
     line: int
     language: str
     text: str
@@ -37,12 +35,11 @@ class Snippet:
     @property
     def place(self) -> str:
         """Where it stands, for messages."""
-        return f"{self.page.name}:{self.line}"
+        return f"{self.page}:{self.line}"
 
 
-def snippets(page: Path) -> Iterator[Snippet]:
+def snippets(page: str, text: str) -> Iterator[Snippet]:
     """The blocks of a page, in order."""
-    text = page.read_text(encoding="utf-8")
     for found in _FENCE.finditer(text):
         options = {}
         for option in (found["options"] or "").split():

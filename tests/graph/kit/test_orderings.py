@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -27,7 +28,17 @@ from tests.factories import World, own_world
 
 # Rows and index entries that one page may read. The tables below have many times as many.
 MOST_READ = 2_500
-TASKS, ENTRIES, PEOPLE, PROJECTS = 12_000, 8_000, 300, 60
+TASKS, ENTRIES, PEOPLE, PROJECTS = 12_000, 8_000, 4_000, 4_000
+
+# PostgreSQL would like to do everything in parallel, and thinks that little is in memory.
+_PARALLEL = (
+    "max_parallel_workers_per_gather = 2",
+    "parallel_setup_cost = 0",
+    "parallel_tuple_cost = 0",
+    "min_parallel_table_scan_size = 0",
+    "min_parallel_index_scan_size = 0",
+    "effective_cache_size = '8MB'",
+)
 
 _ROWS = """
 SELECT setseed(0.5);
@@ -99,7 +110,15 @@ async def _scene(world: World, *, titles: int, **sizes: int) -> Scene:
 async def small(settings: Settings) -> AsyncIterator[Scene]:
     """Few rows, of which a test reads all pages."""
     async with own_world(settings) as world:
-        yield await _scene(world, titles=50, tasks=140, entries=0, people=12, projects=5)
+        scene = await _scene(world, titles=50, tasks=140, entries=0, people=12, projects=5)
+        async with world.database.session() as session:
+            name = await session.scalar(text("SELECT current_database()"))
+            for setting in _PARALLEL:
+                await session.execute(text(f"ALTER DATABASE {name} SET {setting}"))
+            await session.commit()
+        # The order of rows must not depend on the settings of the planner.
+        world.database.reader._once.discard_free()
+        yield scene
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -162,7 +181,7 @@ CASES = [
 COMBINED = [
     "[{ priority: DESC }, { dueAt: ASC }]",
     "[{ status: ASC }, { priority: DESC }, { dueAt: DESC }]",
-    "[{ isOpen: true }]".replace("{ isOpen: true }", "{ title: ASC }, { updatedAt: DESC }"),
+    "[{ title: ASC }, { updatedAt: DESC }]",
     "[{ updatedAt: DESC }, { assignee: { username: ASC } }]",
 ]
 
@@ -174,16 +193,18 @@ def _growing(of: str, path: tuple[str, ...]) -> bool:
 
 # --- what a page reads ---------------------------------------------------------------------------
 
-_READ = text(
-    "SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0) FROM pg_class"
+_READ = (
+    "SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0)::int FROM pg_class"
     " WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"
-).text
+    # What a viewer is a member of is read once for each statement.
+    " AND relname NOT LIKE '%project_members%'"
+)
 
 
 class _Counted:
     """Executes a reader's statements in transactions of their own, and counts what they read."""
 
-    def __init__(self, reader: Reader, planner: str) -> None:
+    def __init__(self, reader: Reader, planner: Sequence[str]) -> None:
         self._reader = reader
         self._planner = planner
         self.read = 0
@@ -191,7 +212,8 @@ class _Counted:
     async def fetch(self, statement: Statement, params: Any) -> list[Any]:
         pool = self._reader._once if statement.plan_once else self._reader._by_values
         async with pool.acquired() as connection, connection.transaction():
-            await connection.execute(f"SET LOCAL {self._planner}")
+            for setting in self._planner:
+                await connection.execute(f"SET LOCAL {setting}")
             # Plans of connections that were made with other settings are not to be used.
             await connection.execute("DISCARD PLANS")
             found: list[Any] = await connection.fetch(
@@ -201,7 +223,9 @@ class _Counted:
         return found
 
 
-async def _read(scene: Scene, query: str, planner: str, monkeypatch: pytest.MonkeyPatch) -> int:
+async def _read(
+    scene: Scene, query: str, planner: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> int:
     reader = scene.world.database.reader
     counted = _Counted(reader, planner)
     monkeypatch.setattr(reader, "fetch", counted.fetch)
@@ -211,9 +235,9 @@ async def _read(scene: Scene, query: str, planner: str, monkeypatch: pytest.Monk
     return counted.read
 
 
-@pytest.mark.parametrize("planner", ["random_page_cost = 1.1", "random_page_cost = 4"])
+@pytest.mark.parametrize("planner", [(), _PARALLEL], ids=["usual", "parallel"])
 async def test_no_page_reads_more_because_there_are_more_rows(
-    large: Scene, planner: str, monkeypatch: pytest.MonkeyPatch
+    large: Scene, planner: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exceeding = {}
     for of, path, direction in CASES:
@@ -254,7 +278,7 @@ async def test_a_page_far_down_reads_no_more(
         place = page["pageInfo"]["startCursor"]
         for window in ("last: 50", f'first: 50, after: "{place}"', f'last: 50, before: "{place}"'):
             query = asked.format(window, order)
-            read = await _read(large, query, "random_page_cost = 1.1", monkeypatch)
+            read = await _read(large, query, (), monkeypatch)
             if read > MOST_READ:
                 exceeding[".".join(path), window] = read
     assert exceeding == {}
@@ -288,7 +312,7 @@ def _sorted(rows: list[Any], keys: list[tuple[str, str]]) -> list[str]:
     for name, direction in reversed(keys):
         values = [row for row in found if row[name] is not None]
         missing = [row for row in found if row[name] is None]
-        values.sort(key=lambda row, name=name: row[name], reverse=direction.startswith("DESC"))
+        values.sort(key=itemgetter(name), reverse=direction.startswith("DESC"))
         found = missing + values if direction.endswith("FIRST") else values + missing
     return [f"task_{row['id'].hex}" for row in found]
 

@@ -1,0 +1,274 @@
+"""What both clients do, without doing any input or output.
+
+A *flow* is a generator that yields requests and is sent their responses; `Taskloom` and
+`AsyncTaskloom` run flows, each in its own way.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from taskloom_client.errors import Problem, TaskloomError, error_of, problems_of
+
+T = TypeVar("T")
+Variables = dict[str, Any]
+
+# The kinds of errors that pass, and how long to wait for it, in seconds.
+PASSING = frozenset({"UNAVAILABLE", "RATE_LIMITED"})
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of a session. Keep them where only this program can read them."""
+
+    access: str
+    refresh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send this body to the API. The answer is a response, or None if there was none."""
+
+    body: dict[str, Any]
+    # Whether to send the credentials.
+    signed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for so many seconds."""
+
+    seconds: float
+
+
+class Renew:
+    """Renew the tokens, unless another call has done it since these were used."""
+
+    def __init__(self, used: str | None) -> None:
+        self.used = used
+
+
+Step = Ask | Pause | Renew
+Flow = Generator[Step, Any, T]
+
+
+class Credentials:
+    """A key, or the tokens of a session, which change. `save` is called with new tokens."""
+
+    def __init__(
+        self, key: str | None, tokens: Tokens | None, save: Callable[[Tokens], None] | None
+    ) -> None:
+        self._key = key
+        self.tokens = tokens
+        self._save = save
+
+    @property
+    def access(self) -> str | None:
+        """What to send."""
+        return self._key or (self.tokens.access if self.tokens else None)
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether there is a refresh token."""
+        return self._key is None and self.tokens is not None
+
+    def set(self, tokens: Tokens) -> None:
+        """Use these from now on."""
+        self.tokens = tokens
+        if self._save is not None:
+            self._save(tokens)
+
+
+_TOKENS = "accessToken refreshToken errors { code message path }"
+_SIGN_IN = (
+    "mutation ($login: String!, $password: String!) "
+    f"{{ sessionCreate(input: {{login: $login, password: $password}}) {{ {_TOKENS} }} }}"
+)
+_REFRESH = f"""mutation ($token: String!) {{
+    sessionRefresh(input: {{refreshToken: $token}}) {{ {_TOKENS} }}
+}}"""
+
+
+def sign_in(login: str, password: str) -> Flow[Tokens]:
+    """Begin a session."""
+    body = {"query": _SIGN_IN, "variables": {"login": login, "password": password}}
+    return _tokens_of((yield from _answered(Ask(body, signed=False))), "sessionCreate")
+
+
+def refreshed(refresh: str) -> Flow[Tokens]:
+    """Renew a session. May be repeated within ten seconds, with the same result."""
+    body = {"query": _REFRESH, "variables": {"token": refresh}}
+    return _tokens_of((yield from _answered(Ask(body, signed=False))), "sessionRefresh")
+
+
+def _tokens_of(answer: dict[str, Any], field: str) -> Tokens:
+    _raise_errors(answer)
+    payload = answer["data"][field]
+    return Tokens(payload["accessToken"], payload["refreshToken"])
+
+
+def execute(
+    credentials: Credentials, query: str, variables: Variables, *, repeat: bool
+) -> Flow[Any]:
+    """The data of an answer. `repeat`: whether it may be sent again without an answer: a query, or
+    a mutation with an idempotency key.
+    """
+    body = {"query": query, "variables": variables}
+    renewed = False
+    while True:
+        used = credentials.access
+        answer = yield from _answered(Ask(body), repeat=repeat)
+        problems = problems_of(answer)
+        expired = any(problem.code == "UNAUTHENTICATED" for problem in problems)
+        if expired and credentials.can_renew and not renewed:
+            renewed = True
+            yield Renew(used)
+            continue
+        if problems:
+            raise error_of(problems, answer.get("data"))
+        return answer["data"]
+
+
+def _answered(ask: Ask, *, repeat: bool = True) -> Flow[dict[str, Any]]:
+    """The answer to a request, sent again if that may help."""
+    for attempt in range(1, ATTEMPTS + 1):
+        response: httpx.Response | None = yield ask
+        answer = _json_of(response)
+        passing = [problem for problem in problems_of(answer) if problem.code in PASSING]
+        lost = response is None or response.status_code >= 502
+        if attempt == ATTEMPTS or not (passing or lost) or not (repeat or response is not None):
+            return answer
+        given = passing[0].more.get("retryAfter") if passing else None
+        yield Pause(float(given) if given is not None else pause(attempt))
+    raise AssertionError
+
+
+def pause(attempt: int) -> float:
+    """How long to wait after the first, second … failure, with some randomness."""
+    longest: float = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - nobody has to guess it
+
+
+def _json_of(response: httpx.Response | None) -> dict[str, Any]:
+    if response is not None:
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict) and ("data" in answer or "errors" in answer):
+            return answer
+    status = "no answer" if response is None else f"status {response.status_code}"
+    lost = {"message": f"The server could not be reached ({status}).", "extensions": _LOST}
+    return {"errors": [lost]}
+
+
+_LOST = {"code": "UNAVAILABLE"}
+
+
+def _raise_errors(answer: dict[str, Any]) -> None:
+    problems = problems_of(answer)
+    if problems:
+        raise error_of(problems, answer.get("data"))
+
+
+# --- mutations and pages -------------------------------------------------------------------------
+
+
+def keyed(variables: Variables) -> tuple[Variables, bool]:
+    """The variables of a mutation, with an idempotency key in `input`, and whether there is one."""
+    given = variables.get("input")
+    if not isinstance(given, dict):
+        return variables, False
+    return {**variables, "input": {"idempotencyKey": uuid.uuid4().hex, **given}}, True
+
+
+def page_at(data: Any, path: str) -> Any:
+    """The connection at a path such as `project.tasks`."""
+    for name in path.split("."):
+        data = data[name]
+    return data
+
+
+# --- event streams -------------------------------------------------------------------------------
+
+
+class EventLines:
+    """The messages of a stream of server-sent events, line by line."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._data: list[str] = []
+
+    def add(self, line: str) -> tuple[str, str] | None:
+        """A message, if this line ends one: its name and its data."""
+        if line.startswith("event:"):
+            self._name = line[6:].strip()
+        elif line.startswith("data:"):
+            self._data.append(line[5:].strip())
+        elif not line and (self._name or self._data):
+            message = self._name, "\n".join(self._data)
+            self._name, self._data = "", []
+            return message
+        return None
+
+
+class Stream:
+    """A subscription that continues after every interruption, from the last cursor.
+
+    The document has a variable `$after`, and selects `cursor` in its only field.
+    """
+
+    def __init__(self, query: str, variables: Variables, after: str | None) -> None:
+        self._query = query
+        self._variables = variables
+        self.after = after
+        self.attempt = 0
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What opens the stream."""
+        return {"query": self._query, "variables": {**self._variables, "after": self.after}}
+
+    def events(self, message: tuple[str, str]) -> Iterator[dict[str, Any]]:
+        """The event of a message, if it is one."""
+        name, data = message
+        if name != "next":
+            return
+        answer = json.loads(data)
+        problems = problems_of(answer)
+        if problems:
+            raise error_of(problems, answer.get("data"))
+        self.attempt = 0
+        (event,) = answer["data"].values()
+        if "cursor" in event:
+            self.after = event["cursor"]
+        yield event
+
+    def refused(self, response: httpx.Response) -> None:
+        """Raise for a response that is no stream."""
+        answer = _json_of(response)
+        raise error_of(problems_of(answer) or [_unexpected(response)])
+
+    def interrupted(self) -> float:
+        """How long to wait before the stream is opened again."""
+        self.attempt += 1
+        return pause(self.attempt)
+
+
+def can_continue(error: TaskloomError, credentials: Credentials) -> bool:
+    """Whether a stream that ended with an error may be opened again, perhaps after a renewal."""
+    return error.code in PASSING or (error.code == "UNAUTHENTICATED" and credentials.can_renew)
+
+
+def _unexpected(response: httpx.Response) -> Problem:
+    return Problem("UNAVAILABLE", f"Unexpected status {response.status_code}.", (), {})

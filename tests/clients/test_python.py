@@ -1,0 +1,278 @@
+"""The Python client against a server of its own: expired tokens, a SIGKILL, a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from standardwebhooks import Webhook
+from taskloom_client import (
+    AsyncTaskloom,
+    Conflict,
+    CursorExpired,
+    LiveList,
+    NotFound,
+    SignInAgain,
+    Taskloom,
+    TaskloomError,
+    Tokens,
+    WebhookRefused,
+    verified,
+)
+
+from db.base import new_id
+from events.cursor import Cursor
+from graph.core.context import utc_now
+from settings import Settings
+from tests import servers
+from tests.accounts import PASSWORD, House, Person
+from tests.factories import World, gid, missing
+
+CREATE = (
+    "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) "
+    "{ task { id title version } errors { code path message } } }"
+)
+UPDATE = (
+    "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) "
+    "{ task { id title version } errors { code path message conflictingFields } } }"
+)
+LIST = (
+    "query ($after: String) { tasks(first: 2, after: $after, orderBy: [{createdAt: ASC}]) "
+    "{ nodes { id title } pageInfo { hasNextPage endCursor } } }"
+)
+LIVE = (
+    "subscription ($after: String) { taskEvents(after: $after) "
+    "{ cursor kind matches subjectId task { id title version } } }"
+)
+
+
+@dataclass(slots=True)
+class Server:
+    """A server process on a port of its own, which can be killed and started again."""
+
+    settings: Settings
+    port: int
+    _running: Any = None
+    _ending: Any = None
+
+    @property
+    def url(self) -> str:
+        """Its address, the same after a restart."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        self._ending = contextlib.ExitStack()
+        made = servers.process(self.settings, port=self.port, TASKLOOM_PUBLIC_URL=self.url)
+        _, self._running = self._ending.enter_context(made)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._running.kill()
+        self._running.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        self._ending.close()
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Server]:
+    made = Server(settings, servers.free_port())
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def ada(world: World) -> Person:
+    return await world.person()
+
+
+@pytest.fixture
+async def expiring(house: House) -> Person:
+    """Somebody whose access token expires three seconds from now."""
+    house.clock.forward(seconds=3 - house.settings.auth.access_token_seconds)
+    return await house.person()
+
+
+def tokens_of(person: Person) -> Tokens:
+    return Tokens(person.grant.access_token, person.grant.refresh_token)
+
+
+async def test_reading_and_changing(server: Server, ada: Person, tmp_path: Path) -> None:
+    def use() -> None:
+        with Taskloom(server.url) as api:
+            api.sign_in(ada.username, PASSWORD)
+            titles = [f"task {number}" for number in range(5)]
+            made = [
+                api.mutate(CREATE, input={"title": title})["taskCreate"]["task"] for title in titles
+            ]
+            assert [task["title"] for task in api.pages(LIST, "tasks")] == titles
+            first = made[0]
+            api.mutate(UPDATE, input={"id": first["id"], "title": "theirs"})
+            with pytest.raises(Conflict) as conflict:
+                api.mutate(
+                    UPDATE,
+                    input={"id": first["id"], "title": "mine", "ifVersion": first["version"]},
+                )
+            assert conflict.value.data["taskUpdate"]["task"]["title"] == "theirs"
+            assert conflict.value.problems[0].more["conflictingFields"] == ["title"]
+            with pytest.raises(NotFound):
+                api.query("query ($id: ID!) { task(id: $id) { id } }", id=missing(first["id"]))
+            with pytest.raises(TaskloomError) as refused:
+                api.mutate(CREATE, input={"title": "", "estimate": -1})
+            places = {problem.path for problem in refused.value.problems}
+            assert places == {("input", "title"), ("input", "estimate")}
+            file = tmp_path / "notes.txt"
+            file.write_bytes(b"many notes\n" * 20_000)
+            steps: list[tuple[int, int]] = []
+            attachment = api.upload(
+                first["id"], file, progress=lambda sent, size: steps.append((sent, size))
+            )
+            assert attachment["byteSize"] == 220_000
+            assert [sent for sent, _ in steps] == [65_536, 131_072, 196_608, 220_000]
+        with Taskloom(server.url) as nobody, pytest.raises(SignInAgain):
+            nobody.sign_in(ada.username, "not the password")
+
+    await asyncio.to_thread(use)
+
+
+async def test_an_expired_token_is_renewed_once_for_all_threads(
+    server: Server, expiring: Person
+) -> None:
+    def use() -> None:
+        saved: list[Tokens] = []
+        with Taskloom(server.url, tokens=tokens_of(expiring), save=saved.append) as api:
+            time.sleep(4)
+            ready = threading.Barrier(8)
+
+            def ask(_: int) -> str:
+                ready.wait()
+                name: str = api.query("{ viewer { user { username } } }")["viewer"]["user"][
+                    "username"
+                ]
+                return name
+
+            with ThreadPoolExecutor(8) as pool:
+                assert set(pool.map(ask, range(8))) == {expiring.username}
+        assert len(saved) == 1
+
+    await asyncio.to_thread(use)
+
+
+async def test_a_lost_answer_changes_nothing_twice(server: Server, ada: Person) -> None:
+    """The server is killed among forty creates, and started again."""
+    async with AsyncTaskloom(server.url) as api:
+        await api.sign_in(ada.username, PASSWORD)
+
+        async def create(number: int) -> str:
+            made = await api.mutate(CREATE, input={"title": f"task {number}"})
+            id_: str = made["taskCreate"]["task"]["id"]
+            return id_
+
+        creating = [asyncio.create_task(create(number)) for number in range(40)]
+        done, _ = await asyncio.wait(creating, return_when=asyncio.FIRST_COMPLETED)
+        assert len(done) < 40
+        server.kill()
+        await asyncio.to_thread(server.start)
+        acknowledged = await asyncio.gather(*creating)
+        found = [task async for task in api.pages(LIST, "tasks")]
+    assert sorted(task["id"] for task in found) == sorted(acknowledged)
+    assert len({task["title"] for task in found}) == 40
+
+
+async def test_a_stream_continues_after_everything(
+    server: Server, expiring: Person, world: World
+) -> None:
+    """While tasks are created, the token expires and the server is killed."""
+    saved: list[Tokens] = []
+    made = AsyncTaskloom(server.url, tokens=tokens_of(expiring), save=saved.append)
+    async with made as api:
+        after = (await api.query("{ eventCursor }"))["eventCursor"]
+        seen: list[str] = []
+
+        async def listen(events: AsyncIterator[Any]) -> None:
+            async for event in events:
+                if event["kind"] == "TASK_CREATED":
+                    seen.append(event["task"]["title"])
+                if len(seen) == 30:
+                    return
+
+        listening = asyncio.create_task(listen(api.live(LIVE, after=after)))
+        titles = [f"task {number}" for number in range(30)]
+        for number, title in enumerate(titles):
+            await world.task(expiring, title)
+            await asyncio.sleep(0.3)
+            if number == 18:
+                server.kill()
+            if number == 21:
+                await asyncio.to_thread(server.start)
+        async with asyncio.timeout(60):
+            await listening
+    assert seen == titles
+    assert saved
+
+
+async def test_a_cursor_of_another_epoch_has_expired(server: Server, ada: Person) -> None:
+    async with AsyncTaskloom(server.url) as api:
+        await api.sign_in(ada.username, PASSWORD)
+        with pytest.raises(CursorExpired):
+            await anext(api.live(LIVE, after=str(Cursor(uuid4(), 1, 1))))
+
+
+async def test_a_list_follows_its_events(server: Server, ada: Person, world: World) -> None:
+    first = await world.task(ada, "first")
+    second = await world.task(ada, "second")
+    async with AsyncTaskloom(server.url) as api:
+        await api.sign_in(ada.username, PASSWORD)
+        start = await api.query(
+            "{ eventCursor tasks(filter: {isOpen: true}) { nodes { id title version } } }"
+        )
+        tasks = LiveList(start["tasks"]["nodes"], order=lambda task: task["title"])
+        live = LIVE.replace("after: $after", "after: $after, filter: {task: {isOpen: true}}")
+        events = api.live(live, after=start["eventCursor"])
+        complete = (
+            "mutation ($input: TaskCompleteInput!) { taskComplete(input: $input) "
+            "{ errors { code } } }"
+        )
+        await api.mutate(complete, input={"id": gid(first)})
+        await api.mutate(UPDATE, input={"id": gid(second), "title": "a new name"})
+        await api.mutate(CREATE, input={"title": "third"})
+        for _ in range(3):
+            tasks.apply(await anext(events))
+        await events.aclose()
+    assert [task["title"] for task in tasks] == ["a new name", "third"]
+
+
+def test_webhooks_are_verified() -> None:
+    secret = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    id_, body = str(new_id(utc_now())), b'{"kind":"TASK_CREATED"}'
+    now = utc_now()
+    headers = {
+        "Webhook-Id": id_,
+        "Webhook-Timestamp": str(int(now.timestamp())),
+        "Webhook-Signature": Webhook(secret).sign(id_, now, body.decode()),
+    }
+    assert verified(secret, headers, body) == {"kind": "TASK_CREATED"}
+    other = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    assert verified([other, secret], headers, body) == {"kind": "TASK_CREATED"}
+    for secrets, given, content, at in (
+        (other, headers, body, None),
+        (secret, headers, body + b" ", None),
+        (secret, headers, body, now.timestamp() + 301),
+        (secret, {**headers, "Webhook-Id": "another"}, body, None),
+        (secret, {}, body, None),
+    ):
+        with pytest.raises(WebhookRefused):
+            verified(secrets, given, content, now=at)
