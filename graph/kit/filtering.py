@@ -47,6 +47,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
+from strawberry.utils.str_converters import to_camel_case
 
 import texts
 from auth import access
@@ -903,7 +904,9 @@ def _criteria(filter_type: Any) -> dict[str, Criterion]:
 def _shape(value: Any, values: Values, path: Path) -> Hashable:
     """Pairs of a criterion (or `and_`, `or_`, `not_`) and what it looks like."""
     criteria = _criteria(type(value))  # type: ignore[arg-type]  # classes are hashable
-    found: list[Hashable] = []
+    found: list[tuple[Any, Hashable]] = []
+    # The conditions that no missing object satisfies.
+    of_objects: list[str] = []
     values.count(path)
     for name, inner in given_fields(value, path):
         place = (*path, name)
@@ -920,6 +923,11 @@ def _shape(value: Any, values: Values, path: Path) -> Hashable:
             shape = criteria[name].shape(inner, values, place)
         if shape is not None:
             found.append((criteria.get(name, name), shape))
+            if name in criteria and _answer_of_nothing(criteria[name], shape) is not True:
+                of_objects.append(name)
+    if of_objects and any(isinstance(one, Absence) and wanted for one, wanted in found):
+        other = to_camel_case(of_objects[0])
+        refuse(BadInput(f"isNull: true and {other} exclude each other.", path=path))
     return tuple(found) or None
 
 

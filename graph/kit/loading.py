@@ -23,7 +23,16 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
+from db.read import (
+    AnyRow,
+    PartRow,
+    Row,
+    Statement,
+    kept,
+    row_class,
+    select_from,
+    values_of,
+)
 from errors import NotFound
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, argument, batch, root
@@ -58,7 +67,7 @@ def _labels(columns: Columns) -> list[str]:
     return sorted({*columns.labels, "id"})
 
 
-@lru_cache(maxsize=2000)
+@kept(2_000)
 def _by_key(
     model: type[Base],
     columns: Columns,
@@ -97,7 +106,7 @@ def _target(model: type[Base], relation: str) -> type[Base]:
     return target
 
 
-@lru_cache(maxsize=2000)
+@kept(2_000)
 def _one(
     model: type[Base],
     requested: Columns,
@@ -265,7 +274,9 @@ class ObjectLoader:
                 # Otherwise it is part of what is serialized of the row.
                 if foreign_key_of(getattr(self._model, relation)) in columns.labels
             )
-            one = statements[place] = _one(self._model, columns, related, context.viewer.shape)
+            one = statements[place] = await _one.ready(
+                self._model, columns, related, context.viewer.shape
+            )
         statement, joins = one
         rows = await context.services.database.reader.fetch(
             statement, {**context.viewer.params, "key": key}
@@ -296,7 +307,7 @@ async def read_by_keys(
     right: Callable[[Viewer, Any], Any] = access.read,
 ) -> dict[UUID, Row]:
     """The rows among these keys on which the viewer has the right, in one statement."""
-    statement = _by_key(model, columns, context.viewer.shape, right)
+    statement = await _by_key.ready(model, columns, context.viewer.shape, right)
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
     )

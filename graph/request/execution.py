@@ -228,7 +228,7 @@ class Executor:
                 scopes.demand(context.viewer, given)
             except Forbidden as failure:
                 raise self._refused(context, failure) from None
-        points = prepared.operation.pricing.points(prepared.variables)
+        points = prepared.operation.points(prepared.variables)
         most = services.settings.limits.cost_operation
         charged = 0 if prepared.cost_only or points > most else points
         who = payer(context.viewer, context.request)
@@ -301,7 +301,7 @@ class Executor:
             return Answer(raw_data=operation.answer, extensions=_own(context))
         if operation.introspection:
             return await self._introspect(prepared, context)
-        if operation.pricing.points(prepared.variables) < LARGE_POINTS:
+        if operation.points(prepared.variables) < LARGE_POINTS:
             return await self._run(prepared, context, root_value=None)
         async with self._concurrency.taken():
             return await self._run(prepared, context, root_value=None)
@@ -414,12 +414,13 @@ class Executor:
                     raw_variable_values=prepared.variables,
                     operation_name=operation.name,
                     operation=operation.node,
+                    literals=operation.literals,
                     serialized=serialized,
                     explain=prepared.explain,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
-                return self._stopped(operation.kind, context)
+                return self._stopped(operation, context)
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))
         finally:
@@ -428,18 +429,18 @@ class Executor:
             return Answer(data=result.data, extensions=_own(context), engine=result.engine)
         return Answer(
             data=result.data,
-            errors=format_errors(result.errors, request_id),
+            errors=_located(operation, result.errors, request_id),
             extensions=_own(context),
             # Invalid variables end the operation before it begins; errors of fields have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
             engine=result.engine,
         )
 
-    def _stopped(self, kind: OperationType, context: Context) -> Answer:
+    def _stopped(self, operation: Operation, context: Context) -> Answer:
         """The answer of an operation that was stopped: of mutations, with what the first ones
         answered.
         """
-        failure = self._cut(kind)
+        failure = self._cut(operation.kind)
         done = context.of(Interrupted)
         errors: list[Exception] = [failure]
         if done.data is not None:
@@ -449,7 +450,7 @@ class Executor:
             ]
         return Answer(
             data=done.data,
-            errors=format_errors(errors, context.request.id),
+            errors=_located(operation, errors, context.request.id),
             extensions=_own(context),
         )
 
@@ -477,6 +478,15 @@ def _demand_unchanged(rights: object, viewer: Viewer) -> None:
             "Your permissions have changed since this subscription began. Subscribe again, with "
             "your last cursor as `after`."
         )
+
+
+def _located(
+    operation: Operation, errors: Sequence[Exception], request_id: str
+) -> list[dict[str, Any]]:
+    """The errors of an operation, with their places in the text that was sent."""
+    if operation.literals is not None:
+        operation.literals.locate(errors)
+    return format_errors(errors, request_id)
 
 
 def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:
