@@ -10,15 +10,18 @@ object has to be built from them.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from operator import attrgetter, itemgetter
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from threading import Lock
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
@@ -27,6 +30,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
+from cache import BoundedCache
 from db.base import Base, Ordered
 from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
@@ -250,6 +254,57 @@ class Statement:
         for name, process in sql.processors.items():
             values[name] = process(values[name])
         return [values[name] for name in sql.names]
+
+
+_P = ParamSpec("_P")
+_S = TypeVar("_S")
+# One thread: several would compete for Python's lock, and the event loop would come last.
+_COMPILER = ThreadPoolExecutor(1, thread_name_prefix="statements")
+
+
+class KeptStatements(Generic[_P, _S]):
+    """A function that makes statements, and those that it has made, the most recently used of them.
+
+    To build a statement and to compile it takes up to 20 ms. `ready` does it in a thread, so that
+    it does not hold the event loop.
+    """
+
+    def __init__(self, make: Callable[_P, _S], most: int) -> None:
+        self._make = make
+        self._most = most
+        self._known = BoundedCache[Any, _S](most)
+        self._lock = Lock()
+
+    def __call__(self, *args: _P.args, **options: _P.kwargs) -> _S:
+        """The statement for these arguments, made at once if there is none."""
+        found = self._find(args)
+        if found is None:
+            found = self._make(*args, **options)
+            with self._lock:
+                self._known[args] = found
+        return found
+
+    async def ready(self, *args: _P.args, **options: _P.kwargs) -> _S:
+        """The same, made in a thread."""
+        found = self._find(args)
+        if found is None:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(_COMPILER, partial(self, *args, **options))
+        return found
+
+    def cache_clear(self) -> None:
+        """Forget all statements."""
+        with self._lock:
+            self._known = BoundedCache(self._most)
+
+    def _find(self, args: Any) -> _S | None:
+        with self._lock:
+            return self._known.get(args)
+
+
+def kept(most: int) -> Callable[[Callable[_P, _S]], KeptStatements[_P, _S]]:
+    """Decorates a function of what its statements depend on; its arguments are positional."""
+    return lambda make: KeptStatements(make, most)
 
 
 class Fetching(Protocol):

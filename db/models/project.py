@@ -59,7 +59,12 @@ class Project(Versioned, Base):
         UniqueConstraint("key"),
         Index("ix_projects_created_at_id", "created_at", "id"),
         Index("ix_projects_name_key_id", "name_key", "id"),
-        Index("ix_projects_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_projects_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
     )
 
 

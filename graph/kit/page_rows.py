@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, cast
@@ -42,7 +41,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Row, Statement, select_from
+from db.read import Row, Statement, kept, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
@@ -220,7 +219,7 @@ def _belongs(shape: PageShape, entity: Any, parents: FromClause) -> Any:
     return getattr(entity, str(shape.child)) == values[0]
 
 
-@lru_cache(maxsize=2000)
+@kept(2_000)
 def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     """The pages of one request or, if `varying` names the values that differ, of several."""
     columns = shape.columns
@@ -267,7 +266,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
 
-@lru_cache(maxsize=500)
+@kept(500)
 def _count_statement(shape: PageShape) -> Statement:
     viewer = placeholder_viewer(shape.viewer)
     entity = aliased(shape.model, name="item")
@@ -347,7 +346,9 @@ class PageReader:
     async def totals(self, shape: PageShape, request: PageRequest) -> dict[Any, int]:
         """How many rows all pages of each parent have together (of None at the root)."""
         rows: Sequence[Any] = await self._fetch(
-            shape, _count_statement(shape), {**request.params, **_parents(shape, request.parents)}
+            shape,
+            await _count_statement.ready(shape),
+            {**request.params, **_parents(shape, request.parents)},
         )
         if shape.child is None:
             return {None: rows[0].total}
@@ -357,7 +358,9 @@ class PageReader:
 
     async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
         rows = await self._fetch(
-            shape, _statement(shape, None), {**request.params, **_parents(shape, request.parents)}
+            shape,
+            await _statement.ready(shape, None),
+            {**request.params, **_parents(shape, request.parents)},
         )
         if shape.child is None:
             return [(None, rows)]
@@ -406,7 +409,9 @@ class PageReader:
         for name in varying:
             params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
         found: list[Pages] = [[] for _ in requests]
-        for place, own in _by_place(await self._fetch(shape, _statement(shape, varying), params)):
+        for place, own in _by_place(
+            await self._fetch(shape, await _statement.ready(shape, varying), params)
+        ):
             index, parent = wanted[place - 1]
             found[index].append((parent, own))
         return found
