@@ -101,8 +101,8 @@ def _circumstances(results: Results) -> Iterator[str]:
         yield f"“{NEW}” is a board with other fields, aliases and order each time, not seen before."
     yield ""
     yield (
-        f"- Machine: {_processor()}, {_cores()} cores, shared, load {os.getloadavg()[2]:.0f} in the "
-        f"last quarter of an hour; {platform.system()}"
+        f"- Machine: {_processor()}, {_cores()} cores, shared, load {os.getloadavg()[2]:.0f} in "
+        f"the last quarter of an hour; {platform.system()}"
     )
     yield f"- Python {platform.python_version()}, " + ", ".join(
         f"{name} {importlib.metadata.version(name)}"
