@@ -231,7 +231,13 @@ class Work:
             name,
             [
                 jobs.NewJob(
-                    self.new_id(), {part: json_value(item) for part, item in payload.items()}, key
+                    self.new_id(),
+                    {
+                        # For the log: what caused the job.
+                        jobs.REQUEST: self.request.id,
+                        **{part: json_value(item) for part, item in payload.items()},
+                    },
+                    key,
                 )
                 for payload, key in wanted
             ],

@@ -47,6 +47,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
+from db.jobs import REQUEST
 from db.models import Job, JobState
 from db.read import Statement
 from domain.work import Work
@@ -83,6 +84,12 @@ class RunningJob:
     payload: dict[str, Any]
     attempt: int
     created_at: dt.datetime
+
+    @property
+    def request_id(self) -> str | None:
+        """The ID of the request that caused the job, if one did."""
+        found: str | None = self.payload.get(REQUEST)
+        return found
 
 
 class Queue:
