@@ -456,6 +456,10 @@ class OneOf(Criterion):
         return func.coalesce(column == any_(bind(ARRAY(self.attribute.type))), False)
 
 
+# What people write around words. Within them it counts: `node.js` is found as it is written.
+_AROUND_WORDS = ",;:.!?-&|\"'`()[]{}<>…–—‘’“”„«»‹›¡¿、。，！？：；（）「」『』"  # noqa: RUF001
+
+
 class Search(Criterion):
     """Words that must all occur in any of some columns, ignoring case and accents."""
 
@@ -468,7 +472,8 @@ class Search(Criterion):
     @check(1)
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The number of words, and whether the rows that have them are known."""
-        words = _text(value, path).split()
+        stripped = (word.strip(_AROUND_WORDS) for word in _text(value, path).split())
+        words = [word for word in stripped if word]
         if not words:
             raise BadInput("The search text must contain at least one word.", path=path)
         if len(words) > 10:
