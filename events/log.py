@@ -41,7 +41,6 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    or_,
     select,
     true,
     tuple_,
@@ -363,9 +362,11 @@ def _after(access: Access | None) -> Select[Any]:
     viewer_id: ColumnElement[UUID] = _bind("viewer_id", Uuid())
     found = (
         rows.where(
-            or_(
-                end.c.end_xid.is_(None),
-                tuple_(event.xid, event.position) <= tuple_(end.c.end_xid, end.c.end_position),
+            # One range of the index: with an OR, PostgreSQL would go through the rest of the log.
+            place_of(event)
+            <= tuple_(
+                func.coalesce(end.c.end_xid, now.c.horizon, type_=Xid8()),
+                func.coalesce(end.c.end_position, 0, type_=BigInteger()),
             ),
             access(viewer_id, event),
         )
@@ -410,7 +411,13 @@ def _before(access: Access) -> Select[Any]:
         select(*(getattr(event, mapped.key).label(mapped.key) for mapped in COLUMNS))
         .where(
             *between(event),
-            or_(end.c.end_xid.is_(None), place_of(event) >= tuple_(*end.c)),
+            place_of(event)
+            >= tuple_(
+                func.coalesce(
+                    end.c.end_xid, cast(_bind("first_xid", Xid8()), Xid8()), type_=Xid8()
+                ),
+                func.coalesce(end.c.end_position, 0, type_=BigInteger()),
+            ),
             access(viewer_id, event),
         )
         .order_by(*order)

@@ -95,4 +95,9 @@ class User(Versioned, Base):
         Index("ix_users_created_at_id", "created_at", "id"),
         Index("ix_users_username_key_id", "username_key", "id"),
         Index("ix_users_full_name_key_id", "full_name_key", "id"),
+        # For administrators.
+        Index("ix_users_updated_at_id", "updated_at", "id"),
+        Index("ix_users_email_verified_at_id", "email_verified_at", "id"),
+        Index("ix_users_inactive", "id", postgresql_where=text("NOT is_active")),
+        Index("ix_users_admins", "id", postgresql_where=text("is_admin")),
     )

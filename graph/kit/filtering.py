@@ -387,6 +387,54 @@ class Expressed(Compare):
         return self.sql(viewer, entity)
 
 
+# Whether 0 matches an operand.
+_ZERO: dict[str, Callable[[Any], bool]] = {
+    "eq": lambda value: value == 0,
+    "not_eq": lambda value: value != 0,
+    "in_": lambda values: 0 in values,
+    "not_in": lambda values: 0 not in values,
+    "lt": lambda value: value > 0,
+    "lte": lambda value: value >= 0,
+    "gt": lambda value: value < 0,
+    "gte": lambda value: value <= 0,
+}
+
+
+class Positive(Compare):
+    """Compares a number that is 0 for most rows and never negative. `positive`: see
+    `ordering.Source`. Only the rows where it is positive are compared; whether 0 matches is a part
+    of the shape.
+    """
+
+    def __init__(self, positive: Callable[[Viewer], Any], type_: Any) -> None:
+        super().__init__(lambda values: values.c.value, type_)
+        self.positive = positive
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The comparators, and whether 0 matches all of them."""
+        own = Values()
+        own.criteria = values.criteria
+        found: Any = super().shape(value, own, path)
+        values.criteria = own.criteria
+        for operand in own.list:
+            values.add(operand)
+        if found is None:
+            return None
+        names = [name for name, *rest in found if not rest]
+        given = zip(names, own.list, strict=True)
+        zero = all(_ZERO[name](operand) for name, operand in given)
+        return found, zero and ("is_null", True) not in found
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """Whether the row is one of those that match, or none of those that do not."""
+        found, zero = shape
+        values = self.positive(viewer).subquery("positive")
+        matches = super().build(found, values, viewer, bind)
+        keys = select(values.c.key).where(not_(matches) if zero else matches)
+        listed: ColumnElement[bool] = entity.id.in_(keys)
+        return not_(listed) if zero else listed
+
+
 class Condition(Criterion):
     """A boolean condition in SQL."""
 
@@ -604,7 +652,7 @@ class Related(Criterion):
         end = aliased(self.model)
         if isinstance(criterion, Me) and inner:
             me = viewer.sql_id
-            return self._among([key == me], [end.id == me], key, end, viewer)
+            return self._among([key == me], [end.id == me], key, end, viewer, one=True)
         if not isinstance(criterion, OwnId) or {name for name, *_ in inner} - {"eq", "in_"}:
             return None
         named = [
@@ -617,14 +665,26 @@ class Related(Criterion):
             key,
             end,
             viewer,
+            one=all(name == "eq" for (name,) in inner),
         )
 
     def _among(
-        self, of_key: list[Any], of_end: list[Any], key: Any, end: Any, viewer: Viewer
+        self,
+        of_key: list[Any],
+        of_end: list[Any],
+        key: Any,
+        end: Any,
+        viewer: Viewer,
+        *,
+        one: bool,
     ) -> ColumnElement[bool]:
         among = select(end.id).where(*of_end, self.visible(viewer, end))
         if self.known:
             return and_(true(), *of_key)
+        if one:
+            # PostgreSQL checks this once, and knows from the other condition how many rows to
+            # expect: a user can have a tenth of all.
+            return and_(*of_key, among.exists())
         return and_(*of_key, key == any_(func.array(among.scalar_subquery())))
 
 
@@ -758,10 +818,15 @@ def by_expression(
     order: str | None = None,
     mark: str = "",
     nullable: bool = False,
+    positive: Callable[[Viewer], Any] | None = None,
 ) -> Any:
-    """Compare an SQL expression over the row, `sql(viewer, entity)`; `mark` names it in cursors."""
-    source = ordering.Source(mark, sql, type_, nullable)
-    return declared(Expressed(sql, type_), description, order, source)
+    """Compare an SQL expression over the row, `sql(viewer, entity)`; `mark` names it in cursors.
+
+    `positive`: see `ordering.Source`.
+    """
+    source = ordering.Source(mark, sql, type_, nullable, positive=positive)
+    criterion = Expressed(sql, type_) if positive is None else Positive(positive, type_)
+    return declared(criterion, description, order, source)
 
 
 def by_condition(sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str) -> Any:
