@@ -377,6 +377,39 @@ def restore(*, file: Path) -> None:
     click.echo(f"Restored {rows:,} rows of {len(contents.rows)} tables, {contents.files} files.")
 
 
+@main.command()
+@_explained
+@click.option("--counters", is_flag=True, help="Recount the counters of tasks, lists and tags.")
+@click.option("--repair", is_flag=True, help="Set right what is wrong.")
+def check(*, counters: bool, repair: bool) -> None:
+    """Check stored values against what they are made from; exit with 1 if one is wrong.
+
+    The server and the worker may run meanwhile.
+    """
+    if not counters:
+        raise click.UsageError("Choose what to check: --counters.")
+
+    async def run(settings: Settings) -> int:
+        from domain.tasks import counters
+
+        wrong = 0
+        async with _connected(settings) as database:
+            async for difference in counters.differences(database):
+                wrong += 1
+                click.echo(difference)
+                if repair:
+                    await counters.repair(database, difference)
+        return wrong
+
+    with _database(load_settings()) as ready:
+        wrong = asyncio.run(run(ready))
+    if not wrong:
+        click.echo("All counters are right.")
+        return
+    click.echo(f"{wrong} wrong{', now right' if repair else ''}.")
+    sys.exit(1)
+
+
 # People and demo data
 
 

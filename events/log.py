@@ -24,6 +24,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -40,14 +41,13 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    or_,
     select,
     true,
     tuple_,
 )
 from sqlalchemy.orm import aliased
 
-from db import models
+from db.base import Base
 from db.models import Event, LogEpoch
 from db.models.event import Xid8
 from db.read import Reader, Statement
@@ -123,10 +123,7 @@ class EventLog:
         self._visible = Statement(_after(access), Event)
         self._visible_before = Statement(_before(access), Event)
         self._allowed = Statement(_allowed(access))
-        self._watched = {
-            model: Statement(_readable_pairs(access, model))
-            for model in (models.Project, models.Task)
-        }
+        self._readable = lru_cache(lambda model: Statement(_readable_pairs(access, model)))
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -234,10 +231,10 @@ class EventLog:
         return await self._pairs(self._allowed, pairs)
 
     async def readable(
-        self, model: type[models.Project | models.Task], pairs: Collection[tuple[UUID, UUID]]
+        self, model: type[Base], pairs: Collection[tuple[UUID, UUID]]
     ) -> set[tuple[UUID, UUID]]:
         """Those pairs of a row's ID and a user for which the user can see the row."""
-        return await self._pairs(self._watched[model], pairs)
+        return await self._pairs(self._readable(model), pairs)
 
     # --- internals -------------------------------------------------------------------------------
 
@@ -365,9 +362,11 @@ def _after(access: Access | None) -> Select[Any]:
     viewer_id: ColumnElement[UUID] = _bind("viewer_id", Uuid())
     found = (
         rows.where(
-            or_(
-                end.c.end_xid.is_(None),
-                tuple_(event.xid, event.position) <= tuple_(end.c.end_xid, end.c.end_position),
+            # One range of the index: with an OR, PostgreSQL would go through the rest of the log.
+            place_of(event)
+            <= tuple_(
+                func.coalesce(end.c.end_xid, now.c.horizon, type_=Xid8()),
+                func.coalesce(end.c.end_position, 0, type_=BigInteger()),
             ),
             access(viewer_id, event),
         )
@@ -412,7 +411,13 @@ def _before(access: Access) -> Select[Any]:
         select(*(getattr(event, mapped.key).label(mapped.key) for mapped in COLUMNS))
         .where(
             *between(event),
-            or_(end.c.end_xid.is_(None), place_of(event) >= tuple_(*end.c)),
+            place_of(event)
+            >= tuple_(
+                func.coalesce(
+                    end.c.end_xid, cast(_bind("first_xid", Xid8()), Xid8()), type_=Xid8()
+                ),
+                func.coalesce(end.c.end_position, 0, type_=BigInteger()),
+            ),
             access(viewer_id, event),
         )
         .order_by(*order)

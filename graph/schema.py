@@ -25,7 +25,8 @@ from graph.core.fields import BatchInfo, arg, root
 from graph.core.node import NODE_TYPES, TYPE_NAMES, Node
 from graph.core.scalars import CONFIG
 from graph.kit.loading import load_object, load_objects
-from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE
+from graph.kit.page_query import MAX_PAGE
+from graph.kit.paging import DEFAULT_PAGE
 from graph.request import scopes
 from graph.types.events.event_changes import CHANGE_TYPES
 from graph.types.events.subscription import Subscription

@@ -1,8 +1,8 @@
 """The worker: a process for all background work; any number can run.
 
 It runs jobs (`jobs.runner`), follows the event log for each consumer (`jobs.consumer`), runs
-reminders on time (`jobs.reminders`), and does periodic maintenance (`jobs.periodic`). It can be
-killed at any moment: all state is in the database.
+reminders on time (`jobs.reminders`), merges counts (`jobs.counters`), and does periodic maintenance
+(`jobs.periodic`). It can be killed at any moment: all state is in the database.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from db.models import Worker
 from events.bus import JOBS, make_bus
 from events.epoch import ensure_epoch
 from events.log import EventLog
-from jobs import periodic, reminders
+from jobs import counters, periodic, reminders
 from jobs.consumer import CONSUMERS, follow
 from jobs.mail.sender import make_sender
 from jobs.push.services import make_push
@@ -106,6 +106,7 @@ async def work(context: WorkerContext, stop: asyncio.Event) -> None:
                 )
             )
             together.create_task(reminders.run_forever(context, stop))
+            together.create_task(counters.run_forever(context.database, stop))
             together.create_task(_be_seen(context, name, stop))
     except BaseExceptionGroup as group:
         # Raise the error itself, and not a group.

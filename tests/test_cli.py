@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from uuid import UUID
 
 import asyncpg
 import font_roboto  # type: ignore[import-untyped]  # it only names its files
@@ -242,6 +243,23 @@ async def test_a_database_of_a_newer_version_is_not_touched(
     assert result.returncode == 1
     assert "newer version of Taskloom" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+async def test_wrong_counters_are_reported_and_repaired(server: EmbeddedPostgres) -> None:
+    variables: dict[str, Any] = {"DATABASE_URL": server.dsn()}
+    taskloom("migrate", **variables)
+    assert "All counters are right." in taskloom("check", "--counters", **variables).stdout
+    connection = await asyncpg.connect(server.dsn())
+    list_id = UUID(int=7)
+    await connection.execute("INSERT INTO list_counts VALUES ($1, 10, 0, 3)", list_id)
+    await connection.close()
+    line = f"list_counts: list_id {list_id}, status 10, priority 0: 3 instead of 0"
+    for arguments in ([], ["--repair"]):
+        found = taskloom("check", "--counters", *arguments, **variables)
+        assert (found.returncode, found.stdout.splitlines()[0]) == (1, line)
+    right = taskloom("check", "--counters", **variables)
+    assert (right.returncode, right.stdout) == (0, "All counters are right.\n")
+    assert taskloom("check", **variables).returncode == 2
 
 
 def test_an_unreachable_database_is_reported_in_one_line() -> None:

@@ -15,6 +15,7 @@ from auth.access import people, projects, tasks  # noqa: F401 - for their rules
 from auth.access.events import audit
 from auth.access.exports import could_export_again
 from auth.access.grants import TASK_GRANTS, Who, holders
+from auth.access.lists import list_of, seen_beside, whole_lists
 from auth.access.parts import member_projects, role_in
 from auth.access.people import works_with
 from auth.access.rule import (
@@ -25,6 +26,8 @@ from auth.access.rule import (
     add,
     archive,
     candidate_ids,
+    candidate_ids_apart,
+    container,
     delete,
     edit,
     read,
@@ -46,17 +49,22 @@ __all__ = [
     "archive",
     "audit",
     "candidate_ids",
+    "candidate_ids_apart",
+    "container",
     "could_export_again",
     "delete",
     "edit",
     "holders",
+    "list_of",
     "member_projects",
     "read",
     "read_or_restore",
     "restore",
     "role_in",
     "rule_of",
+    "seen_beside",
     "share",
     "shared_tasks",
+    "whole_lists",
     "works_with",
 ]

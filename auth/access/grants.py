@@ -128,6 +128,17 @@ class ByRow:
             .where(grants.person == viewer.sql_id, *conditions)
         )
 
+    def join(self, viewer: Who, thing: Any) -> tuple[Any, ColumnElement[bool]] | None:
+        """The table whose rows give the viewer the permission to see, and how it joins them: at
+        most one row for each. None if that is not by what they are in.
+        """
+        grants = self.grants()
+        conditions = grants.giving(Right.SEE)
+        if self.on == "id" or conditions is None:
+            return None
+        key: ColumnElement[bool] = grants.key == getattr(thing, self.on)
+        return grants.key.parent.entity, and_(key, grants.person == viewer.sql_id, *conditions)
+
     def pairs(self, task: Any) -> list[tuple[Grants, ColumnElement[bool]]]:
         """The users with permissions on tasks, and how their rows join the tasks."""
         columns = [self.on, *(("parent_id", "root_id") if self.below else ())]
@@ -314,10 +325,12 @@ def shares() -> Grants:
     )
 
 
+BY_MEMBERSHIP = ByRow(_members, on="project_id")
+BY_OWNERSHIP = ByColumn(_owners_of_personal, models.Task)
 BY_SHARE = ByRow(shares, below=True)
 TASK_GRANTS: tuple[GrantSource, ...] = (
-    ByRow(_members, on="project_id"),
-    ByColumn(_owners_of_personal, models.Task),
+    BY_MEMBERSHIP,
+    BY_OWNERSHIP,
     ByColumn(_owners_who_are_members, models.Task),
     ByColumn(_assignees, models.Task, below=True),
     BY_SHARE,

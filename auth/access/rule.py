@@ -16,7 +16,7 @@ from sqlalchemy import (
     or_,
 )
 
-from auth.access.grants import GrantSource, Who, candidates
+from auth.access.grants import ByRow, GrantSource, Who, candidates
 from auth.viewer import Viewer
 from db.base import Base
 
@@ -119,6 +119,29 @@ def candidate_ids(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSe
     """
     sources = rule_of(model).sources
     return candidates(sources, viewer, model, most=most) if sources and viewer.signed_in else None
+
+
+def candidate_ids_apart(
+    viewer: Viewer, model: type[Base], column: str
+) -> CompoundSelect[UUID] | None:
+    """The same without those that the viewer can see only by what `column` refers to: a
+    membership in the project, say. None if there is no such reason.
+    """
+    sources = rule_of(model).sources or ()
+    others = [source for source in sources if getattr(source, "on", "id") != column]
+    if len(others) == len(sources) or not viewer.signed_in:
+        return None
+    return candidates(others, viewer, model, most=0)
+
+
+def container(viewer: Viewer, entity: Entity) -> tuple[Any, ColumnElement[bool]] | None:
+    """The table that gives permissions on what is in something, such as the members of projects,
+    and how it joins the rows that the viewer can see by it; None if the rule has none.
+    """
+    for source in rule_of(entity).sources or ():
+        if isinstance(source, ByRow) and (found := source.join(viewer, entity)) is not None:
+            return found
+    return None
 
 
 def _predicate(

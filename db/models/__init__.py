@@ -4,6 +4,13 @@ from db.models.account_code import AccountCode, CodePurpose, EmailUndo
 from db.models.api_key import ApiKey
 from db.models.attachment import Attachment, StoredFile
 from db.models.comment import Comment, CommentMention, CommentRevision
+from db.models.counters import (
+    ListCount,
+    ListCountChange,
+    TagCount,
+    TagCountChange,
+    TaskCounters,
+)
 from db.models.device import Device, Platform
 from db.models.document import RegisteredDocument
 from db.models.event import Event, LogEpoch
@@ -56,6 +63,8 @@ __all__ = [
     "IntegrationStatus",
     "Job",
     "JobState",
+    "ListCount",
+    "ListCountChange",
     "LogConsumer",
     "LogEpoch",
     "Notification",
@@ -74,7 +83,10 @@ __all__ = [
     "RuleKind",
     "Session",
     "StoredFile",
+    "TagCount",
+    "TagCountChange",
     "Task",
+    "TaskCounters",
     "TaskExternalReference",
     "TaskPriority",
     "TaskShare",

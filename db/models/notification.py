@@ -78,6 +78,7 @@ class Notification(Identified, Base):
         # An event that is processed again does not notify a user twice.
         UniqueConstraint("event_id", "recipient_id", "kind"),
         Index("ix_notifications_recipient_id_created_at_id", "recipient_id", "created_at", "id"),
+        Index("ix_notifications_recipient_id_read_at_id", "recipient_id", "read_at", "id"),
         Index(
             "ix_notifications_unread",
             "recipient_id",

@@ -37,7 +37,7 @@ class Project(Versioned, Base):
     description: Mapped[str | None]
     key: Mapped[str]
     color: Mapped[str | None]
-    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     # The last number given to a task; tasks are addressed as KEY-number.
     last_number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     # Time entries before this day, in their user's time zone, can no longer be changed.
@@ -59,7 +59,15 @@ class Project(Versioned, Base):
         UniqueConstraint("key"),
         Index("ix_projects_created_at_id", "created_at", "id"),
         Index("ix_projects_name_key_id", "name_key", "id"),
-        Index("ix_projects_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_projects_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
+        Index("ix_projects_updated_at_id", "updated_at", "id"),
+        Index("ix_projects_archived_at_id", "archived_at", "id"),
+        Index("ix_projects_owner_id_id", "owner_id", "id"),
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     and_,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -64,6 +65,7 @@ class Task(Versioned, Base):
     """
 
     __tablename__ = "tasks"
+    pieces_of = ("title", "description", "notes")
 
     # A project or a task is not deleted for good while tasks belong to it (`domain.trash`).
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
@@ -135,14 +137,71 @@ class Task(Versioned, Base):
         Index("ix_tasks_project_id_position_id", "project_id", "position", "id"),
         Index("ix_tasks_created_at_id", "created_at", "id"),
         Index("ix_tasks_owner_id_created_at_id", "owner_id", "created_at", "id"),
-        Index("ix_tasks_assignee_id_created_at_id", "assignee_id", "created_at", "id"),
+        # Includes what says whether the assignee sees the task as a member anyway.
+        Index(
+            "ix_tasks_assignee_id_created_at_id",
+            "assignee_id",
+            "created_at",
+            "id",
+            postgresql_include=["project_id", "owner_id"],
+        ),
         Index("ix_tasks_parent_id_position_id", "parent_id", "position", "id"),
         Index("ix_tasks_root_id", "root_id"),
         Index("ix_tasks_due_at_id", "due_at", "id"),
         Index("ix_tasks_title_key_id", "title_key", "id"),
+        Index("ix_tasks_updated_at_id", "updated_at", "id"),
+        Index("ix_tasks_status_id", "status", "id"),
+        Index("ix_tasks_priority_id", "priority", "id"),
+        Index("ix_tasks_number_id", "number", "id"),
+        Index("ix_tasks_position_id", "position", "id"),
+        # New tasks usually have no value in these.
+        Index(
+            "ix_tasks_start_at_id", "start_at", "id", postgresql_where=text("start_at IS NOT NULL")
+        ),
+        Index(
+            "ix_tasks_estimate_id", "estimate", "id", postgresql_where=text("estimate IS NOT NULL")
+        ),
+        Index(
+            "ix_tasks_completed_at_id",
+            "completed_at",
+            "id",
+            postgresql_where=text("completed_at IS NOT NULL"),
+        ),
+        # For the orderings by assignee, owner and project.
+        Index("ix_tasks_assignee_id_id", "assignee_id", "id"),
+        Index("ix_tasks_owner_id_id", "owner_id", "id"),
+        Index("ix_tasks_project_id_id", "project_id", "id"),
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
-        Index("ix_tasks_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_tasks_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
+        Index(
+            "ix_tasks_pieces",
+            func.taskloom_pieces_tasks(text("title"), text("description"), text("notes")),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
+        # What is overdue now, of a project and of a user's personal tasks.
+        Index(
+            "ix_tasks_project_id_open_due_at",
+            "project_id",
+            "due_at",
+            postgresql_include=["status", "priority"],
+            postgresql_where=text("deleted_at IS NULL AND status < 30 AND due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_tasks_owner_id_personal_open_due_at",
+            "owner_id",
+            "due_at",
+            postgresql_include=["status", "priority"],
+            postgresql_where=text(
+                "project_id IS NULL AND deleted_at IS NULL AND status < 30 AND due_at IS NOT NULL"
+            ),
+        ),
     )
 
     @property
@@ -154,6 +213,18 @@ class Task(Versioned, Base):
     @external_references.setter
     def external_references(self, values: Sequence[Any]) -> None:
         self.__dict__["_external_references"] = values
+
+
+def was_due(task: Any) -> ColumnElement[bool]:
+    """Whether a task is overdue and not in the trash, in the form that the indexes of open tasks
+    are found by: with the status as a literal.
+    """
+    return and_(
+        task.deleted_at.is_(None),
+        task.status < literal_column(str(int(TaskStatus.COMPLETED))),
+        task.due_at.is_not(None),
+        task.due_at <= func.now(),
+    )
 
 
 def is_overdue(task: Any) -> ColumnElement[bool]:

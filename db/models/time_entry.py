@@ -75,6 +75,11 @@ class TimeEntry(Versioned, Base):
         ),
         # For the orderings that lists are paged by.
         Index("ix_time_entries_started_at_id", "started_at", "id"),
+        Index("ix_time_entries_ended_at_id", "ended_at", "id"),
+        Index("ix_time_entries_created_at_id", "created_at", "id"),
+        Index("ix_time_entries_updated_at_id", "updated_at", "id"),
+        Index("ix_time_entries_user_id_id", "user_id", "id"),
+        Index("ix_time_entries_project_id_id", "project_id", "id"),
         Index("ix_time_entries_user_id_started_at_id", "user_id", "started_at", "id"),
         Index("ix_time_entries_project_id_started_at_id", "project_id", "started_at", "id"),
         Index("ix_time_entries_task_id_started_at_id", "task_id", "started_at", "id"),

@@ -35,6 +35,7 @@ class User(Versioned, Base):
     """A user. A deleted user stays as a row without a name: what they wrote needs an author."""
 
     __tablename__ = "users"
+    pieces_of = ("username", "full_name")
 
     username: Mapped[str]
     username_key: Mapped[str] = sort_key("username")
@@ -85,7 +86,18 @@ class User(Versioned, Base):
             func.lower(text("full_name")).label("lowered"),
             postgresql_ops={"lowered": "text_pattern_ops"},
         ),
+        Index(
+            "ix_users_pieces",
+            func.taskloom_pieces_users(text("username"), text("full_name")),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
         Index("ix_users_created_at_id", "created_at", "id"),
         Index("ix_users_username_key_id", "username_key", "id"),
         Index("ix_users_full_name_key_id", "full_name_key", "id"),
+        # For administrators.
+        Index("ix_users_updated_at_id", "updated_at", "id"),
+        Index("ix_users_email_verified_at_id", "email_verified_at", "id"),
+        Index("ix_users_inactive", "id", postgresql_where=text("NOT is_active")),
+        Index("ix_users_admins", "id", postgresql_where=text("is_admin")),
     )

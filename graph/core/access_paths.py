@@ -54,14 +54,14 @@ _Select = Select[*tuple[Any, ...]]
 class CandidateSet:
     """The rows within a viewer's reach, if they are few: part of one statement."""
 
-    def __init__(self, rows: Any) -> None:
-        """`rows`: a selection of ids."""
+    def __init__(self, rows: Any, limit: int) -> None:
+        """`rows`: a selection of ids. `limit`: how many are few."""
         ids = rows.subquery("candidate_ids")
-        enough = literal_column(str(MOST + 1), Integer())
+        enough = literal_column(str(limit + 1), Integer())
         self._rows = select(ids.c.id).limit(enough).cte("candidates")
         counted = select(func.count().label("rows")).select_from(self._rows).cte("counted")
         rows_reached = select(counted.c.rows).scalar_subquery()
-        most = literal_column(str(MOST), Integer())
+        most = literal_column(str(limit), Integer())
         self.is_few: ColumnElement[bool] = rows_reached <= most
         self.is_many: ColumnElement[bool] = rows_reached > most
 
@@ -73,12 +73,15 @@ class CandidateSet:
         return and_(self.is_few, entity.id == any_(array))
 
 
-def candidate_set(viewer: Viewer, model: type[Base], *, counted: bool) -> CandidateSet | None:
+def candidate_set(
+    viewer: Viewer, model: type[Base], *, counted: bool, most: int | None = None
+) -> CandidateSet | None:
     """None if there is only one access path: the rows are not to be counted, or no rule says how
-    else to find them.
+    else to find them. `most`: how many are few, instead of `MOST`.
     """
-    rows = access.candidate_ids(viewer, model, most=MOST + 1) if counted else None
-    return None if rows is None else CandidateSet(rows)
+    limit = MOST if most is None else most
+    rows = access.candidate_ids(viewer, model, most=limit + 1) if counted else None
+    return None if rows is None else CandidateSet(rows, limit)
 
 
 def by_access_path(query: _Select, entity: Any, candidates: CandidateSet | None) -> SelectBase:

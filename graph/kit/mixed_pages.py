@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, func, select
+from sqlalchemy import Integer, bindparam, literal_column
 
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.read import Statement, select_from
 from graph.core.fields import BatchInfo
+from graph.kit import counting
 from graph.kit.loading import below
 from graph.kit.ordering import Ordering
-from graph.kit.page_rows import KEY
+from graph.kit.page_query import KEY
 from graph.kit.paging import Page, Window, count, cut, nulls_of
 
 
@@ -78,8 +79,8 @@ def _page_statement(
 @lru_cache(maxsize=200)
 def _count_statement(listed: MixedList, shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     found = listed.rows(shape, placeholder_viewer(viewer_shape))
-    query = select(func.count().label("total")).select_from(found)
-    return Statement(query, plan_once=listed.plan_once(shape))
+    number = counting.number_of(select_from(found, literal_column("1")))
+    return Statement(number, plan_once=listed.plan_once(shape))
 
 
 async def read_mixed_page(

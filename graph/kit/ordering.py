@@ -24,6 +24,7 @@ import orjson
 import strawberry
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     SmallInteger,
     Text,
@@ -41,6 +42,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from auth import access
 from auth.viewer import Viewer
+from db.base import Ordered
 from errors import BadInput
 from graph.core.inputs import optional
 from graph.core.node import described_enum
@@ -73,12 +75,24 @@ described_enum(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an ordering compares: SQL over an entity, and the type of value."""
+    """What an ordering compares: SQL over an entity, and the type of value.
+
+    `members`: all values that there can be, if they are few, in ascending order. `related`: the
+    relation and what is compared at its end, if it is a value of a related object. `beside`: the
+    column of another table that has this value, by the id of the entity in its primary key. Each
+    entity has a row there, so that a page can be read in the order of an index of that table.
+    `positive`: for a number that is 0 for most entities and never negative, a selection of the
+    others: their ids as `key`, and `value`.
+    """
 
     name: str
     sql: Callable[[Viewer, Any], Any]
     type: Any
     nullable: bool
+    members: tuple[Any, ...] = ()
+    related: tuple[InstrumentedAttribute[Any], Source] | None = None
+    beside: InstrumentedAttribute[Any] | None = None
+    positive: Callable[[Viewer], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,27 +178,51 @@ class Ordering:
         `nulls` says which of the position's values are null (a part of the statement's shape).
         `inclusive`: or is at that very position.
         """
-        parameters = [
-            bindparam(f"{prefix}_{index}", type_=key.source.type)
-            for index, key in enumerate(self.keys)
-        ]
-        directions = {key.descending for key in self.keys}
-        if len(directions) == 1 and not any(key.source.nullable for key in self.keys):
-            # One comparison of rows, which a single index range serves.
-            left, right = tuple_(*expressions), tuple_(*parameters)
-            if inclusive:
-                return left <= right if directions == {True} else left >= right
-            return left < right if directions == {True} else left > right
-        alternatives: list[ColumnElement[bool]] = []
-        equal: list[ColumnElement[bool]] = []
-        for key, expression, parameter, is_null in zip(
-            self.keys, expressions, parameters, nulls, strict=True
-        ):
-            alternatives.append(and_(*equal, _beyond(key, expression, parameter, is_null)))
-            equal.append(expression.is_(None) if is_null else expression == parameter)
+        return after(self.keys, expressions, nulls, parameters_of(self.keys, prefix), inclusive)
+
+
+def parameters_of(keys: Sequence[Key], prefix: str) -> list[Any]:
+    """The parameters that hold a position's values."""
+    return [bindparam(f"{prefix}_{index}", type_=key.source.type) for index, key in enumerate(keys)]
+
+
+def after(
+    keys: Sequence[Key],
+    expressions: Sequence[Any],
+    nulls: Sequence[bool],
+    parameters: Sequence[Any],
+    inclusive: bool,
+) -> ColumnElement[bool]:
+    """See `Ordering.after`; also for some of its keys."""
+    directions = {key.descending for key in keys}
+    if len(directions) == 1 and not any(key.source.nullable for key in keys):
+        # One comparison of rows, which a single index range serves.
+        left, right = tuple_(*expressions), tuple_(*parameters)
         if inclusive:
-            alternatives.append(and_(*equal))
-        return or_(false(), *alternatives)
+            return left <= right if directions == {True} else left >= right
+        return left < right if directions == {True} else left > right
+    alternatives: list[ColumnElement[bool]] = []
+    equal: list[ColumnElement[bool]] = []
+    for key, expression, parameter, is_null in zip(
+        keys, expressions, parameters, nulls, strict=True
+    ):
+        alternatives.append(and_(*equal, _beyond(key, expression, parameter, is_null)))
+        equal.append(expression.is_(None) if is_null else expression == parameter)
+    if inclusive:
+        alternatives.append(and_(*equal))
+    found = or_(false(), *alternatives)
+    if keys[0].source.nullable:
+        return found
+    # Implied, but only this can be the range of an index.
+    return and_(from_on(keys[0], expressions[0], parameters[0]), found)
+
+
+def from_on(key: Key, expression: Any, parameter: Any) -> ColumnElement[bool]:
+    """Whether the value is at a position or after it, if neither is null."""
+    at_or_after: ColumnElement[bool] = (
+        expression <= parameter if key.descending else expression >= parameter
+    )
+    return at_or_after
 
 
 def _beyond(key: Key, expression: Any, parameter: Any, is_null: bool) -> ColumnElement[bool]:
@@ -248,11 +286,15 @@ def source(attribute: InstrumentedAttribute[Any]) -> Source:
     """A column of the model."""
     column = attribute.property.columns[0]
     type_ = column.type
+    members: tuple[Any, ...] = (False, True) if isinstance(type_, Boolean) else ()
+    if isinstance(type_, Ordered):
+        members = tuple(sorted(int(member) for member in type_.enum))
     return Source(
         name=attribute.key,
         sql=lambda _, entity: getattr(entity, attribute.key),
-        type=getattr(type_, "impl", type_) if hasattr(type_, "enum") else type_,
+        type=getattr(type_, "impl", type_) if isinstance(type_, Ordered) else type_,
         nullable=bool(column.nullable),
+        members=members,
     )
 
 
@@ -285,6 +327,26 @@ def by_expression(
 ) -> Any:
     """Order by an SQL expression: `sql(viewer, entity)`."""
     return key(Source(name, sql, type_, nullable), description)
+
+
+def by_counter(name: str, counter: InstrumentedAttribute[Any], description: str) -> Any:
+    """Order by a column of a table beside the entity's (`Source.beside`)."""
+    source = Source(
+        name,
+        lambda _, entity: beside(counter, entity),
+        counter.type,
+        nullable=False,
+        beside=counter,
+    )
+    return key(source, description)
+
+
+def beside(counter: InstrumentedAttribute[Any], entity: Any) -> ColumnElement[int]:
+    """The value of a counter, as an expression over the entity. 0 while a statement creates it."""
+    counters = aliased(counter.class_)
+    (own,) = inspect(counters).mapper.primary_key
+    value = select(getattr(counters, counter.key)).where(getattr(counters, own.key) == entity.id)
+    return func.coalesce(value.scalar_subquery(), 0)
 
 
 def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> Any:
@@ -409,5 +471,5 @@ def _through(relationship: InstrumentedAttribute[Any], inner: Source) -> Source:
                 .scalar_subquery()
             )
 
-        _THROUGH[key] = Source(name, sql, inner.type, nullable=True)
+        _THROUGH[key] = Source(name, sql, inner.type, nullable=True, related=(relationship, inner))
     return _THROUGH[key]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -33,7 +33,6 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -41,25 +40,23 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Row, Statement, kept, select_from
+from db.read import Row, Statement, compiled_part, joined_sql, kept, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
 from graph.engine.sql_json import Columns, with_spans
 from graph.engine.state import EngineState
-from graph.kit.filtering import Binds, build_filter
-from graph.kit.loading import columns_of
+from graph.kit import counting
 from graph.kit.ordering import Ordering
+from graph.kit.page_query import PageQuery, predicates
+from graph.kit.segments import Position
 
-# Labels of the columns that hold a row's position in the ordering.
-KEY = "_key_"
 # The parent's key, as a parameter and in counts; the position, from 1, of a row's page among the
 # requested pages; a dummy column if nothing else distinguishes the pages.
 PARENT, _PLACE, _NOTHING = "parent_key", "_place_", "_nothing_"
-# Labels of what rows are sorted by a second time; not among the columns that are read.
-_SORT = "_sort_"
 
 _Select = Select[*tuple[Any, ...]]
+_LIMIT = compiled_part(bindparam("limit", type_=Integer()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +83,8 @@ class PageShape:
     ordering: Ordering
     with_cursors: bool
     backward: bool
-    after: tuple[bool, ...] | None
-    before: tuple[bool, ...] | None
+    after: Position | None
+    before: Position | None
     filter: Any
     viewer: ViewerShape
     where: Callable[[Viewer, Any], Any] | None
@@ -103,6 +100,13 @@ class PageShape:
         at_root = self.child is None and self.right is access.read
         return at_root and access.rule_of(self.model).sources is not None
 
+    @property
+    def counts_candidates(self) -> bool:
+        """Whether `totalCount` first counts the rows within the viewer's reach: if they are few,
+        it need not go through all others.
+        """
+        return self.has_candidates and self.filter is None
+
 
 @dataclass(slots=True)
 class PageRequest:
@@ -113,73 +117,6 @@ class PageRequest:
 
 
 # --- statements ----------------------------------------------------------------------------------
-
-
-def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
-    found = [shape.right(viewer, entity)]
-    if shape.where is not None:
-        found.append(shape.where(viewer, entity))
-    if shape.filter is not None:
-        found.append(build_filter(shape.filter, entity, viewer, Binds()))
-    return found
-
-
-class _Page:
-    """The rows of one page, before they are ordered and limited."""
-
-    def __init__(self, shape: PageShape) -> None:
-        viewer = placeholder_viewer(shape.viewer)
-        entity = aliased(shape.model, name="item")
-        ordering = shape.ordering
-        expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-        columns = columns_of(shape.model, entity, shape.columns.labels, viewer)
-        if shape.with_cursors:
-            columns += [
-                expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
-            ]
-        query = select_from(entity, *columns).where(*_predicates(shape, entity, viewer))
-        if shape.after is not None:
-            query = query.where(
-                ordering.after(expressions, shape.after, "after", inclusive=shape.inclusive)
-            )
-        if shape.before is not None:
-            backward = ordering.reversed()
-            query = query.where(
-                backward.after(expressions, shape.before, "before", inclusive=shape.inclusive)
-            )
-        self.query: _Select = query
-        self.entity = entity
-        self.limit: Any = bindparam("limit", type_=Integer())
-        self._keys = (ordering.reversed() if shape.backward else ordering).keys
-        self._expressions = expressions
-        self._candidates = candidate_set(viewer, shape.model, counted=shape.counted)
-
-    def replace(self, replace: Callable[..., Any]) -> None:
-        """Replace parameters by other expressions."""
-        self.query = cast("_Select", replacement_traverse(self.query, {}, replace))
-        self.limit = replacement_traverse(self.limit, {}, replace)
-
-    def ordered(self, *outside: Any) -> _Select:
-        """The page. `outside`: what it takes values from."""
-        if self._candidates is None:
-            return self._sorted(self.query, self._expressions)
-        labels = [f"{_SORT}{index}" for index in range(len(self._keys))]
-        keys = [
-            expression.label(label)
-            for label, expression in zip(labels, self._expressions, strict=True)
-        ]
-        pages = []
-        for taken in (self._candidates.holds(self.entity), self._candidates.is_many):
-            query = self.query.add_columns(*keys).where(taken).correlate(*outside)
-            pages.append(self._sorted(query, self._expressions).subquery())
-        rows = union_all(*(select_from(page, *page.c) for page in pages)).subquery("page_rows")
-        columns = (column for column in rows.c if column.key not in labels)
-        query = select_from(rows, *columns, *path_flag(self._candidates))
-        return self._sorted(query, [rows.c[label] for label in labels])
-
-    def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
-        order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
-        return query.order_by(*order).limit(self.limit)
 
 
 def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
@@ -230,13 +167,26 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         kept = [label for label in rows.row.labels if label not in hidden]
         spans = [("", span) for span in columns.spans]
         return with_spans(rows, [*kept, *spans], shape.viewer, shape.model)
-    page = _Page(shape)
+    page = PageQuery(shape)
     given: list[tuple[str, Any]] = _parts(shape)
     if varying:
         binds = _binds(page.ordered())
         given += [(name, binds[name].type) for name in varying]
     if varying is not None and not given:
         given.append((_NOTHING, Integer()))
+    single = None if given else page.single()
+    if single is not None:
+        # As text, since the usual list is to be compiled quickly.
+        sql = joined_sql(
+            ["SELECT * FROM (", compiled_part(single), ") AS page_rows LIMIT ", _LIMIT]
+        )
+        return Statement(
+            sql,
+            shape.model,
+            labels=[str(each.key) for each in single.exported_columns],
+            plan_once=shape.filter is None,
+            ordering=shape.ordering,
+        )
     if not given:
         query = page.ordered()
     else:
@@ -261,7 +211,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             page.replace(replaced)
         if shape.child is not None:
             page.query = page.query.where(_belongs(shape, page.entity, pages))
-        inner = page.ordered(pages).lateral("row")
+        inner = page.ordered().correlate(pages).lateral("row")
         query = select_from(pages, pages.c[_PLACE], *inner.c).join(inner, true())
     return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
@@ -270,32 +220,42 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
 def _count_statement(shape: PageShape) -> Statement:
     viewer = placeholder_viewer(shape.viewer)
     entity = aliased(shape.model, name="item")
-    query = select_from(entity, func.count().label("total"))
-    query = query.where(*_predicates(shape, entity, viewer))
-    candidates = candidate_set(viewer, shape.model, counted=shape.counted)
-    if candidates is not None:
-        few = query.where(candidates.holds(entity)).scalar_subquery()
+    query: _Select = select_from(entity, literal_column("1").label("one"))
+    query = query.where(*predicates(shape, entity, viewer))
+    if shape.child is None:
+        candidates = candidate_set(viewer, shape.model, counted=shape.counted)
+        if shape.counts_candidates:
+            candidates = candidate_set(viewer, shape.model, counted=True, most=counting.EXACT_UP_TO)
+        if candidates is None:
+            return Statement(counting.number_of(query), plan_once=shape.filter is None)
+        few = counting.number_of(query.where(candidates.holds(entity))).scalar_subquery()
         # Only the branch that applies is counted.
-        total = case((candidates.is_few, few), else_=query.scalar_subquery())
-        query = select(total.label("total"), *path_flag(candidates))
-    if isinstance(shape.child, Link):
-        parents = (
-            func.unnest(*(bindparam(f"many_{n}", type_=ARRAY(type_)) for n, type_ in _parts(shape)))
-            .table_valued(
-                *(column(name, type_) for name, type_ in _parts(shape)),
-                with_ordinality=_PLACE,
-                name="parent",
-            )
-            .render_derived()
+        branches = [(candidates.is_few, few)]
+        if shape.counts_candidates and (by := access.container(viewer, entity)) is not None:
+            # Enough of them are usually in the viewer's projects, and are found without going
+            # through all others.
+            inside = counting.number_of(query.join(*by)).cte("inside")
+            many = select(inside.c.total).scalar_subquery()
+            branches.append((many > counting.EXACT_UP_TO, many))
+        total = case(*branches, else_=counting.number_of(query).scalar_subquery())
+        counted = select(total.label("total"), *path_flag(candidates))
+        return Statement(counted, plan_once=shape.filter is None)
+    given = _parts(shape)
+    parents = (
+        func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
+        .table_valued(
+            *(column(name, type_) for name, type_ in given), with_ordinality=_PLACE, name="parent"
         )
-        own = query.where(_belongs(shape, entity, parents)).correlate(parents).scalar_subquery()
-        query = select_from(parents, parents.c[_PLACE], own.label("total"))
-    elif shape.child is not None:
-        child = getattr(entity, shape.child)
-        keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
-        query = query.add_columns(child.label(PARENT)).where(child == keys.any_())
-        query = query.group_by(child)
-    return Statement(query, plan_once=shape.filter is None)
+        .render_derived()
+    )
+    own = query.where(_belongs(shape, entity, parents)).limit(counting.limit()).correlate(parents)
+    rows = own.lateral("row")
+    counted = (
+        select_from(parents, parents.c[_PLACE], func.count().label("total"))
+        .join(rows, true())
+        .group_by(parents.c[_PLACE])
+    )
+    return Statement(counted, plan_once=shape.filter is None)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -344,17 +304,18 @@ class PageReader:
         return (await turn.rows.lead(read))[0]
 
     async def totals(self, shape: PageShape, request: PageRequest) -> dict[Any, int]:
-        """How many rows all pages of each parent have together (of None at the root)."""
-        rows: Sequence[Any] = await self._fetch(
-            shape,
-            await _count_statement.ready(shape),
-            {**request.params, **_parents(shape, request.parents)},
-        )
+        """How many rows all pages of each parent have together (of None at the root), as
+        `graph.kit.counting` says.
+        """
+        statement = await _count_statement.ready(shape)
+        params = {**request.params, **_parents(shape, request.parents)}
+        if shape.counts_candidates:
+            rows: Sequence[Any] = await self._reader.fetch(statement, params)
+        else:
+            rows = await self._fetch(shape, statement, params)
         if shape.child is None:
             return {None: rows[0].total}
-        if isinstance(shape.child, Link):
-            return {request.parents[place - 1]: total for place, total in rows}
-        return {row.parent_key: row.total for row in rows}
+        return {request.parents[place - 1]: total for place, total in rows}
 
     async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
         rows = await self._fetch(

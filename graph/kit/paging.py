@@ -24,15 +24,18 @@ from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
-from graph.kit.filtering import Values, filter_shape, right_of
+from graph.kit import counting
+from graph.kit.filtering import right_of
 from graph.kit.loading import below
+from graph.kit.look_ups import shaped_filter
 from graph.kit.ordering import Key, Ordering, ordering_of
-from graph.kit.page_rows import KEY, Link, PageReader, PageRequest, PageShape
+from graph.kit.page_query import KEY, MAX_PAGE
+from graph.kit.page_rows import Link, PageReader, PageRequest, PageShape
+from graph.kit.segments import position_of
 
 T = TypeVar("T")
 
 DEFAULT_PAGE = 50
-MAX_PAGE = 100
 
 
 @strawberry.type(description="The position of a page in its list.")
@@ -135,7 +138,8 @@ def connection_type(
             "total_count": derived(
                 (),
                 attrgetter("total"),
-                "The number of items in all pages. Counted only if you select it.",
+                f"The number of items in all pages. {counting.DESCRIPTION} Counted only if you "
+                "select it.",
                 may_fail=True,
             ),
         }
@@ -287,8 +291,9 @@ async def read_pages(
     """
     ordering = ordering_of(model, order_by, default_order, ("order_by",))
     window = window_of(ordering, first, after, last, before)
-    values = Values()
-    filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
+    filter_shaped, values = await shaped_filter(
+        filter, ("filter",), info.context.services.database.reader
+    )
     requested = _requested(info, model)
     shape = PageShape(
         model=model,
@@ -297,8 +302,8 @@ async def read_pages(
         ordering=ordering,
         with_cursors=requested.cursors,
         backward=window.backward,
-        after=nulls_of(window.after),
-        before=nulls_of(window.before),
+        after=position_of(ordering, window.after),
+        before=position_of(ordering, window.before),
         filter=filter_shaped,
         viewer=info.viewer.shape,
         where=where,
@@ -322,8 +327,8 @@ async def read_pages(
             columns=KEY_ONLY,
             with_cursors=False,
             backward=far.backward,
-            after=nulls_of(far.after),
-            before=nulls_of(far.before),
+            after=position_of(ordering, far.after),
+            before=position_of(ordering, far.before),
             inclusive=far.inclusive,
         )
         found = await reader.rows(there, PageRequest(keys, {**arguments, **far.params}))
@@ -337,7 +342,7 @@ async def read_pages(
         await cut(pages, window, info.selection, beyond)
     if requested.total and total is not None:
         for page in pages.values():
-            page.total = total
+            page.total = counting.bounded(total)
     elif requested.total:
         await count(pages, reader.totals(shape, request))
     return pages
@@ -395,7 +400,7 @@ async def count(pages: Mapping[Any, Page], totals: Awaitable[Mapping[Any, int]])
             page.total = error
         return
     for key, page in pages.items():
-        page.total = found.get(key, 0)
+        page.total = counting.bounded(found.get(key, 0))
 
 
 # Of the pages with these keys, those whose lists have rows in the window.

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import strawberry
-from sqlalchemy import func, select
+from sqlalchemy import Integer, func, literal_column, select
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -23,6 +23,7 @@ from db.read import Statement
 from errors import Forbidden
 from graph.core.enums import EventKind, EventSubjectType
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
+from graph.kit import counting
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.ordering import SortOrder
 from graph.kit.paging import Page
@@ -117,12 +118,15 @@ async def _audit_log(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[
 def _stats_statement(filter_shaped: Any, shape: ViewerShape) -> Statement:
     viewer = placeholder_viewer(shape)
     event = aliased(models.Event)
-    query = select(event.kind, event.subject_type, func.count().label("count")).where(
+    query = select(event.kind, event.subject_type).where(
         access.read(viewer, event), _own(viewer, event)
     )
     if filter_shaped is not None:
         query = query.where(build_filter(filter_shaped, event, viewer, Binds()))
-    return Statement(query.group_by(event.kind, event.subject_type))
+    latest = query.order_by(event.xid.desc(), event.position.desc())
+    rows = latest.limit(literal_column(str(counting.EXACT_UP_TO), Integer())).subquery("latest")
+    counted = select(rows.c.kind, rows.c.subject_type, func.count().label("count"))
+    return Statement(counted.group_by(rows.c.kind, rows.c.subject_type))
 
 
 async def _activity_stats(info: BatchInfo, filter_: Any = None) -> EventStats:
@@ -157,7 +161,8 @@ def activity_stats() -> Any:
     """The field `activityStats` of the viewer. Its annotation is `EventStats`."""
     return root(
         _activity_stats,
-        "Returns statistics over your own actions.",
+        f"Returns statistics over your own actions; over the latest {counting.EXACT_UP_TO:,} of "
+        "them, if there are more.",
         arguments=[
             argument(
                 "filter_",

@@ -33,6 +33,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -46,7 +47,7 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import LogEpoch
 from db.models.event import Xid8
-from db.read import Statement
+from db.read import Statement, select_from
 from errors import BadInput, ErrorCode, Failure
 from events.cursor import Cursor, Place
 from events.epoch import ROW
@@ -54,7 +55,7 @@ from events.log import COLUMNS, PAGE, cursor_of, is_complete, place_of
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, argument, derived
 from graph.core.inputs import given
-from graph.kit import ordering, paging
+from graph.kit import counting, ordering, paging
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.ordering import SortOrder
 from graph.kit.paging import Page, PageInfo, Window, count, cut
@@ -107,7 +108,7 @@ class EventConnection:
     total_count: int = derived(
         (),
         attrgetter("total"),
-        "The number of events in all pages. Counted only if you select it.",
+        f"The number of events in all pages. {counting.DESCRIPTION} Counted only if you select it.",
         may_fail=True,
     )
 
@@ -283,14 +284,23 @@ def _feed_statement(feed: _Feed) -> Statement:
 @lru_cache(maxsize=500)
 def _feed_count(feed: _Feed) -> Statement:
     event = aliased(models.Event, name="event")
-    query = select(func.count().label("total")).select_from(event)
+    query: Any = select_from(event, literal_column("1").label("one"))
     query = query.where(*_conditions(feed, event))
-    if feed.child is not None:
-        child = getattr(event, feed.child)
-        keys = bindparam("parents", type_=ARRAY(Uuid()))
-        query = query.add_columns(child.label("parent_key")).where(child == keys.any_())
-        query = query.group_by(child)
-    return Statement(query, plan_once=feed.filter is None)
+    if feed.child is None:
+        return Statement(counting.number_of(query), plan_once=feed.filter is None)
+    parents = (
+        func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
+        .table_valued(column("parent_key", Uuid()), name="parents")
+        .render_derived()
+    )
+    own = query.where(getattr(event, feed.child) == parents.c.parent_key)
+    rows = own.limit(counting.limit()).correlate(parents).lateral("row")
+    counted = (
+        select_from(parents, func.count().label("total"), parents.c.parent_key)
+        .join(rows, true())
+        .group_by(parents.c.parent_key)
+    )
+    return Statement(counted, plan_once=feed.filter is None)
 
 
 async def read_feed(
@@ -466,8 +476,8 @@ async def _count_log(context: Context, wanted: Wanted, first: Cursor) -> int:
         page = await context.services.live.log.read_visible(context.viewer.require(), end.place)
         total += len(await wanted.select(page.rows))
         end = page.cursor
-        if not page.more:
-            return total
+        if not page.more or total > counting.EXACT_UP_TO:
+            return counting.bounded(total)
     raise Failure(
         "There are too many events to test each by the state of its task. Ask for totalCount "
         "with a filter that names no more of a task than its ID.",
@@ -528,10 +538,13 @@ def _log_count(
     )
     matches = true() if shape is None else build_filter(shape, event, viewer, Binds())
     wanted = or_(and_(loss, *named), and_(~loss, about_work, matches))
-    query = select(func.count().label("total")).select_from(event)
     if of_period:
         start, end = (bindparam(name, type_=DateTime(timezone=True)) for name in ("start", "end"))
         bounds = [event.at >= start, event.at < end]
     else:
         bounds = [place_of(event) > _bound("after"), is_complete(event)]
-    return Statement(query.where(*bounds, access.read(viewer, event), wanted))
+    query: Any = select_from(event, literal_column("1").label("one"))
+    query = query.where(*bounds, access.read(viewer, event), wanted)
+    if of_period:
+        return Statement(select(func.count().label("total")).select_from(query.subquery()))
+    return Statement(counting.number_of(query))

@@ -46,7 +46,7 @@ from graph.kit.comparators import DateTimeFilter, IDFilter, NotificationKindFilt
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, value
 from graph.kit.ordering import Key
-from graph.kit.paging import MAX_PAGE
+from graph.kit.page_query import MAX_PAGE
 from graph.request.scopes import may
 from graph.types.accounts.user import User, UserFilter
 from graph.types.events.event import Event, EventSubject

@@ -29,7 +29,7 @@ from graph.kit.comparators import (
     StringFilter,
 )
 from graph.types.accounts.user import UserFilter, UserOrder
-from graph.types.time.tracked_time import project_tracked_seconds
+from graph.types.time.tracked_time import project_tracked_seconds, tracked_projects
 
 # --- filters and orderings -----------------------------------------------------------------------
 
@@ -75,6 +75,7 @@ class ProjectFilter:
         "The time tracked in the project, in entries that you can see.",
         order="the tracked time that you can see",
         mark="tracked_seconds",
+        positive=tracked_projects,
     )
     is_archived: bool | None = filtering.by_condition(
         lambda _, project: project.archived_at.is_not(None), "Whether the project is archived."

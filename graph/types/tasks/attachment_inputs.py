@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
-from sqlalchemy import func, select
-from sqlalchemy.orm import aliased
 
-from auth.viewer import Viewer
 from db import models
 from files.upload import Upload
 from graph.core.inputs import MutationInput, new_id, required
@@ -20,17 +17,6 @@ if TYPE_CHECKING:
     from graph.types.tasks.task_inputs import TaskFilter
 
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
-
-
-def attachment_count(_: Viewer, task: Any) -> Any:
-    """The number of a task's attachments. Users who see the task see all of them."""
-    attachment = aliased(models.Attachment)
-    return (
-        select(func.count())
-        .select_from(attachment)
-        .where(attachment.task_id == task.id)
-        .scalar_subquery()
-    )
 
 
 @filtering.filter_input("Filter for attachments.")

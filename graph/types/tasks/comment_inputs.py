@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-def comment_count(_: Viewer, task: Any) -> Any:
-    """The number of a task's comments, without placeholders. Users who see the task see all of
-    them.
-    """
-    comment = aliased(models.Comment)
-    return (
-        select(func.count())
-        .select_from(comment)
-        .where(comment.task_id == task.id, comment.removed_at.is_(None))
-        .scalar_subquery()
-    )
-
-
 def reply_count(_: Viewer, comment: Any) -> Any:
     """The number of replies to a comment. Users who see the comment see all of them."""
     reply = aliased(models.Comment)

@@ -1,62 +1,58 @@
-"""Statistics over the tasks that the viewer can see: one statement, cached for five minutes.
+"""Statistics over the tasks that the viewer can see, in one statement.
 
-Before a cached answer is used again it is checked against the event log: if the log has any event
-since then that the viewer can see, the answer is computed again. That is enough because every
-change of what a user sees is in the log, readable by that user: access gained by the event of the
-change itself, access lost by `ACCESS_LOST` (`domain.rights_change`). Only an expiring share removes
-access without an event, so an answer is cached at most until the next share with the viewer
-expires. Two more kinds of events count even if the viewer cannot see them: those of shares, because
-the user who shared may no longer see the task, and those of users, because a filter may match their
-names. Nothing is cached for an API key that is restricted to projects: a task that leaves them is
-lost to the key but not to its owner, so no event says so.
+Without a filter, numbers come from counters: those of the lists that the viewer sees as a whole
+(`auth.access.lists`, `db.models.counters`), and the few tasks that they see beside these. Only what
+is overdue is counted, from an index of open tasks. With a filter, and in groups by assignee or tag,
+the tasks themselves are counted.
 
-Nobody therefore sees numbers from before a change, in any process, and no message has to arrive for
-that. The check reads only what was logged since the last check.
+Only what is selected is computed.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
 from sqlalchemy import (
-    ARRAY,
+    ColumnElement,
     Integer,
-    Text,
+    SelectBase,
     Uuid,
-    any_,
-    bindparam,
+    and_,
     cast,
-    exists,
     func,
     literal,
-    literal_column,
-    or_,
+    null,
     select,
     text,
     true,
+    union_all,
 )
 from sqlalchemy.orm import aliased
 
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
-from cache import BoundedCache
 from db import models
 from db.models import TaskPriority, TaskStatus
-from db.models.event import Xid8
-from db.models.task import is_overdue
+from db.models.task import is_overdue, was_due
 from db.read import Statement
 from errors import collecting
-from events.kinds import EventKind
-from graph.core.access_paths import by_access_path, candidate_set, path_flag
+from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape, right_of
 from graph.kit.ordering import text_key
+from graph.types.tasks.counted import (
+    NONE,
+    ONE,
+    PARENTS,
+    CountedTasks,
+    spellings,
+    tag_pairs,
+)
 from graph.types.tasks.stats_groups import (
     MAX_GROUPS,
     TaskGroupBy,
@@ -73,14 +69,7 @@ if TYPE_CHECKING:
 
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
-_COUNT_ANYWAY = literal(
-    [kind.name for kind in EventKind if kind.name.startswith(("TASK_SHARE_", "USER_"))],
-    ARRAY(Text()),
-)
-KEPT = dt.timedelta(minutes=5)
 MAX_TAGS = 100
-_MAX_KEPT = 10_000
-_MAX_KEPT_GROUPS = 200
 
 
 @strawberry.type(description="The number of tasks with one status.")
@@ -101,7 +90,7 @@ class TaskPriorityCount:
 
 @strawberry.type(
     description="Statistics over the tasks that you can see. They reflect every change of the "
-    "tasks and of your access at once; only `overdue` can be up to five minutes old."
+    "tasks and of your access at once."
 )
 class TaskStats:
     total: int = attribute("The number of tasks.")
@@ -136,12 +125,17 @@ def _stats_of(row: Any, keys: Sequence[TaskGroupBy], project: UUID | None) -> Ta
         by_priority=[
             TaskPriorityCount(priority=p, count=getattr(row, _column(p))) for p in TaskPriority
         ],
-        by_tag=[CountedTag(tag, count, project) for tag, count in row.tags or ()],  # type: ignore[misc]
-        shared_by_me=row.shared_by_me,
-        shared_with_me=row.shared_with_me,
-        comments_posted=row.comments_posted,
+        by_tag=[CountedTag(tag, count, project) for tag, count in _of(row, "tags") or ()],  # type: ignore[misc]
+        shared_by_me=_of(row, "shared_by_me"),
+        shared_with_me=_of(row, "shared_with_me"),
+        comments_posted=_of(row, "comments_posted"),
         groups=read_groups(row.groups, keys) if keys else [],  # type: ignore[arg-type]
     )
+
+
+def _of(row: Any, label: str) -> Any:
+    """A number of a row; 0 if it was not selected."""
+    return getattr(row, label, 0)
 
 
 def _column(member: TaskStatus | TaskPriority) -> str:
@@ -172,18 +166,47 @@ class _Empty:
         return _NOTHING[name]
 
 
-@lru_cache(maxsize=500)
-def _statement(
-    by_project: bool,
-    filter_shaped: Hashable,
-    group_by: tuple[TaskGroupBy, ...],
-    shape: ViewerShape,
-    counted: bool,
-) -> Statement:
-    """The statistics by project, or one for all. `counted`: see `graph.core.access_paths`."""
-    viewer = placeholder_viewer(shape)
+# --- the statement -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    """Everything that a statement depends on. `counted`: see `graph.core.access_paths`."""
+
+    by_project: bool
+    filter: Hashable
+    group_by: tuple[TaskGroupBy, ...]
+    viewer: ViewerShape
+    counted: bool
+    # The selected fields.
+    fields: frozenset[str]
+
+    @property
+    def has_counters(self) -> bool:
+        """Whether counters know the answer."""
+        return self.filter is None and not {TaskGroupBy.ASSIGNEE, TaskGroupBy.TAG} & {
+            *self.group_by
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is counted. `rows` has `key`, `project_id`, `status`, `priority`, `n` (the number of
+    tasks) and `overdue` (how many of them are), and for groups also what these are made of.
+    """
+
+    rows: Any
+    # The tags of a key: `tag_key`, `tag`, `n`.
+    tags: Callable[[Any], SelectBase]
+    # The visible tasks of a key, as a condition for an alias of them.
+    holds: Callable[[Any, Any], ColumnElement[bool]]
+
+
+def _from_tasks(requested: _Requested, candidates: CandidateSet | None) -> _Source:
+    """The visible tasks, one by one."""
+    viewer = placeholder_viewer(requested.viewer)
     task = aliased(models.Task)
-    key = task.project_id if by_project else literal(1, Integer())
+    key = task.project_id if requested.by_project else literal(1, Integer())
     query = select(
         key.label("key"),
         task.id,
@@ -193,148 +216,181 @@ def _statement(
         task.priority,
         task.tags,
         task.tag_keys,
-        is_overdue(task).label("overdue"),
-    ).where(right_of(filter_shaped)(viewer, task))
-    if by_project:
-        parents = bindparam("parents", type_=ARRAY(Uuid()))
-        query = query.where(task.project_id == parents.any_())
-    if filter_shaped is not None:
-        query = query.where(build_filter(filter_shaped, task, viewer, Binds()))
-    candidates = candidate_set(viewer, models.Task, counted=counted)
+        ONE.label("n"),
+        cast(is_overdue(task), Integer).label("overdue"),
+    ).where(right_of(requested.filter)(viewer, task))
+    if requested.by_project:
+        query = query.where(task.project_id == PARENTS.any_())
+    if requested.filter is not None:
+        query = query.where(build_filter(requested.filter, task, viewer, Binds()))
     visible = (
         by_access_path(query, task, candidates).cte("visible").prefix_with(text("MATERIALIZED"))
     )
-    share = aliased(models.TaskShare)
-    by_me = select(share.task_id).where(share.shared_by_id == viewer.sql_id)
-    comment = aliased(models.Comment)
-    serialized = (
-        select(comment.task_id, func.count().label("count"))
-        .where(comment.author_id == viewer.sql_id, comment.removed_at.is_(None))
-        .group_by(comment.task_id)
-        .subquery()
-    )
+
+    def tags(key: Any) -> SelectBase:
+        one = visible.alias()
+        pair = tag_pairs(one.c)
+        rows = select(pair.c.tag_key, pair.c.tag, one.c.n).select_from(one.join(pair, true()))
+        return rows.where(one.c.key == key).correlate(key.table)
+
+    def holds(key: Any, task: Any) -> ColumnElement[bool]:
+        ids = select(visible.c.id).where(visible.c.key == key).correlate(key.table)
+        held: ColumnElement[bool] = task.id.in_(ids)
+        return held
+
+    return _Source(visible, tags, holds)
+
+
+def _from_counters(requested: _Requested) -> _Source:
+    """The counters of whole lists, and the visible tasks beside them."""
+    viewer = placeholder_viewer(requested.viewer)
+    by_project = requested.by_project
+    by_list = by_project or TaskGroupBy.PROJECT in requested.group_by
+    counted = CountedTasks(viewer, by_project=by_project)
+
+    def sums(list_id: Any, row: Any, n: Any, overdue: Any) -> Any:
+        """Sums of some rows, as few as the answer needs."""
+        lists = list_id if by_list else cast(null(), Uuid())
+        keys = [lists.label("list_id"), row.status, row.priority]
+        added = [func.sum(n).label("n"), func.sum(overdue).label("overdue")]
+        return select(*keys, *added).group_by(*(keys if by_list else keys[1:]))
+
+    parts = []
+    for model in (models.ListCount, models.ListCountChange):
+        counter: Any = aliased(model)
+        inside = counter.list_id.in_(counted.lists)
+        parts.append(sums(counter.list_id, counter, counter.tasks, NONE).where(inside))
+    if counted.beside is not None:
+        beside = counted.beside.c
+        parts.append(sums(beside.project_id, beside, ONE, beside.overdue))
+    if {"overdue", "groups"} & requested.fields:
+        task, own = aliased(models.Task), aliased(models.Task)
+        inside = and_(was_due(task), task.project_id.in_(counted.lists))
+        parts.append(sums(task.project_id, task, NONE, ONE).where(inside))
+        if not by_project and not viewer.restricted:
+            personal = and_(was_due(own), own.project_id.is_(None), own.owner_id == viewer.sql_id)
+            parts.append(sums(own.project_id, own, NONE, ONE).where(personal))
+    added = union_all(*parts).subquery("parts")
+    rows = select(
+        (added.c.list_id if by_project else ONE).label("key"),
+        added.c.list_id.label("project_id"),
+        added.c.status,
+        added.c.priority,
+        added.c.n,
+        added.c.overdue,
+    ).subquery("numbers")
+
+    def holds(key: Any, task: Any) -> ColumnElement[bool]:
+        seen = access.read(viewer, task)
+        return and_(seen, task.project_id == key) if by_project else seen
+
+    return _Source(rows, counted.tags, holds)
+
+
+def _sum(n: Any, *conditions: ColumnElement[bool]) -> Any:
+    total = func.sum(n).filter(*conditions) if conditions else func.sum(n)
+    return cast(func.coalesce(total, 0), Integer)
+
+
+@lru_cache(maxsize=500)
+def _statement(requested: _Requested) -> Statement:
+    """The statistics by project, or one for all."""
+    viewer = placeholder_viewer(requested.viewer)
+    candidates = None
+    if requested.has_counters:
+        source = _from_counters(requested)
+    else:
+        candidates = candidate_set(viewer, models.Task, counted=requested.counted)
+        source = _from_tasks(requested, candidates)
+    rows = source.rows
     totals = (
         select(
-            visible.c.key,
-            func.count().label("total"),
-            func.count().filter(visible.c.overdue).label("overdue"),
-            func.count().filter(visible.c.id.in_(by_me)).label("shared_by_me"),
-            func.count()
-            .filter(visible.c.id.in_(access.shared_tasks(viewer)))
-            .label("shared_with_me"),
-            func.coalesce(func.sum(serialized.c.count), 0).cast(Integer).label("comments_posted"),
-            *(
-                func.count().filter(visible.c.status == status).label(_column(status))
-                for status in TaskStatus
-            ),
-            *(
-                func.count().filter(visible.c.priority == priority).label(_column(priority))
-                for priority in TaskPriority
-            ),
+            rows.c.key,
+            _sum(rows.c.n).label("total"),
+            _sum(rows.c.overdue).label("overdue"),
+            *(_sum(rows.c.n, rows.c.status == s).label(_column(s)) for s in TaskStatus),
+            *(_sum(rows.c.n, rows.c.priority == p).label(_column(p)) for p in TaskPriority),
         )
-        .select_from(visible.outerjoin(serialized, serialized.c.task_id == visible.c.id))
-        .group_by(visible.c.key)
+        .group_by(rows.c.key)
         .subquery("totals")
     )
-    source: Any = totals
+    joined: Any = totals
     extra = []
-    if group_by:
-        groups = grouped(visible, group_by, viewer)
-        source, extra = totals.join(groups, groups.c.key == totals.c.key), [groups.c.groups]
+    if requested.group_by:
+        groups = grouped(rows, requested.group_by, viewer)
+        joined, extra = totals.outerjoin(groups, groups.c.key == totals.c.key), [groups.c.groups]
+    if "byTag" in requested.fields:
+        extra.append(_tags(source.tags(totals.c.key)).label("tags"))
+    for field, (label, number) in _OWN.items():
+        if field in requested.fields:
+            extra.append(number(source, totals.c.key, viewer).label(label))
     return Statement(
-        select(
-            *totals.c,
-            *extra,
-            _tags(visible, totals.c.key).label("tags"),
-            _xmin().label("mark"),
-            _next_expiry(viewer).label("until"),
-            *path_flag(candidates),
-        ).select_from(source)
+        select(*totals.c, *extra, *path_flag(candidates)).select_from(joined),
+        plan_once=requested.has_counters,
     )
 
 
-def _next_expiry(viewer: Viewer) -> Any:
-    """When the next share with the viewer expires; NULL if none does."""
+def _shared_by_me(source: _Source, key: Any, viewer: Viewer) -> Any:
     share = aliased(models.TaskShare)
+    return _number(source, key, select(share.task_id).where(share.shared_by_id == viewer.sql_id))
+
+
+def _shared_with_me(source: _Source, key: Any, viewer: Viewer) -> Any:
+    return _number(source, key, access.shared_tasks(viewer))
+
+
+def _number(source: _Source, key: Any, ids: Any) -> Any:
+    task = aliased(models.Task)
     return (
-        select(func.min(share.expires_at))
-        .where(share.user_id == viewer.sql_id, share.expires_at > func.now())
+        select(func.count())
+        .select_from(task)
+        .where(task.id.in_(ids), source.holds(key, task))
+        .correlate(key.table)
         .scalar_subquery()
     )
 
 
-def _tags(visible: Any, key: Any) -> Any:
-    """The most frequent tags of a group, as JSON pairs."""
-    spelled = (
-        func.unnest(visible.c.tags, visible.c.tag_keys)
-        .table_valued("tag", "folded")
-        .render_derived()
-        .lateral("spelled")
+def _comments_posted(source: _Source, key: Any, viewer: Viewer) -> Any:
+    comment, task = aliased(models.Comment), aliased(models.Task)
+    return (
+        select(func.count())
+        .select_from(comment)
+        .join(task, task.id == comment.task_id)
+        .where(
+            comment.author_id == viewer.sql_id,
+            comment.removed_at.is_(None),
+            source.holds(key, task),
+        )
+        .correlate(key.table)
+        .scalar_subquery()
     )
+
+
+# What depends on the viewer's own shares and comments.
+_OWN: dict[str, tuple[str, Callable[[_Source, Any, Viewer], Any]]] = {
+    "sharedByMe": ("shared_by_me", _shared_by_me),
+    "sharedWithMe": ("shared_with_me", _shared_with_me),
+    "commentsPosted": ("comments_posted", _comments_posted),
+}
+
+
+def _tags(pairs: SelectBase) -> Any:
+    """The most frequent tags, as JSON pairs."""
+    spelled = spellings(pairs)
+    count = func.sum(spelled.c.n)
     counted = (
-        select(func.min(spelled.c.tag).label("tag"), func.count().label("count"))
-        .select_from(visible.join(spelled, true()))
-        .where(visible.c.key == key)
-        .group_by(spelled.c.folded)
-        .order_by(func.count().desc(), text_key(spelled.c.folded))
+        select(func.min(spelled.c.tag).label("tag"), count.label("count"))
+        .group_by(spelled.c.tag_key)
+        .order_by(count.desc(), text_key(spelled.c.tag_key))
         .limit(MAX_TAGS)
-        .correlate_except(visible)
-        .subquery()
+        .subquery("counted_tags")
     )
-    pair = func.jsonb_build_array(counted.c.tag, counted.c.count)
-    return select(func.jsonb_agg(pair)).select_from(counted).scalar_subquery()
+    shown = func.jsonb_build_array(counted.c.tag, counted.c.count)
+    return select(func.jsonb_agg(shown)).select_from(counted).scalar_subquery()
 
 
-def _xmin() -> Any:
-    """Events of transactions with this id or a later one were not all visible to this statement."""
-    return literal_column("pg_snapshot_xmin(pg_current_snapshot())", Xid8())
-
-
-@lru_cache(maxsize=4)
-def _check_statement(shape: ViewerShape) -> Statement:
-    event = aliased(models.Event)
-    since = cast(bindparam("mark", None, Xid8()), Xid8())
-    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(placeholder_viewer(shape), event))
-    changed = exists(select(1).where(event.xid >= since, counts))
-    return Statement(select(changed.label("changed"), _xmin().label("mark")))
-
-
-@dataclass(slots=True)
-class _Kept:
-    value: TaskStats
-    mark: int
-    until: dt.datetime
-
-
-class StatsCache:
-    """Cached answers of one process, by viewer, filter and project; bounded."""
-
-    def __init__(self) -> None:
-        self._kept = BoundedCache[Hashable, _Kept](_MAX_KEPT)
-
-    def find(self, key: Hashable, now: dt.datetime) -> _Kept | None:
-        """The cached answer, if it is not too old; still to be checked against the log."""
-        kept = self._kept.get(key)
-        return None if kept is None or kept.until <= now else kept
-
-    def drop(self, key: Hashable) -> None:
-        """Remove an answer."""
-        self._kept.pop(key)
-
-    def keep(
-        self,
-        key: Hashable,
-        value: TaskStats,
-        mark: int,
-        now: dt.datetime,
-        until: dt.datetime | None,
-    ) -> None:
-        """Cache an answer for `KEPT`, but not beyond `until`."""
-        end = now + KEPT
-        self._kept[key] = _Kept(value, mark, end if until is None else min(end, until))
-
-
-_CACHE = StatsCache()
+# The fields that are computed only if they are selected.
+_FIELDS = frozenset(["overdue", "byTag", "groups", *_OWN])
 
 
 async def _read(
@@ -350,69 +406,31 @@ async def _read(
         keys = checked_keys(group_by)
         shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
     groups: Sequence[Any] = [1] if projects is None else projects
-    context = info.context
-    viewer = info.viewer
-    settled = (
-        id(context.services),
-        viewer.user_id,
-        viewer.shape,
-        keys,
-        shaped,
-        _hashable(values.list),
+    viewer, services = info.viewer, info.context.services
+    requested = _Requested(
+        by_project=projects is not None,
+        filter=shaped,
+        group_by=keys,
+        viewer=viewer.shape,
+        counted=False,
+        fields=frozenset(name for name in _FIELDS if info.selection.child(name) is not None),
     )
-    kept = {group: _CACHE.find((*settled, group), context.now) for group in groups}
-    reader = context.services.database.reader
-    if all(kept.values()) and not viewer.restricted:
-        mark = min(entry.mark for entry in kept.values() if entry)
-        # An API key does not see every event that changes its numbers, such as a task leaving its
-        # projects.
-        person = viewer.person
-        (check,) = await reader.fetch(
-            _check_statement(person.shape), {**person.params, "mark": mark}
-        )
-        if not check.changed:
-            for entry in kept.values():
-                assert entry is not None
-                entry.mark = check.mark
-            return [entry.value for entry in kept.values() if entry]
-    paths = context.services.access_paths
-    counted = projects is None and paths.uses_candidates(viewer, models.Task)
-    statement = _statement(
-        projects is not None,
-        shaped,
-        keys,
-        info.viewer.shape,
-        counted,
-    )
-    reading = reader.fetch(
-        statement, {**info.viewer.params, **values.params(), "parents": list(projects or ())}
-    )
-    if projects is None:
-        reading = paths.read(reading, viewer, models.Task, counted=counted)
-    rows = await reading
+    params = {**viewer.params, **values.params(), "parents": list(projects or ())}
+    if projects is not None or requested.has_counters:
+        rows = await services.database.reader.fetch(_statement(requested), params)
+    else:
+        paths = services.access_paths
+        counted = paths.uses_candidates(viewer, models.Task)
+        statement = _statement(replace(requested, counted=counted))
+        reading = services.database.reader.fetch(statement, params)
+        rows = await paths.read(reading, viewer, models.Task, counted=counted)
     if keys:
         demand_few(rows)
     found: dict[Any, Any] = {row.key: row for row in rows}
-    stats = [
+    return [
         _stats_of(found.get(group, _Empty()), keys, None if projects is None else group)
         for group in groups
     ]
-    for group, value in zip(groups, stats, strict=True):
-        if rows and not viewer.restricted and _is_small(found.get(group), keys):
-            _CACHE.keep((*settled, group), value, rows[0].mark, context.now, rows[0].until)
-        else:
-            # The cached answer is out of date, and the events that show it may become unreadable.
-            _CACHE.drop((*settled, group))
-    return stats
-
-
-def _is_small(row: Any, keys: Sequence[TaskGroupBy]) -> bool:
-    """Whether an answer may be cached: it has few groups."""
-    return row is None or not keys or len(row.groups or ()) <= _MAX_KEPT_GROUPS
-
-
-def _hashable(values: Any) -> Hashable:
-    return tuple(_hashable(value) if isinstance(value, list) else value for value in values)
 
 
 _ARGUMENTS = [

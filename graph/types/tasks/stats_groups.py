@@ -75,7 +75,7 @@ def checked_keys(given: Sequence[TaskGroupBy] | None) -> tuple[TaskGroupBy, ...]
 
 def grouped(visible: Any, keys: Sequence[TaskGroupBy], viewer: Viewer) -> Any:
     """The innermost groups of each `key` of the visible tasks: `key` and `groups`, a JSON list of
-    their values and counts. `read_groups` understands it.
+    their values and counts. `read_groups` understands it. `visible`: see `stats._Source`.
     """
     source, values = visible, []
     once: ColumnElement[bool] = true()
@@ -101,14 +101,15 @@ def grouped(visible: Any, keys: Sequence[TaskGroupBy], viewer: Viewer) -> Any:
         values.append(value.label(f"value_{place}"))
     # The spelling that is shown, as in `byTag`.
     spelled = func.min(pair.c.tag) if TaskGroupBy.TAG in keys else literal(None)
+    n, overdue = visible.c.n, visible.c.overdue
     counted = (
-        func.count().filter(condition)
+        func.coalesce(func.sum(number).filter(condition), 0)
         for also in (true(), once)
-        for condition in (
-            and_(also, true()),
-            and_(also, visible.c.status < TaskStatus.COMPLETED),
-            and_(also, visible.c.status == TaskStatus.COMPLETED),
-            and_(also, visible.c.overdue),
+        for number, condition in (
+            (n, also),
+            (n, and_(also, visible.c.status < TaskStatus.COMPLETED)),
+            (n, and_(also, visible.c.status == TaskStatus.COMPLETED)),
+            (overdue, also),
         )
     )
     counts = [count.label(f"count_{index}") for index, count in enumerate(counted)]
@@ -116,6 +117,7 @@ def grouped(visible: Any, keys: Sequence[TaskGroupBy], viewer: Viewer) -> Any:
         select(visible.c.key, *values, spelled.label("spelled"), *counts)
         .select_from(source)
         .group_by(visible.c.key, *values)
+        .having(func.sum(n) > 0)
         .limit(MAX_GROUPS + 1)
         .subquery("counted")
     )
@@ -155,7 +157,7 @@ class Group:
 
 def demand_few(rows: Sequence[Any]) -> None:
     """Raise `LIMIT_EXCEEDED` if there are too many groups of all keys together."""
-    if sum(len(row.groups) for row in rows) > MAX_GROUPS:
+    if sum(len(row.groups or ()) for row in rows) > MAX_GROUPS:
         raise Failure(
             f"There are more than {MAX_GROUPS:,} groups. Use a filter, or fewer values in groupBy.",
             path=("group_by",),

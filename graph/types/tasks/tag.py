@@ -1,7 +1,8 @@
 """Tags in the schema: list them, and add them to or remove them from a task.
 
-A tag is not a row of its own but a word on tasks, compared case-insensitively. `tags` counts them
-over the tasks that the viewer can see, and shows the most frequent spelling of each.
+A tag is a word on tasks, compared case-insensitively. `tags` counts them over the tasks that the
+viewer can see, by the counters of lists (`graph.types.tasks.counted`), and shows the most frequent
+spelling of each.
 """
 
 from __future__ import annotations
@@ -14,11 +15,8 @@ from uuid import UUID
 
 import strawberry
 from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, and_, bindparam, func, or_, true
-from sqlalchemy import column as column_
-from sqlalchemy.dialects.postgresql import array
-from sqlalchemy.orm import aliased
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
-from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement, select_from
@@ -26,7 +24,6 @@ from domain import rules
 from domain.tasks import tags
 from domain.work import Work
 from graph.core import ids
-from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import filtering, ordering, paging
@@ -42,8 +39,10 @@ from graph.kit.mutation import (
     shared_payload,
 )
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.page_rows import KEY, Link
+from graph.kit.page_query import KEY
+from graph.kit.page_rows import Link
 from graph.kit.paging import Page, Window, paging_arguments, window_of
+from graph.types.tasks.counted import CountedTasks, spellings
 
 if TYPE_CHECKING:
     from graph.types.tasks.task import Task, TaskConnection
@@ -163,44 +162,23 @@ class _Requested:
     before: tuple[bool, ...] | None
     filter: Hashable
     by_project: bool
-    # See `graph.core.access_paths`.
-    counted: bool
     # See `graph.kit.page_rows.PageShape`.
     inclusive: bool = False
 
 
-def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | None) -> Any:
+def _groups(requested: _Requested, projects: Any) -> Any:
     """Each tag with its count; per project if projects are given."""
-    viewer, task = placeholder_viewer(requested.viewer), aliased(models.Task)
-    pair = (
-        func.unnest(task.tag_keys, task.tags)
-        .table_valued(column_("tag_key", Text()), column_("tag", Text()))
-        .render_derived(name="pair")
-    )
-    query = select_from(task, pair.c.tag_key, pair.c.tag).join(pair, true())
-    query = query.where(access.read(viewer, task))
-    if projects is not None:
-        # Correlate explicitly: the projects are two levels up, and SQLAlchemy correlates by itself
-        # only with the level directly above; it would read the projects again here.
-        query = query.where(task.project_id == projects.c.id).correlate(projects)
-    if candidates is None:
-        return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
-    tagged = by_access_path(query, task, candidates).subquery("tagged")
-    return select_from(tagged, *_counted(tagged)).group_by(tagged.c.tag_key)
-
-
-def _counted(tagged: Any) -> list[Any]:
-    return [
-        tagged.c.tag_key,
-        func.mode().within_group(tagged.c.tag).label("name"),
-        func.count().label("task_count"),
-    ]
-
-
-def _candidates(requested: _Requested) -> CandidateSet | None:
-    return candidate_set(
-        placeholder_viewer(requested.viewer), models.Task, counted=requested.counted
-    )
+    counted = CountedTasks(placeholder_viewer(requested.viewer), by_project=projects is not None)
+    spelled = spellings(counted.tags(None if projects is None else projects.c.id))
+    # Of equally frequent spellings, the first.
+    in_order = aggregate_order_by(spelled.c.tag, spelled.c.n.desc(), spelled.c.tag)
+    names = func.array_agg(in_order, type_=ARRAY(Text()))
+    return select_from(
+        spelled,
+        spelled.c.tag_key,
+        names[1].label("name"),
+        func.sum(spelled.c.n).label("task_count"),
+    ).group_by(spelled.c.tag_key)
 
 
 def _wanted(requested: _Requested, groups: Any) -> list[Any]:
@@ -220,8 +198,8 @@ def _projects() -> Any:
 
 @lru_cache(maxsize=500)
 def _page_statement(requested: _Requested) -> Statement:
-    projects, candidates = _projects() if requested.by_project else None, _candidates(requested)
-    groups = _groups(requested, projects, candidates).lateral("groups")
+    projects = _projects() if requested.by_project else None
+    groups = _groups(requested, projects).lateral("groups")
     viewer, ordered = placeholder_viewer(requested.viewer), requested.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
     query = select_from(
@@ -229,7 +207,6 @@ def _page_statement(requested: _Requested) -> Statement:
         groups.c.name,
         groups.c.task_count,
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
-        *path_flag(candidates),
     )
     query = query.where(*_wanted(requested, groups))
     if requested.after is not None:
@@ -254,12 +231,11 @@ def _page_statement(requested: _Requested) -> Statement:
 @lru_cache(maxsize=100)
 def _count_statement(requested: _Requested) -> Statement:
     if not requested.by_project:
-        candidates = _candidates(requested)
-        groups = _groups(requested, None, candidates).subquery()
-        total = select_from(groups, func.count().label("total"), *path_flag(candidates))
+        groups = _groups(requested, None).subquery()
+        total = select_from(groups, func.count().label("total"))
         return Statement(total.where(*_wanted(requested, groups)))
     projects = _projects()
-    groups = _groups(requested, projects, None).lateral("groups")
+    groups = _groups(requested, projects).lateral("groups")
     totals = select_from(
         projects.join(groups, true()),
         projects.c.id.label("parent_key"),
@@ -282,7 +258,7 @@ async def _pages(
     """The page of each project, or of None for all tasks."""
     ordered = ordering.ordering_by(_KEY, order_by, _MOST_USED_FIRST, ("order_by",))
     window = window_of(ordered, first, after, last, before)
-    paths, reader = info.context.services.access_paths, info.context.services.database.reader
+    reader = info.context.services.database.reader
     values = Values()
     requested = _Requested(
         viewer=info.viewer.shape,
@@ -292,18 +268,14 @@ async def _pages(
         before=paging.nulls_of(window.before),
         filter=None if filter is None else filter_shape(filter, values, ("filter",)),
         by_project=projects is not None,
-        counted=projects is None and paths.uses_candidates(info.viewer, models.Task),
     )
     params: dict[str, Any] = {**info.viewer.params, **values.params()}
 
     async def read(
         statement: Statement, place: Window, keys: Sequence[Any] | None
     ) -> list[tuple[UUID | None, Any]]:
-        reading = reader.fetch(statement, {**params, **place.params, "parents": keys})
-        if projects is not None:
-            return [(row.parent_key, row) for row in await reading]
-        rows = await paths.read(reading, info.viewer, models.Task, counted=requested.counted)
-        return [(None, row) for row in rows]
+        rows = await reader.fetch(statement, {**params, **place.params, "parents": keys})
+        return [(None if projects is None else row.parent_key, row) for row in rows]
 
     async def beyond(far: Window, keys: Sequence[UUID | None]) -> set[UUID | None]:
         there = replace(

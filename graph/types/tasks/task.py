@@ -50,9 +50,9 @@ from graph.types.integrations.integration_inputs import sync_problem
 from graph.types.projects.project import Project
 from graph.types.tasks.attachment import NEWEST_FIRST as NEWEST_ATTACHMENT_FIRST
 from graph.types.tasks.attachment import AttachmentConnection
-from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder, attachment_count
+from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder
 from graph.types.tasks.comment import OLDEST_FIRST, CommentConnection
-from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, comment_count
+from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder
 from graph.types.tasks.external_reference import (
     ExternalReference,
     references_of,
@@ -217,7 +217,8 @@ class Task(Node):
     comment_count: int = expression(
         models.Task,
         "comment_count",
-        comment_count,
+        # Users who see the task see all of its comments and attachments.
+        lambda _, task: ordering.beside(models.TaskCounters.comments, task),
         "The number of comments, including replies and excluding deleted comments.",
     )
     attachments: AttachmentConnection = paging.to_many(
@@ -228,7 +229,10 @@ class Task(Node):
         default_order=NEWEST_ATTACHMENT_FIRST,
     )
     attachment_count: int = expression(
-        models.Task, "attachment_count", attachment_count, "The number of attachments."
+        models.Task,
+        "attachment_count",
+        lambda _, task: ordering.beside(models.TaskCounters.attachments, task),
+        "The number of attachments.",
     )
     sync_problem: str | None = expression(
         models.Task,

@@ -9,7 +9,6 @@ import strawberry
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Integer,
     String,
     Text,
     and_,
@@ -57,17 +56,14 @@ from graph.kit.comparators import (
 from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
-from graph.types.tasks.attachment_inputs import (
-    AttachmentListFilter,
-    attachment_count,
-)
-from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.attachment_inputs import AttachmentListFilter
+from graph.types.tasks.comment_inputs import CommentListFilter
 from graph.types.tasks.external_reference import (
     ExternalReferenceInput,
     ExternalReferenceListFilter,
 )
 from graph.types.tasks.share_inputs import TaskShareListFilter
-from graph.types.time.tracked_time import task_tracked_seconds
+from graph.types.time.tracked_time import task_tracked_seconds, tracked_tasks
 
 if TYPE_CHECKING:
     from graph.types.time.time_inputs import TimeEntryListFilter
@@ -165,6 +161,7 @@ class TaskFilter:
         "The time tracked on the task, without its subtasks, in entries that you can see.",
         order="the time tracked on the task, without its subtasks, in entries that you can see",
         mark="tracked_seconds",
+        positive=tracked_tasks,
     )
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
@@ -217,19 +214,11 @@ class TaskOrder:
     position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    comment_count: SortOrder | None = ordering.by_expression(
-        "comment_count",
-        comment_count,
-        Integer(),
-        "Sorts by the number of comments.",
-        nullable=False,
+    comment_count: SortOrder | None = ordering.by_counter(
+        "comment_count", models.TaskCounters.comments, "Sorts by the number of comments."
     )
-    attachment_count: SortOrder | None = ordering.by_expression(
-        "attachment_count",
-        attachment_count,
-        Integer(),
-        "Sorts by the number of attachments.",
-        nullable=False,
+    attachment_count: SortOrder | None = ordering.by_counter(
+        "attachment_count", models.TaskCounters.attachments, "Sorts by the number of attachments."
     )
     owner: UserOrder | None = ordering.by_relation(models.Task.owner, "Sorts by owner.")
     assignee: UserOrder | None = ordering.by_relation(models.Task.assignee, "Sorts by assignee.")

@@ -50,6 +50,21 @@ task_tracked_seconds = _tracked_on("task_id")
 project_tracked_seconds = _tracked_on("project_id")
 
 
+def _positive(column: str) -> Callable[[Viewer], Any]:
+    def values(viewer: Viewer) -> Any:
+        entry = aliased(models.TimeEntry)
+        key, value = getattr(entry, column), total(entry)
+        visible = select(key.label("key"), value.label("value")).where(access.read(viewer, entry))
+        return visible.where(key.is_not(None)).group_by(key).having(value > 0)
+
+    return values
+
+
+# What has tracked time, and how much: see `graph.kit.ordering.Source`.
+tracked_tasks = _positive("task_id")
+tracked_projects = _positive("project_id")
+
+
 @lru_cache(maxsize=16)
 def _statement(column: str, everybody: bool, below: bool, shape: ViewerShape) -> Statement:
     entry = aliased(models.TimeEntry)

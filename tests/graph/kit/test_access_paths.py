@@ -120,8 +120,6 @@ async def _requested(world: World, person: Person, engine: Engine, filter_: dict
         "before": first["last"]["edges"][0]["cursor"],
     }
     again = await world.run(PAGES, person, engine=engine, filter=filter_, **places)
-    # What is kept of statistics would be the same however it was read.
-    stats._CACHE = stats.StatsCache()
     by_access_path = await world.run(GATHERED, person, engine=engine, filter=filter_)
     times = await world.run(TIMES, person, engine=engine)
     return first, again.good, by_access_path.good, times.good

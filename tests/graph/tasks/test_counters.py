@@ -1,0 +1,520 @@
+"""Counters are right after any mutations, and everything that is read from them is what the lists
+of tasks say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from auth.viewer import Viewer
+from db import models
+from domain import trash
+from domain.tasks import counters
+from graph.core import ids
+from settings import Settings
+from tests import uploads
+from tests.accounts import PASSWORD, Person
+from tests.counts import wrong_counters
+from tests.factories import World, fresh_id, gid, own_world
+from tests.uploads import attach
+
+# Spellings of three tags.
+TAGS = ["Red", "red", "RED", "Blue", "blue", "straße", "STRASSE"]
+STATUSES = ["TODO", "IN_PROGRESS", "COMPLETED", "CANCELLED"]
+PRIORITIES = ["NONE", "LOW", "MEDIUM", "HIGH", "URGENT"]
+PNG = uploads.image("PNG", (8, 8))
+
+TASKS = """
+query ($after: String) { tasks(first: 100, after: $after) {
+  pageInfo { hasNextPage endCursor }
+  nodes {
+    id status priority tags dueAt isOverdue commentCount attachmentCount
+    project { id } assignee { id } shares { nodes { user { id } } }
+    comments(first: 100) { nodes { id isDeleted author { id } } }
+    attachments(first: 100) { nodes { id } }
+  }
+} }
+"""
+STATS = """
+  total completed open overdue
+  byStatus { status count } byPriority { priority count } byTag { name taskCount }
+"""
+COUNTED = f"""
+{{
+  taskStats {{ {STATS} sharedWithMe commentsPosted }}
+  grouped: taskStats(groupBy: [PROJECT, STATUS]) {{
+    groups {{ project {{ id }} total open completed overdue groups {{ status total overdue }} }}
+  }}
+  tags(first: 100) {{ totalCount nodes {{ name taskCount }} }}
+  projects(first: 100) {{
+    nodes {{
+      id
+      stats {{ {STATS} commentsPosted }}
+      tagUsage(first: 100) {{ totalCount nodes {{ name taskCount }} }}
+    }}
+  }}
+  byComments: tasks(first: 100, orderBy: [{{commentCount: DESC}}]) {{ nodes {{ id }} }}
+  byFiles: tasks(first: 100, orderBy: [{{attachmentCount: ASC}}]) {{ nodes {{ id }} }}
+}}
+"""
+
+
+class Play:
+    """Random mutations of a few users. What is refused is refused, and changes no counter."""
+
+    def __init__(self, world: World, people: list[Person], random: Random) -> None:
+        self.world, self.people, self.random = world, people, random
+        self.projects: list[str] = []
+        self.tasks: list[str] = []
+        self.trash: list[str] = []
+        self.comments: list[str] = []
+        self.attachments: list[str] = []
+        self.done: Counter[str] = Counter()
+
+    async def run(self, mutation: str, returning: str = "", /, **values: Any) -> Any:
+        """The payload; counts whether it was done. If one user cannot do it, another one tries."""
+        kind = mutation[0].upper() + mutation[1:]
+        query = (
+            f"mutation ($input: {kind}Input!) {{ {mutation}(input: $input) "
+            f"{{ errors {{ code }} {returning} }} }}"
+        )
+        payload: Any = None
+        for person in self.random.sample(self.people, 2):
+            reply = await self.world.run(query, person, input=values)
+            payload = (reply.data or {}).get(mutation) or {"errors": reply.errors}
+            if not payload["errors"]:
+                break
+        self.done[mutation] += bool(payload.get("doneCount", not payload["errors"]))
+        return payload
+
+    def one(self, things: list[str]) -> str:
+        return self.random.choice(things or [str(uuid4())])
+
+    def tags(self) -> list[str]:
+        return self.random.sample(TAGS, self.random.randrange(4))
+
+    def new(self) -> dict[str, Any]:
+        """A new task's fields."""
+        random = self.random
+        due = dt.datetime.now(dt.UTC) + dt.timedelta(days=random.choice([-2, 2]))
+        self.tasks.append(ids.encode(models.Task, fresh_id()))
+        values: dict[str, Any] = {
+            "id": self.tasks[-1],
+            "title": "x",
+            "status": random.choice(STATUSES),
+            "priority": random.choice(PRIORITIES),
+            "tags": self.tags(),
+            "due": random.choice([None, {"at": due.isoformat()}]),
+        }
+        where = random.choice(["projectId", "projectId", "parentId", None])
+        if where is not None:
+            values[where] = self.one(self.projects if where == "projectId" else self.tasks[:-1])
+        if random.random() < 0.3:
+            values["assigneeId"] = gid(random.choice(self.people))
+        return values
+
+    async def create(self) -> None:
+        if (await self.run("taskCreate", **self.new()))["errors"]:
+            self.tasks.pop()
+
+    async def bulk_create(self) -> None:
+        await self.run(
+            "taskBulkCreate", "doneCount", items=[self.new() for _ in range(3)], onError="CONTINUE"
+        )
+
+    async def update(self) -> None:
+        random = self.random
+        change: dict[str, Any] = random.choice(
+            [
+                {"status": random.choice(STATUSES)},
+                {"priority": random.choice(PRIORITIES)},
+                {"tags": self.tags()},
+                {"title": "y"},
+            ]
+        )
+        await self.run("taskUpdate", id=self.one(self.tasks), **change)
+
+    async def bulk_update(self) -> None:
+        items = [
+            {"id": one, "status": self.random.choice(STATUSES), "tags": self.tags()}
+            for one in self.random.sample(self.tasks, min(4, len(self.tasks)))
+        ]
+        await self.run("taskBulkUpdate", "doneCount", items=items, onError="CONTINUE")
+
+    async def bulk_delete(self) -> None:
+        items = [{"id": one} for one in self.random.sample(self.tasks, min(3, len(self.tasks)))]
+        await self.run("taskBulkDelete", "doneCount", items=items, onError="CONTINUE")
+
+    async def tag(self) -> None:
+        if self.random.random() < 0.5:
+            await self.run("taskTagsAdd", id=self.one(self.tasks), tags=[self.random.choice(TAGS)])
+        else:
+            tags = [self.random.choice(TAGS)]
+            await self.run("taskTagsRemove", id=self.one(self.tasks), tags=tags)
+
+    async def move(self) -> None:
+        target = self.random.choice([None, self.one(self.projects)])
+        await self.run("taskMove", id=self.one(self.tasks), projectId=target)
+
+    async def assign(self) -> None:
+        person = self.random.choice([None, gid(self.random.choice(self.people))])
+        await self.run("taskAssign", id=self.one(self.tasks), assigneeId=person)
+
+    async def share(self) -> None:
+        await self.run(
+            "taskShareCreate",
+            taskId=self.one(self.tasks),
+            userId=gid(self.random.choice(self.people)),
+            permission="VIEW",
+        )
+
+    async def delete(self) -> None:
+        subtasks = self.random.choice(["DELETE", "MOVE_UP"])
+        task = self.one(self.tasks)
+        if not (await self.run("taskDelete", id=task, subtasks=subtasks))["errors"]:
+            self.trash.append(task)
+
+    async def restore(self) -> None:
+        await self.run("taskRestore", id=self.one(self.trash))
+
+    async def delete_project(self) -> None:
+        await self.run("projectDelete", id=self.one(self.projects))
+
+    async def restore_project(self) -> None:
+        await self.run("projectRestore", id=self.one(self.projects))
+
+    async def comment(self) -> None:
+        values: dict[str, Any] = {}
+        if self.comments and self.random.random() < 0.3:
+            values["parentId"] = self.one(self.comments)
+        payload = await self.run(
+            "commentCreate", "comment { id }", taskId=self.one(self.tasks), body="x", **values
+        )
+        if not payload["errors"]:
+            self.comments.append(payload["comment"]["id"])
+
+    async def uncomment(self) -> None:
+        await self.run("commentDelete", id=self.one(self.comments))
+
+    async def attach(self) -> None:
+        person = self.random.choice(self.people)
+        reply = await attach(self.world.http, person, self.one(self.tasks), "a.png", PNG)
+        made = ((reply.data or {}).get("attachmentUpload") or {}).get("attachment")
+        if made:
+            self.attachments.append(made["id"])
+            self.done["attachmentUpload"] += 1
+
+    async def detach(self) -> None:
+        await self.run("attachmentDelete", id=self.one(self.attachments))
+
+    async def purge(self) -> None:
+        later = dt.datetime.now(dt.UTC) + trash.KEPT + dt.timedelta(days=1)
+        transactions = self.world.services.transactions
+        request = self.world.request()
+        await transactions.run(trash.purge, now=later, request=request)
+
+    async def merge(self) -> None:
+        await counters.merge(self.world.database)
+
+    async def leave(self) -> None:
+        """Delete an account, and give its tasks to somebody else or to the trash."""
+        if len(self.people) < 3:
+            return
+        gone, heir = self.random.sample(self.people, 2)
+        self.people.remove(gone)
+        values = {"transferToId": gid(heir)} if self.random.random() < 0.5 else {}
+        query = (
+            "mutation ($input: AccountDeleteInput!) "
+            "{ accountDelete(input: $input) { errors { code } } }"
+        )
+        given = {"password": PASSWORD, "confirm": True, **values}
+        reply = await self.world.run(query, gone, input=given)
+        if reply.user_errors:
+            self.people.append(gone)
+        else:
+            self.done["accountDelete"] += 1
+
+
+STEPS: tuple[Callable[[Play], Any], ...] = (
+    *[Play.create] * 6,
+    *[Play.update, Play.comment] * 4,
+    *[Play.bulk_create, Play.bulk_update, Play.tag, Play.move, Play.delete, Play.restore] * 2,
+    *[Play.attach, Play.detach, Play.uncomment, Play.assign, Play.share, Play.bulk_delete],
+    *[Play.delete_project, Play.restore_project, Play.purge, Play.merge],
+)
+
+
+# --- the oracle ----------------------------------------------------------------------------------
+
+
+async def _visible(world: World, person: Person | Viewer) -> list[Any]:
+    """All tasks that somebody sees, by the pages of the list."""
+    found: list[Any] = []
+    after = None
+    while True:
+        page = (await world.run(TASKS, person, after=after)).good["tasks"]
+        found += page["nodes"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+        after = page["pageInfo"]["endCursor"]
+
+
+def _tags(tasks: list[Any], name: Callable[[Counter[str]], str]) -> list[tuple[str, int]]:
+    spelled: dict[str, Counter[str]] = {}
+    for task in tasks:
+        for tag in task["tags"]:
+            spelled.setdefault(tag.casefold(), Counter())[tag] += 1
+    return sorted((name(counts), counts.total()) for counts in spelled.values())
+
+
+def _numbers(tasks: list[Any]) -> dict[str, Any]:
+    """What statistics say of these tasks."""
+    status = Counter(task["status"] for task in tasks)
+    priority = Counter(task["priority"] for task in tasks)
+    return {
+        "total": len(tasks),
+        "completed": status["COMPLETED"],
+        "open": status["TODO"] + status["IN_PROGRESS"],
+        "overdue": sum(task["isOverdue"] for task in tasks),
+        "byStatus": [{"status": one, "count": status[one]} for one in STATUSES],
+        "byPriority": [{"priority": one, "count": priority[one]} for one in PRIORITIES],
+    }
+
+
+def _pairs(nodes: list[Any]) -> list[tuple[str, int]]:
+    return [(node["name"], node["taskCount"]) for node in nodes]
+
+
+async def _compare(world: World, person: Person | Viewer, user_id: str, order: Any) -> None:
+    """Everything that comes from counters, beside a count of the visible tasks in Python."""
+    tasks = await _visible(world, person)
+    data = (await world.run(COUNTED, person)).good
+    for task in tasks:
+        living = [one for one in task["comments"]["nodes"] if not one["isDeleted"]]
+        assert task["commentCount"] == len(living)
+        assert task["attachmentCount"] == len(task["attachments"]["nodes"])
+    own = sum(
+        not comment["isDeleted"] and (comment["author"] or {}).get("id") == user_id
+        for task in tasks
+        for comment in task["comments"]["nodes"]
+    )
+    _same_stats(data["taskStats"], tasks, order)
+    assert data["taskStats"]["commentsPosted"] == own
+    assert _pairs(data["tags"]["nodes"]) == _most_frequent(tasks, order)
+    assert data["tags"]["totalCount"] == len(data["tags"]["nodes"])
+    for project in data["projects"]["nodes"]:
+        inside = [task for task in tasks if (task["project"] or {}).get("id") == project["id"]]
+        _same_stats(project["stats"], inside, order)
+        assert _pairs(project["tagUsage"]["nodes"]) == _most_frequent(inside, order)
+    groups = {
+        ((group["project"] or {}).get("id"), inner["status"]): (inner["total"], inner["overdue"])
+        for group in data["grouped"]["groups"]
+        for inner in group["groups"]
+    }
+    seen = {project["id"] for project in data["projects"]["nodes"]}
+    right: dict[Any, list[int]] = {}
+    for task in tasks:
+        project = (task["project"] or {}).get("id")
+        sums = right.setdefault((project if project in seen else None, task["status"]), [0, 0])
+        sums[0] += 1
+        sums[1] += task["isOverdue"]
+    assert groups == {key: tuple(sums) for key, sums in right.items()}
+    assert [node["id"] for node in data["byComments"]["nodes"]] == [
+        task["id"]
+        for task in sorted(tasks, key=lambda t: (t["commentCount"], t["id"]), reverse=True)
+    ][:100]
+    assert [node["id"] for node in data["byFiles"]["nodes"]] == [
+        task["id"] for task in sorted(tasks, key=lambda t: (t["attachmentCount"], t["id"]))
+    ][:100]
+
+
+def _same_stats(stats: Any, tasks: list[Any], order: dict[str, int]) -> None:
+    expected = _numbers(tasks)
+    assert {name: stats[name] for name in expected} == expected
+    # The first of the spellings.
+    tags = _tags(tasks, lambda counts: min(counts, key=order.__getitem__))
+    assert sorted(_pairs(stats["byTag"])) == tags
+
+
+def _most_frequent(tasks: list[Any], order: dict[str, int]) -> list[tuple[str, int]]:
+    """The tags in their most frequent spelling; of equally frequent ones, the first."""
+    tags = _tags(tasks, lambda counts: min(counts, key=lambda tag: (-counts[tag], order[tag])))
+    return sorted(tags, key=lambda pair: (-pair[1], pair[0].casefold()))
+
+
+# --- tests ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def alone(settings: Settings) -> Any:
+    """A database of its own, since everything in it is counted."""
+    async with own_world(settings) as made:
+        yield made
+
+
+async def _order(world: World) -> dict[str, int]:
+    """The places of the tags in the database's order of texts."""
+    async with world.database.session() as session:
+        statement = text("SELECT tag FROM unnest(CAST(:tags AS text[])) AS tag ORDER BY tag")
+        return {tag: n for n, tag in enumerate(await session.scalars(statement, {"tags": TAGS}))}
+
+
+async def _begun(world: World, random: Random) -> Play:
+    people = await world.people(4)
+    play = Play(world, list(people), random)
+    # The last of them is in one project only.
+    for owner, editor in ((0, 1), (1, 3)):
+        project = await world.project(people[owner], admins=[people[2]], editors=[people[editor]])
+        play.projects.append(gid(project))
+    for _ in range(8):
+        await play.create()
+    return play
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_counters_are_right_after_any_mutations(alone: World, seed: int) -> None:
+    order = await _order(alone)
+    play = await _begun(alone, Random(f"counters {seed}"))
+    for step in range(1, 61):
+        await play.random.choice(STEPS)(play)
+        if step % 20 == 0:
+            assert await wrong_counters(alone.database) == {}, play.done
+            for person in play.people:
+                await _compare(alone, person, gid(person), order)
+    await play.leave()
+    assert await wrong_counters(alone.database) == {}, play.done
+    for person in play.people:
+        await _compare(alone, person, gid(person), order)
+    assert [found async for found in counters.differences(alone.database)] == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(100, 160))
+async def test_counters_are_right_after_many_mutations(alone: World, seed: int) -> None:
+    await test_counters_are_right_after_any_mutations(alone, seed)
+
+
+async def test_the_mutations_of_these_tests_are_done(alone: World) -> None:
+    """Of each kind, some are not refused."""
+    play = await _begun(alone, Random("kinds"))
+    for step in dict.fromkeys(STEPS):
+        before = play.done.total()
+        for _ in range(20):
+            await step(play)
+            if play.done.total() > before:
+                break
+    await play.leave()
+    assert await wrong_counters(alone.database) == {}
+    assert sorted(kind for kind, times in play.done.items() if not times) == []
+
+
+async def test_a_restricted_key_counts_the_tasks_of_its_projects(alone: World) -> None:
+    ada, ben = await alone.people(2)
+    mine = await alone.project(ada)
+    other = await alone.project(ada)
+    theirs = await alone.project(ben)
+    await alone.task(ada, project_id=mine.id, tags=["Red"])
+    await alone.task(ada, project_id=other.id, tags=["red"])
+    await alone.task(ada, tags=["RED"])
+    shared = await alone.task(ben, project_id=theirs.id, tags=["Blue"])
+    await alone.task(ben, project_id=theirs.id, parent_id=shared.id, tags=["Blue"])
+    await alone.share(shared, ada)
+    order = await _order(alone)
+    for projects in ((mine.id,), (theirs.id,), (mine.id, theirs.id), None):
+        viewer = Viewer(user_id=ada.id, projects=projects)
+        await _compare(alone, viewer, gid(ada), order)
+
+
+async def test_what_is_wrong_is_found_and_set_right(alone: World) -> None:
+    ada = await alone.person()
+    project = await alone.project(ada)
+    tasks = [await alone.task(ada, project_id=project.id, tags=["Red"]) for _ in range(3)]
+    strange = uuid4()
+    wrong = [
+        f"UPDATE task_counters SET comments = 7 WHERE task_id = '{tasks[0].id}'",
+        f"DELETE FROM task_counters WHERE task_id = '{tasks[1].id}'",
+        f"INSERT INTO task_counters VALUES ('{strange}', 1, 2)",
+        f"INSERT INTO list_counts VALUES ('{project.id}', 40, 40, 5)",
+        f"INSERT INTO tag_counts VALUES ('{strange}', 'blue', 'Blue', 1)",
+        "UPDATE tag_count_changes SET tasks = 0 WHERE id = (SELECT max(id) FROM tag_count_changes)",
+    ]
+    async with alone.database.session() as session, session.begin():
+        for statement in wrong:
+            await session.execute(text(statement))
+    found = [str(one) async for one in counters.differences(alone.database)]
+    assert sorted(found) == sorted(
+        [
+            f"task_counters: task {tasks[0].id}, column comments: 7 instead of 0",
+            f"task_counters: task {tasks[1].id}, column comments: nothing instead of 0",
+            f"task_counters: task {tasks[1].id}, column attachments: nothing instead of 0",
+            f"task_counters: task {strange}, column comments: 1 instead of nothing",
+            f"task_counters: task {strange}, column attachments: 2 instead of nothing",
+            f"list_counts: list_id {project.id}, status 40, priority 40: 5 instead of 0",
+            f"tag_counts: list_id {project.id}, tag_key red, tag Red: 2 instead of 3",
+            f"tag_counts: list_id {strange}, tag_key blue, tag Blue: 1 instead of 0",
+        ]
+    )
+    async for difference in counters.differences(alone.database):
+        await counters.repair(alone.database, difference)
+    assert [one async for one in counters.differences(alone.database)] == []
+    assert await wrong_counters(alone.database) == {}
+
+
+async def test_writers_of_the_same_tasks_do_not_stop_each_other(alone: World) -> None:
+    """Several at once, in both orders, beside those that add the counts up and repair them."""
+    ada, ben = await alone.people(2)
+    one = await alone.project(ada, editors=[ben])
+    two = await alone.project(ada, editors=[ben])
+    tasks = [
+        gid(await alone.task(ada, project_id=(one, two)[n % 2].id, tags=["Red"])) for n in range(6)
+    ]
+    update = (
+        "mutation ($items: [TaskBulkUpdateItem!]!) "
+        "{ taskBulkUpdate(input: {items: $items}) { errors { code } } }"
+    )
+    write = (
+        'mutation ($id: ID!) { commentCreate(input: {taskId: $id, body: "x"}) { errors { code } } }'
+    )
+
+    async def bulk(person: Person, n: int) -> None:
+        named = tasks if n % 2 else tasks[::-1]
+        items = [
+            {"id": task, "status": STATUSES[(n + m) % 4], "tags": [TAGS[(n + m) % 7]]}
+            for m, task in enumerate(named)
+        ]
+        reply = await alone.run(update, person, items=items)
+        assert reply.good
+
+    async def comment(person: Person, n: int) -> None:
+        assert (await alone.run(write, person, id=tasks[n % 6])).good
+
+    async def merge() -> None:
+        for _ in range(10):
+            await counters.merge(alone.database)
+            async for difference in counters.differences(alone.database):
+                raise AssertionError(difference)
+
+    await asyncio.gather(
+        merge(),
+        *(bulk((ada, ben)[n % 2], n) for n in range(12)),
+        *(comment((ada, ben)[n % 2], n) for n in range(24)),
+    )
+    assert await wrong_counters(alone.database) == {}
+
+
+async def test_a_change_that_is_undone_is_not_counted(alone: World) -> None:
+    ada = await alone.person()
+    task = await alone.task(ada, tags=["Red"])
+    async with alone.database.session() as session, session.begin():
+        await session.execute(text("UPDATE tasks SET status = 30 WHERE id = :id"), {"id": task.id})
+        await session.rollback()
+    assert await wrong_counters(alone.database) == {}
