@@ -10,7 +10,7 @@ from __future__ import annotations
 from alembic import op
 
 revision: str = "0036"
-down_revision: str | None = "0033"
+down_revision: str | None = "0035"
 branch_labels: str | None = None
 depends_on: str | None = None
 
