@@ -131,7 +131,11 @@ class Replica:
             found = await self._redis.mget([f"{self._prefix}{reader}" for reader in readers])
         except redis.failures():
             return False
-        return all(position is None or int(position) <= self._replayed for position in found)
+        # It may have become unusable in the meantime.
+        replayed = self._replayed
+        return replayed is not None and all(
+            position is None or int(position) <= replayed for position in found
+        )
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:

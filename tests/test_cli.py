@@ -331,7 +331,7 @@ def address(output: IO[str] | None) -> str:
 
 
 def answers(url: str) -> httpx.Response:
-    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=9)) as client:
         return client.post(f"{url}/graphql", json={"query": "{ __typename }"}, timeout=30)
 
 
