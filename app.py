@@ -129,7 +129,7 @@ class Application:
         if runtime.started:
             raise RuntimeError("the application has been started already")
         async with contextlib.AsyncExitStack() as stack:
-            database = await Database.connect(settings.database)
+            database = await Database.connect(settings.database, shared=settings.redis)
             stack.push_async_callback(database.close)
             runtime.executor.registered = RegisteredDocuments(database.reader)
             stack.push_async_callback(runtime.executor.persisted.close)

@@ -97,7 +97,9 @@ def _install(program: str, npm: Sequence[str]) -> None:
         return
     print("Installing the peers from npm …", flush=True)
     path = f"{Path(program).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    options = ["--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]
+    # One retry is enough: without a network, nobody should wait for minutes.
+    options = ["--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+    options += ["--ignore-scripts"]
     said = _failed([*npm, "ci", *options], NODE, {**os.environ, "PATH": path})
     if said is not None:
         raise MissingError(f"`npm ci` failed: {said[-300:]}")

@@ -100,7 +100,10 @@ def _circumstances(results: Results) -> Iterator[str]:
     if NEW in results.cases:
         yield f"“{NEW}” is a board with other fields, aliases and order each time, not seen before."
     yield ""
-    yield f"- Machine: {_processor()}, {_cores()} cores, shared; {platform.system()}"
+    yield (
+        f"- Machine: {_processor()}, {_cores()} cores, shared, load {os.getloadavg()[2]:.0f} in "
+        f"the last quarter of an hour; {platform.system()}"
+    )
     yield f"- Python {platform.python_version()}, " + ", ".join(
         f"{name} {importlib.metadata.version(name)}"
         for name in (

@@ -25,7 +25,7 @@ import asyncpg
 from bench import answers, record, report
 from bench.building import ROOT
 from bench.cases import CASES, NEW, Case, Sample, new_document, take_sample
-from bench.data import Seeded, prepare
+from bench.data import PEOPLE, Seeded, prepare
 from bench.lag import BUSY
 from bench.measure import children, cpu_seconds, resident_mib, tree_seconds
 from bench.recipes import KEYS, PLAIN, TASKLOOM, TUNED_CASES
@@ -150,7 +150,8 @@ class Bench:
         """Everybody who sends queries gets the same answers."""
         server = self.servers[0]
         for person in range(1, len(server.people)):
-            _hold_equal(case.name, {TASKLOOM: told, "x": self._answer(server, case, person)})
+            other = self._answer(server, case, person)
+            _hold_equal(case.name, {TASKLOOM: told, f"Taskloom for {PEOPLE[person]}": other})
 
     def slice(self, server: Server, case: str, connections: int, seconds: float) -> None:
         """Send requests for `seconds`, or some new documents once, and measure them."""

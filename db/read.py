@@ -32,7 +32,8 @@ from sqlalchemy.types import TypeEngine
 
 from cache import BoundedCache
 from db.base import Base, Ordered
-from db.faults import DatabaseFault, database_fault
+from db.connecting import connect_driver
+from db.faults import AWAY, database_fault
 from db.pool import Connection, Pool
 
 
@@ -370,7 +371,7 @@ class Reader:
         try:
             return await self._fetch(connections, statement, arguments)
         except Exception as error:
-            if database_fault(error) is not DatabaseFault.UNREACHABLE:
+            if database_fault(error) not in AWAY:
                 raise
         # The server had closed the connection, or was restarted: a read can be repeated.
         connections.discard_free()
@@ -421,24 +422,26 @@ async def connect_reader(
     connect_args: Mapping[str, Any],
     *,
     max_size: int,
+    by_values: int,
     statement_timeout_ms: int,
     pool_timeout: float = 10.0,
     on_statement: Callable[[str], None] = lambda _: None,
+    at_once: bool = True,
+    kind: type[Reader] = Reader,
 ) -> Reader:
-    """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`).
+    """Open the first connection, if `at_once`. `connect_args`: `settings.database.connect_args`.
 
-    `max_size` applies to connections that plan once; there are half as many of the others.
+    `max_size` applies to connections that plan once, `by_values` to the others.
     """
     read_only = {
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
     }
     once = acquired(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
-    by_values = acquired(
-        connect_args, max_size=(max_size + 1) // 2, timeout=pool_timeout, **read_only
-    )
-    once.release(await once.acquire())
-    return Reader(once, by_values, on_statement=on_statement)
+    others = acquired(connect_args, max_size=by_values, timeout=pool_timeout, **read_only)
+    if at_once:
+        once.release(await once.acquire())
+    return kind(once, others, on_statement=on_statement)
 
 
 def acquired(
@@ -470,14 +473,3 @@ def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> di
     """Arguments of `connect_driver` with additional server settings."""
     given = {**connect_args.get("server_settings", {}), **CUT_OFF, **server_settings}
     return {**connect_args, "server_settings": given}
-
-
-async def connect_driver(*args: Any, **arguments: Any) -> Connection:
-    """`asyncpg.connect`, but a server that does not answer in time raises the same error as one
-    that cannot be reached.
-    """
-    try:
-        connection: Connection = await asyncpg.connect(*args, **arguments)
-    except TimeoutError as error:
-        raise ConnectionError("the database did not answer in time") from error
-    return connection

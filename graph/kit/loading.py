@@ -188,7 +188,8 @@ class ObjectLoader:
         self._engine = context.of(EngineState)
         self._model = model
         self._selection_index = selection_index
-        self._rows: dict[UUID, AnyRow | None] = {}
+        # Everything read so far; None if there is no row that the viewer can see.
+        self.rows: dict[UUID, AnyRow | None] = {}
         self._wanted: set[UUID] = set()
         self._pending: SharedRun[None] | None = None
         # The keys that the running statements are reading.
@@ -199,9 +200,13 @@ class ObjectLoader:
         cls, context: Context, model: type[Base], selection_index: SelectionIndex
     ) -> ObjectLoader:
         """The operation's loader of this model."""
-        loaders = context.of(ObjectLoaders)
+        owner = context.common or context
+        loaders = owner.of(ObjectLoaders)
         if model not in loaders:
-            loaders[model] = cls(context, model, selection_index)
+            # The common context executes nothing, so its loaders wait for those who ask together.
+            loader = loaders[model] = cls(owner, model, selection_index)
+            if owner.seen is not None:
+                owner.seen[model] = loader.rows
         return loaders[model]
 
     def _columns_of(self, model: type[Base]) -> Columns:
@@ -209,13 +214,13 @@ class ObjectLoader:
 
     def prime(self, key: UUID, row: AnyRow | None) -> None:
         """Store a row that was read together with another one."""
-        self._rows.setdefault(key, row)
+        self.rows.setdefault(key, row)
 
     async def load(self, keys: set[UUID]) -> Mapping[UUID, AnyRow | None]:
         """All rows read so far, including these keys; None if there is no row that the viewer can
         see.
         """
-        missing = keys - self._rows.keys()
+        missing = keys - self.rows.keys()
         waiting = []
         for reading, under_way in self._reading.items():
             if not missing.isdisjoint(under_way):
@@ -229,7 +234,7 @@ class ObjectLoader:
                 waiting.append(self._pending)
         for reading in waiting:
             await reading.result()
-        return self._rows
+        return self.rows
 
     async def _lead(self) -> None:
         """Read for everyone who asks within this turn of the loop; the first caller does it.
@@ -257,8 +262,8 @@ class ObjectLoader:
             await self._read_one(*keys)
             return
         rows = await read_by_keys(self._context, self._model, self._columns_of(self._model), keys)
-        self._rows.update(dict.fromkeys(keys))
-        self._rows.update(rows)
+        self.rows.update(dict.fromkeys(keys))
+        self.rows.update(rows)
 
     async def _read_one(self, key: UUID) -> None:
         context, selection_index = self._context, self._selection_index
@@ -281,7 +286,7 @@ class ObjectLoader:
         rows = await context.services.database.reader.fetch(
             statement, {**context.viewer.params, "key": key}
         )
-        self._rows[key] = row = rows[0] if rows else None
+        self.rows[key] = row = rows[0] if rows else None
         if row is not None:
             for join in joins:
                 related = getattr(row, join.foreign_key)

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
@@ -33,7 +35,8 @@ from auth.limits import Budget, payer
 from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
-from graph.core.executed import Data, Executed, Interrupted
+from graph.core.executed import Data, Deliveries, Executed, Interrupted
+from graph.core.sharing import ORDINARY, answers_all_alike
 from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
@@ -43,8 +46,12 @@ from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.request.shared_deliveries import SharedDeliveries
 
 log = logging.getLogger("taskloom.graphql")
+
+# After this time what was read for a delivery is not sent any longer.
+_FRESH_SECONDS = 1.0
 
 # Like `graph.engine.execute`: the batch engine replaces graphql-core's executor.
 Engine = Callable[..., Awaitable[Executed]]
@@ -180,7 +187,8 @@ class Executor:
         self._concurrency = ConcurrencyLimit()
         self._introspecting = asyncio.Lock()
         # Faults carry the id of the own request, so they are not shared.
-        self._delivering = SingleFlight[Answer](lambda answer: not answer.errors)
+        self._delivering = SingleFlight[list[Answer]](_has_no_errors)
+        self._shared = SharedDeliveries[list[Answer]](_has_no_errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
         self._deadlines = Deadlines(operation_seconds)
@@ -365,36 +373,71 @@ class Executor:
         try:
             while True:
                 try:
-                    event = await anext(source)
-                    context = await fresh()
-                    _demand_unchanged(rights, context.viewer)
+                    found = await anext(source)
+                    events = found.events if isinstance(found, Deliveries) else [found]
+                    while events:
+                        context = await fresh()
+                        _demand_unchanged(rights, context.viewer)
+                        answers = await self._delivered(prepared, context, events, requested)
+                        read, sent = time.monotonic(), 0
+                        for answer in answers:
+                            yield answer
+                            sent += 1
+                            if time.monotonic() - read > _FRESH_SECONDS:
+                                break
+                        events = events[sent:]
+                        if events:
+                            # The client was slow, and the rest may be out of date.
+                            events = await found.still_visible(events)
                 except StopAsyncIteration:
                     return
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
                     yield refusal(error, request_id)
                     return
-                yield await self._delivery(prepared, context, event, requested)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
-    async def _delivery(
-        self, prepared: Prepared, context: Context, event: Any, requested: tuple[Operation, bytes]
-    ) -> Answer:
-        """One answer for all subscriptions of a viewer with the same operation on the same
-        event.
+    async def _delivered(
+        self,
+        prepared: Prepared,
+        context: Context,
+        events: Sequence[Any],
+        requested: tuple[Operation, bytes],
+    ) -> list[Answer]:
+        """An answer to each event, one for all subscriptions with the same operation on the same
+        events: of one viewer, or of all who see the same, if that makes no other difference.
         """
-        # The event lives as long as it is the key of a run, so no other has its identity.
-        key = (id(event), *requested, context.viewer)
-        shared = await self._delivering.join(key)
-        if shared is None:
-            return await self._delivering.lead(
-                key, lambda: self._run(prepared, context, root_value=event)
+        # The events live as long as they are the key of a run, so no others have their identity.
+        key = (*map(id, events), *requested)
+        viewer = context.viewer
+        if viewer.shape == ORDINARY and answers_all_alike(prepared.operation.selection_index):
+            run = partial(self._run_all, prepared, context, events, serialized=False)
+            shared = await self._shared.answer(key, context, run)
+        else:
+            run = partial(self._run_all, prepared, context, events, serialized=True)
+            found = await self._delivering.join((*key, viewer))
+            shared = found or await self._delivering.lead((*key, viewer), run)
+        return [answer if answer.errors else _as_own(answer, context) for answer in shared]
+
+    async def _run_all(
+        self, prepared: Prepared, context: Context, events: Sequence[Any], *, serialized: bool
+    ) -> list[Answer]:
+        """Several events are executed at once, and what they read by key is read together."""
+        if len(events) == 1:
+            run = self._run(prepared, context, root_value=events[0], serialized=serialized)
+            return [await run]
+        contexts = [context.beside() for _ in events]
+        try:
+            return await asyncio.gather(
+                *(
+                    self._run(prepared, each, root_value=event, serialized=False)
+                    for each, event in zip(contexts, events, strict=True)
+                )
             )
-        if shared.raw_data is None:
-            shared.raw_data = orjson.dumps(shared.data)
-        return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
+        finally:
+            context.release()
 
     async def _run(
         self, prepared: Prepared, context: Context, *, root_value: Any, serialized: bool = True
@@ -499,6 +542,17 @@ def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:
 def _own(context: Context) -> dict[str, Any]:
     """The response's `extensions`: the request's id, and what resolvers put into the context."""
     return {"requestId": context.request.id, **context.extensions}
+
+
+def _has_no_errors(answers: Sequence[Answer]) -> bool:
+    return not any(answer.errors for answer in answers)
+
+
+def _as_own(shared: Answer, context: Context) -> Answer:
+    """The same answer for the request of this context."""
+    if shared.raw_data is None:
+        shared.raw_data = orjson.dumps(shared.data)
+    return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
 
 
 def _comparable(variables: Mapping[str, Any]) -> bytes:

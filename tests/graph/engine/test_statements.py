@@ -58,8 +58,10 @@ async def test_what_rows_refer_to_is_read_by_key(settings: Settings, people: int
             project = await world.project(ada)
             await world.many_tasks(ada, project, 100, assignee_id=ada.id)
             async with world.database.connection() as connection:
+                await connection.execute("SET statement_timeout = 0")
                 await connection.execute(_MORE_PEOPLE, people)
                 await connection.execute("ANALYZE")
+                await connection.execute("RESET statement_timeout")
                 pages = await connection.fetchval(
                     "SELECT relpages FROM pg_class WHERE oid = 'users'::regclass"
                 )

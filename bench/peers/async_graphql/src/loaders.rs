@@ -31,7 +31,7 @@ impl Loader<Uuid> for Users {
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, User>, Error> {
         let found = self.0.users(ids).await?;
-        Ok(found.into_iter().map(|user| (user.key, user)).collect())
+        Ok(found.into_iter().map(|user| (user.row_id, user)).collect())
     }
 }
 

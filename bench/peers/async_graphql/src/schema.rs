@@ -14,7 +14,7 @@ pub struct Creator(pub Uuid);
 #[derive(SimpleObject, Clone)]
 pub struct User {
     #[graphql(skip)]
-    pub key: Uuid,
+    pub row_id: Uuid,
     id: ID,
     username: String,
     full_name: Option<String>,
@@ -22,10 +22,10 @@ pub struct User {
 
 impl From<Row> for User {
     fn from(row: Row) -> Self {
-        let key: Uuid = row.get(0);
+        let row_id: Uuid = row.get(0);
         Self {
-            key,
-            id: key.into(),
+            row_id,
+            id: row_id.into(),
             username: row.get(1),
             full_name: row.get(2),
         }
@@ -58,7 +58,7 @@ impl From<Row> for Comment {
 #[graphql(complex)]
 pub struct Task {
     #[graphql(skip)]
-    key: Uuid,
+    row_id: Uuid,
     id: ID,
     number: Option<i32>,
     title: String,
@@ -79,10 +79,10 @@ pub struct Task {
 
 impl From<Row> for Task {
     fn from(row: Row) -> Self {
-        let key: Uuid = row.get(0);
+        let row_id: Uuid = row.get(0);
         Self {
-            key,
-            id: key.into(),
+            row_id,
+            id: row_id.into(),
             number: row.get(1),
             title: row.get(2),
             status: row.get(3),
@@ -104,7 +104,7 @@ impl From<Row> for Task {
 #[graphql(complex)]
 pub struct Project {
     #[graphql(skip)]
-    id_: Uuid,
+    row_id: Uuid,
     id: ID,
     name: String,
     key: String,
@@ -114,10 +114,10 @@ pub struct Project {
 
 impl From<Row> for Project {
     fn from(row: Row) -> Self {
-        let id: Uuid = row.get(0);
+        let row_id: Uuid = row.get(0);
         Self {
-            id_: id,
-            id: id.into(),
+            row_id,
+            id: row_id.into(),
             name: row.get(1),
             key: row.get(2),
             owner_id: row.get(3),
@@ -148,7 +148,7 @@ impl Task {
 
     async fn comments(&self, context: &Context<'_>, first: i64) -> Result<Vec<Comment>> {
         let page = Page {
-            parent: self.key,
+            parent: self.row_id,
             first,
         };
         let found = context
@@ -167,7 +167,7 @@ impl Project {
 
     async fn tasks(&self, context: &Context<'_>, first: i64) -> Result<Vec<Task>> {
         let page = Page {
-            parent: self.id_,
+            parent: self.row_id,
             first,
         };
         let found = context.data::<DataLoader<Tasks>>()?.load_one(page).await?;
