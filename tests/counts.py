@@ -44,7 +44,7 @@ async def wrong_in(rows: Any) -> dict[str, tuple[Numbers, Numbers]]:
         if task["deleted_at"] is None:
             list_id = task["project_id"] or task["owner_id"]
             lists[list_id, task["status"], task["priority"]] += 1
-            for pair in zip(task["tag_keys"], task["tags"], strict=True):
+            for pair in zip(task["tag_keys"], task["tags"], strict=False):
                 tags[list_id, *pair] += 1
     right: dict[str, Numbers] = {
         "comments": {(task["id"],): comments[task["id"]] for task in tasks},

@@ -51,7 +51,8 @@ _COUNTS: Final = (
         ("list_id", "tag_key", "tag"),
         f"SELECT {_LIST}, pair.tag_key, pair.tag, 1 "
         "FROM tasks, unnest(tasks.tag_keys, tasks.tags) AS pair (tag_key, tag) "
-        f"WHERE {_IN_LISTS}",
+        "WHERE pair.tag_key IS NOT NULL AND pair.tag IS NOT NULL "
+        f"AND {_IN_LISTS}",
     ),
 )
 

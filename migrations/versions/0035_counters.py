@@ -28,7 +28,8 @@ _FUNCTIONS = {
     IF NEW.tags <> '{}' THEN
       INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks)
       SELECT coalesce(NEW.project_id, NEW.owner_id), pair.tag_key, pair.tag, 1
-      FROM unnest(NEW.tag_keys, NEW.tags) AS pair (tag_key, tag);
+      FROM unnest(NEW.tag_keys, NEW.tags) AS pair (tag_key, tag)
+      WHERE pair.tag_key IS NOT NULL AND pair.tag IS NOT NULL;
     END IF;
   END IF;
 """,
@@ -43,10 +44,12 @@ _FUNCTIONS = {
     "taskloom_count_changed_tags": """
   INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks)
   SELECT coalesce(OLD.project_id, OLD.owner_id), pair.tag_key, pair.tag, -1
-  FROM unnest(OLD.tag_keys, OLD.tags) AS pair (tag_key, tag) WHERE OLD.deleted_at IS NULL
+  FROM unnest(OLD.tag_keys, OLD.tags) AS pair (tag_key, tag)
+  WHERE OLD.deleted_at IS NULL AND pair.tag_key IS NOT NULL AND pair.tag IS NOT NULL
   UNION ALL
   SELECT coalesce(NEW.project_id, NEW.owner_id), pair.tag_key, pair.tag, 1
-  FROM unnest(NEW.tag_keys, NEW.tags) AS pair (tag_key, tag) WHERE NEW.deleted_at IS NULL;
+  FROM unnest(NEW.tag_keys, NEW.tags) AS pair (tag_key, tag)
+  WHERE NEW.deleted_at IS NULL AND pair.tag_key IS NOT NULL AND pair.tag IS NOT NULL;
 """,
     "taskloom_count_gone_task": """
   DELETE FROM task_counters WHERE task_id = OLD.id;
@@ -55,7 +58,8 @@ _FUNCTIONS = {
     VALUES (coalesce(OLD.project_id, OLD.owner_id), OLD.status, OLD.priority, -1);
     INSERT INTO tag_count_changes (list_id, tag_key, tag, tasks)
     SELECT coalesce(OLD.project_id, OLD.owner_id), pair.tag_key, pair.tag, -1
-    FROM unnest(OLD.tag_keys, OLD.tags) AS pair (tag_key, tag);
+    FROM unnest(OLD.tag_keys, OLD.tags) AS pair (tag_key, tag)
+    WHERE pair.tag_key IS NOT NULL AND pair.tag IS NOT NULL;
   END IF;
 """,
     "taskloom_count_new_comment": """
@@ -145,7 +149,7 @@ WHERE deleted_at IS NULL GROUP BY 1, 2, 3
 INSERT INTO tag_counts (list_id, tag_key, tag, tasks)
 SELECT coalesce(project_id, owner_id), pair.tag_key, pair.tag, count(*)
 FROM tasks, unnest(tag_keys, tags) AS pair (tag_key, tag)
-WHERE deleted_at IS NULL GROUP BY 1, 2, 3
+WHERE deleted_at IS NULL AND pair.tag_key IS NOT NULL AND pair.tag IS NOT NULL GROUP BY 1, 2, 3
 """,
 )
 
