@@ -79,7 +79,8 @@ lock: ## Update the lock files (needs uv)
 .PHONY: clean
 clean: ## Remove everything built; make clean DATA=1 removes the embedded database too
 	@if [ -n "$(DATA)" ] && [ -x $(BIN)/python ]; then $(BIN)/python scripts/remove_data.py; fi
-	@rm -rf $(VENV) explorer/node_modules explorer/dist build *.egg-info \
+	@rm -rf $(VENV) explorer/node_modules explorer/dist bench/.data/build \
+		bench/peers/node/node_modules build *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -14,7 +14,6 @@ import functools
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import click
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
+from db.faults import database_fault
 from errors import Failure, Failures
 from settings import (
     DatabaseSettings,
@@ -34,7 +35,8 @@ from settings import (
     load_settings,
     unknown_variables,
 )
-from web.serving import configure_logging, end_with_parent, listen, run_server
+from web.log_lines import configure_logging
+from web.serving import end_with_parent, listen, run_server
 from web.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -78,16 +80,26 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(sentences) from error
         except Failure as error:
             raise click.ClickException(error.message) from error
-        except (
-            ConnectionRefusedError,
-            socket.gaierror,
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-            asyncpg.CannotConnectNowError,
-        ) as error:
-            raise click.ClickException(f"the database cannot be reached: {error}") from error
+        except asyncpg.ClientConfigurationError as error:
+            raise click.ClickException(f"DATABASE_URL cannot be used: {error}") from error
+        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if (why := _unusable(error)) is None:
+                raise
+            raise click.ClickException(why) from error
 
     return run
+
+
+def _unusable(error: BaseException) -> str | None:
+    """Why the database cannot be used, if that is for its operator to change."""
+    cause = error
+    while isinstance(cause, DBAPIError) and isinstance(cause.orig, BaseException):
+        cause = cause.orig.__cause__ or cause.orig
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return f"the database's role lacks a right: {cause}"
+    if database_fault(cause) is None and not isinstance(cause, asyncpg.UndefinedObjectError):
+        return None
+    return f"the database cannot be reached: {str(cause) or type(cause).__name__}"
 
 
 # Serving
@@ -125,8 +137,12 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql; the explorer is at /")
-        with _background_work(parts) if worker else contextlib.nullcontext():
-            run_server(ready, listener, reload=reload)
+        with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
+            run_server(ready, listener, reload=reload, stopping=stop_work)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -212,8 +228,10 @@ def _work_as_child() -> None:
 
 
 @contextlib.contextmanager
-def _background_work(parts: Supervisor) -> Iterator[None]:
-    """Run the worker as a separate process, so that it never delays a request."""
+def _background_work(parts: Supervisor) -> Iterator[Callable[[], None]]:
+    """Run the worker as a separate process, so that it never delays a request. Yields a function
+    that asks it to stop, so that it finishes its jobs while the server finishes its requests.
+    """
     processes: list[SpawnProcess] = []
 
     def start() -> None:
@@ -221,15 +239,22 @@ def _background_work(parts: Supervisor) -> Iterator[None]:
         process.start()
         processes[:] = [process]
 
+    stopping = False
+
     def alive() -> bool:
-        return processes[0].is_alive()
+        return stopping or processes[0].is_alive()
+
+    def stop() -> None:
+        nonlocal stopping
+        stopping = True
+        processes[0].terminate()
 
     start()
     try:
         with parts.watching("worker", alive, start):
-            yield
+            yield stop
     finally:
-        processes[0].terminate()
+        stop()
         processes[0].join()
 
 
@@ -313,6 +338,43 @@ def migrate(*, check: bool) -> None:
             return
         applied = asyncio.run(migrations.upgrade(ready.database))
         click.echo("\n".join(f"Applied {name}" for name in applied) or "Nothing to migrate.")
+
+
+@main.command()
+@_explained
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(*, file: Path) -> None:
+    """Write a backup of the database and all files to FILE, a new tar.gz.
+
+    The server can run meanwhile. Keep the secrets (TASKLOOM_SECRET and the like) elsewhere: they
+    are not part of it, and without them nobody can sign in.
+    """
+    from domain.admin.backup import backup as write
+
+    if file.exists():
+        raise click.ClickException(f"{file} exists already")
+    with _database(load_settings(), migrate=False) as ready:
+        contents = asyncio.run(write(ready, file))
+    rows = sum(contents.rows.values())
+    click.echo(
+        f"Wrote {file}: {rows:,} rows of {len(contents.rows)} tables, {contents.files} files."
+    )
+
+
+@main.command()
+@_explained
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(*, file: Path) -> None:
+    """Restore a backup into an empty database and the configured file store.
+
+    Later migrations are applied. Clients that resume from an event cursor get CURSOR_EXPIRED.
+    """
+    from domain.admin.backup import restore as read
+
+    with _database(load_settings(), migrate=False) as ready:
+        contents = asyncio.run(read(ready, file))
+    rows = sum(contents.rows.values())
+    click.echo(f"Restored {rows:,} rows of {len(contents.rows)} tables, {contents.files} files.")
 
 
 # People and demo data

@@ -15,6 +15,7 @@ import difflib
 import importlib.metadata
 import os
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -36,6 +37,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+import postgres_url
 
 # Public, as this repository is; refused in production.
 DEVELOPMENT_SECRET = "taskloom-development-secret-do-not-use-in-production"  # noqa: S105 - that is its point
@@ -141,6 +144,10 @@ class ServerSettings(_Group):
         "info", validation_alias="TASKLOOM_LOG_LEVEL"
     )
     """Least severe level that is logged."""
+    log_slow_seconds: float = Field(
+        1.0, gt=0, le=3600, validation_alias="TASKLOOM_LOG_SLOW_SECONDS"
+    )
+    """Seconds after which a request is logged as slow, with its SQL statements."""
     commit: str = Field("unknown", validation_alias="TASKLOOM_COMMIT")
     """Commit that was built, shown by `/version`. Set by the image."""
 
@@ -188,8 +195,21 @@ class DatabaseSettings(_Group):
         validation_alias="DATABASE_URL",
         json_schema_extra={"secret": True, "default_text": "embedded"},
     )
-    """PostgreSQL 15 or later: `postgres://user:password@host:port/name?sslmode=…`. If not set, an
-    embedded server runs in the data folder."""
+    """PostgreSQL 15 or later: `postgres://user:password@host:port/name?sslmode=…`, with libpq's
+    parameters. If not set, an embedded server runs in the data folder."""
+    read_url: str | None = Field(
+        None,
+        repr=False,
+        validation_alias="DATABASE_READ_URL",
+        json_schema_extra={"secret": True, "default_text": "none: DATABASE_URL"},
+    )
+    """A read replica of that server, for queries. A user's changes are visible to the user at once;
+    other queries may lag behind. With several processes, this requires `REDIS_URL`."""
+    pooler: Literal["auto", "none", "transaction"] = Field(
+        "auto", validation_alias="TASKLOOM_DB_POOLER"
+    )
+    """`transaction`: a pooler such as PgBouncer gives each transaction another connection of
+    PostgreSQL. `auto` recognizes poolers; `none` is for one in session mode, and faster."""
     schema_name: str | None = Field(
         None,
         pattern="^[a-z_][a-z0-9_]{0,62}$",
@@ -197,9 +217,9 @@ class DatabaseSettings(_Group):
         json_schema_extra={"default_text": "the server's own"},
     )
     """PostgreSQL schema to use, created by `taskloom migrate`; for shared servers."""
-    pool_size: int = Field(10, ge=1, le=500, validation_alias="TASKLOOM_DB_POOL_SIZE")
-    """Most connections of each process for reads, and as many again for changes; plus half as many
-    for reads with filters of clients, and four for changes of one statement. Opened when needed."""
+    connections: int = Field(15, ge=4, le=1000, validation_alias="TASKLOOM_DB_CONNECTIONS")
+    """Most connections that each process opens, opened when needed. Processes are the server's
+    (`TASKLOOM_WORKERS`) and the workers: six of them fit PostgreSQL's default of 100."""
     pool_timeout_seconds: float = Field(
         10.0, gt=0, le=60, validation_alias="TASKLOOM_DB_POOL_TIMEOUT"
     )
@@ -222,7 +242,7 @@ class DatabaseSettings(_Group):
     """Milliseconds after which the database ends an idle transaction. An open transaction holds all
     readers of events back."""
 
-    @field_validator("url")
+    @field_validator("url", "read_url")
     @classmethod
     def _postgres(cls, value: str | None) -> str | None:
         if value is None:
@@ -231,46 +251,51 @@ class DatabaseSettings(_Group):
         # Some tools write the driver into the scheme; the driver is ours to choose.
         if scheme.partition("+")[0] not in {"postgres", "postgresql"} or not rest:
             raise ValueError("must begin with postgres:// or postgresql://")
-        try:
-            _ = urlsplit(value).port
-        except ValueError:
-            raise ValueError("its port must be a number up to 65535") from None
+        postgres_url.check(value)
         return f"postgresql://{rest}"
 
     @property
     def dsn(self) -> str:
-        """The address in libpq's form, with its query (`sslmode`, `host`, …) as given.
+        """The address in libpq's form, without the parameters that only libpq itself uses.
 
         Raises `RuntimeError` before the embedded server has started, if that is used.
         """
         if self.url is None:
             raise RuntimeError("no DATABASE_URL, and the embedded PostgreSQL was not started")
-        return self.url
-
-    @property
-    def sqlalchemy_url(self) -> str:
-        """What `create_async_engine` takes; the address itself travels in `connect_args`.
-
-        asyncpg understands libpq's addresses (`sslmode`, sockets, several hosts) and SQLAlchemy's
-        URL does not, so the driver is given the address as it stands.
-        """
-        return "postgresql+asyncpg://"
+        return postgres_url.for_driver(self.url)
 
     @property
     def connect_args(self) -> dict[str, Any]:
-        """Keyword arguments of `asyncpg.connect`, for SQLAlchemy's engine and for asyncpg alike."""
+        """Keyword arguments of `db.connecting.connect_driver`."""
+        if self.url is None:
+            raise RuntimeError("no DATABASE_URL, and the embedded PostgreSQL was not started")
+        return self._arguments(self.url)
+
+    @property
+    def read_connect_args(self) -> dict[str, Any] | None:
+        """The same for `DATABASE_READ_URL`; None without it."""
+        return None if self.read_url is None else self._arguments(self.read_url)
+
+    def _arguments(self, url: str) -> dict[str, Any]:
+        parameters = postgres_url.parameters(url)
         # PostgreSQL's default of 4 for a random page is that of a hard disk. With it, each look-up
         # of a user by a key reads a small table from its beginning to its end.
         session = {"jit": "off", "random_page_cost": "1.1", "timezone": "UTC"}
-        if "application_name=" not in self.dsn:
-            session["application_name"] = "taskloom"
+        if "application_name" not in parameters:
+            name = parameters.get("fallback_application_name", "taskloom")
+            session["application_name"] = name
         if self.schema_name is not None:
             session["search_path"] = self.schema_name
-        return {
-            "dsn": self.dsn,
-            "timeout": self.connect_timeout_seconds,
+        given = parameters.get("connect_timeout")
+        arguments: dict[str, Any] = {
+            "dsn": postgres_url.for_driver(url),
+            "timeout": self.connect_timeout_seconds if given is None else float(given),
             "server_settings": session,
+            "pooler": self.pooler,
         }
+        if parameters.get("sslrootcert") == "system":
+            arguments["ssl"] = ssl.create_default_context()
+        return arguments
 
 
 class RedisSettings(_Group):
@@ -768,6 +793,15 @@ class Settings(BaseModel):
                     "machines: the built-in value is public"
                     for name in built_in
                 ]
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_processes(self) -> Self:
+        """Each process must know what users have changed through the others."""
+        if self.database.read_url and self.server.workers > 1 and self.redis.url is None:
+            raise SettingsError(
+                ["REDIS_URL must be set when DATABASE_READ_URL is, and TASKLOOM_WORKERS is above 1"]
             )
         return self
 

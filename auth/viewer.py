@@ -24,6 +24,7 @@ VIEWER_PARAM = "viewer_id"
 PROJECTS_PARAM = "viewer_projects"
 EVENTS_PARAM = "viewer_events"
 OFFSET_PARAM = "viewer_offset"
+VIEWER_PARAMS = frozenset({VIEWER_PARAM, PROJECTS_PARAM, EVENTS_PARAM, OFFSET_PARAM})
 
 # See `Viewer.shape`: signed in, administrator, restricted to projects, restricted to scopes.
 ViewerShape = tuple[bool, bool, bool, bool]

@@ -2,7 +2,7 @@
 
 Each function returns the command that starts a server. It raises `MissingError` if this machine
 cannot build or run it; the bench then continues without that peer, and says so. What is built is
-kept in `bench/.data/build` until its sources change.
+kept until its sources change.
 """
 
 from __future__ import annotations

@@ -31,12 +31,13 @@ from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from demo.company import LOGIN
 from demo.seed import seed_demo
+from graph.engine.planning import SERIALIZED_AFTER
 from graph.request.execution import GraphQLRequest
 from settings import Settings, load_settings
 
 DOCUMENTS, EVERY = 50_000, 5_000
 # One document in `_SERIALIZED` is sent `_RUNS` times, often enough to be serialized.
-_SERIALIZED, _RUNS = 10, 5
+_SERIALIZED, _RUNS = 10, SERIALIZED_AFTER + 1
 # Each contains a number, which makes every document different.
 _KINDS: Final = (
     "query Q{n} {{ viewer {{ id a{n}: email user {{ username }} }} }}",

@@ -16,7 +16,7 @@ from typing import Final
 from bench import record
 from bench.building import ROOT
 
-# The parts of `RESULTS.md`, and the programs that make them.
+# The parts of `RESULTS.md`, and the programs that make them; `extras` has a file of its own.
 _PROGRAMS: Final = {
     "bench": ("bench.run",),
     "tuned": ("bench.run", "--tuned"),
@@ -24,8 +24,9 @@ _PROGRAMS: Final = {
     "lag": ("bench.lag",),
     "streams": ("bench.streams",),
     "growth": ("bench.growth", "--write"),
+    "extras": ("bench.extras",),
 }
-_WRITE_THEMSELVES: Final = {"bench", "tuned", "growth"}
+_WRITE_THEMSELVES: Final = {"bench", "tuned", "growth", "extras"}
 
 
 def run(part: str) -> bool:

@@ -37,7 +37,7 @@ MIX: Final = "mix"
 CONNECTIONS: Final = (1, 16)
 # After these, Taskloom's worker still has to act on what was written.
 _WRITING: Final = {"create", MIX}
-_PATIENCE: Final = 30
+_PATIENCE: Final = 60
 # How many new documents a slice sends.
 _NEW_DOCUMENTS: Final = 48
 # The memory target is for a process that has answered this many deep queries.

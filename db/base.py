@@ -10,10 +10,20 @@ import datetime as dt
 import secrets
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Computed, DateTime, MetaData, SmallInteger, Text, TypeDecorator
+from sqlalchemy import (
+    ColumnElement,
+    Computed,
+    DateTime,
+    MetaData,
+    SmallInteger,
+    Text,
+    TypeDecorator,
+    func,
+    inspect,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -49,6 +59,8 @@ class Ordered(TypeDecorator[E]):
 class Base(DeclarativeBase):
     """The declarative base. Keys are UUIDv7s made here, unless a table says otherwise."""
 
+    # The columns whose pieces are indexed together; see `pieces`.
+    pieces_of: ClassVar[tuple[str, ...]] = ()
     metadata = MetaData(naming_convention=NAMING)
     # Columns that the database computes are not read back after a write: no caller needs them.
     __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012 - SQLAlchemy reads it from the class
@@ -79,6 +91,18 @@ def search_vector(call: str) -> Any:
     The mapper never loads it; only statements use it.
     """
     return mapped_column(TSVECTOR, Computed(call, persisted=True), deferred=True)
+
+
+def pieces(entity: Any) -> ColumnElement[list[str]]:
+    """The pieces of an entity's texts, as their index has them (migration 0036), for `@>` with
+    those of a part that one of the texts contains (`domain.folding.pieces`).
+    """
+    model = inspect(entity).mapper.class_
+    function = getattr(func, f"taskloom_pieces_{model.__tablename__}")
+    of: ColumnElement[list[str]] = function(
+        *(getattr(entity, column) for column in model.pieces_of), type_=ARRAY(Text())
+    )
+    return of
 
 
 def sort_key(column: str) -> Any:

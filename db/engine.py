@@ -1,9 +1,9 @@
 """The database's connection pools, opened and closed together.
 
-Each change is one transaction with timeouts (`db.transaction`); reads go through `db.read`. Each of
-the two has as many connections per process as the setting for the pool's size says. Reads whose
-plan depends on their values have half as many, and changes of one statement, which take less than
-a millisecond, have a few. A connection is opened when it is first needed.
+Each change is one transaction with timeouts (`db.transaction`); reads go through `db.read`. One
+setting says how many connections a process opens, and the pools share them (`shares`): a pool
+cannot wait for a connection that another pool holds. A connection is opened when it is first
+needed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,16 +20,55 @@ import orjson
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from db.connecting import connect_driver, sqlalchemy_arguments
 from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
-from db.read import PLAN_ONCE, Reader, acquired, connect_driver, connect_reader, with_settings
+from db.read import PLAN_ONCE, Reader, acquired, connect_reader, with_settings
+from db.replica import Replica, ReplicatedReader
 from db.transaction import SessionConnection, Single, Transaction, begun, released
-from settings import DatabaseSettings
+from settings import DatabaseSettings, RedisSettings
 
 StatementListener = Callable[[str], None]
 
-# Connections for changes of one statement.
-_SINGLES = 4
+
+# Faults of a server that otherwise answers.
+_REFUSALS = frozenset({DatabaseFault.FULL, DatabaseFault.READ_ONLY, DatabaseFault.FAILING})
+# How often connections for changes are renewed while the server accepts none.
+_RENEW_SECONDS = 1.0
+
+
+class Shares(NamedTuple):
+    """How many connections each pool has."""
+
+    changes: int
+    reads: int
+    filtered_reads: int
+    single_changes: int
+
+
+def shares(connections: int) -> Shares:
+    """How the pools share the connections of a process.
+
+    A change may need two connections at once (`Work.separately`). A change of one statement takes
+    less than a millisecond, so a few connections do.
+    """
+    single_changes = max(1, connections // 7)
+    filtered_reads = max(1, connections // 5)
+    changes = (connections - single_changes - filtered_reads) // 2
+    reads = connections - single_changes - filtered_reads - changes
+    return Shares(changes, reads, filtered_reads, single_changes)
+
+
+# The texts of the statements that one request has run so far, for its line in the log.
+request_statements: ContextVar[list[str] | None] = ContextVar("request_statements", default=None)
+
+
+def _note(listeners: list[StatementListener], text: str) -> None:
+    texts = request_statements.get()
+    if texts is not None:
+        texts.append(text)
+    for listener in listeners:
+        listener(text)
 
 
 class PoolUse(NamedTuple):
@@ -54,17 +94,22 @@ class Database:
         self.listeners = listeners
         # When a change last could not be stored, in seconds of `time.monotonic`, and why.
         self.refused: tuple[float, DatabaseFault] | None = None
+        self.replica: Replica | None = None
+        self._renewed_at = float("-inf")
         self._engine = engine
         self._changes = changes
 
     @classmethod
-    async def connect(cls, settings: DatabaseSettings) -> Database:
-        """Open the pools; fails at once if the server cannot be reached."""
+    async def connect(
+        cls, settings: DatabaseSettings, *, shared: RedisSettings | None = None
+    ) -> Database:
+        """Open the pools; fails at once if the server cannot be reached.
+
+        With `shared`, queries may use the read replica, if the settings name one (`replica`).
+        """
         listeners: list[StatementListener] = []
 
-        def heard(text: str) -> None:
-            for listener in listeners:
-                listener(text)
+        heard = partial(_note, listeners)
 
         arguments = settings.connect_args
         timeouts = {
@@ -72,19 +117,31 @@ class Database:
             "lock_timeout": str(settings.lock_timeout_ms),
             "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
         }
-        engine = _engine(with_settings(arguments, **timeouts), heard)
+        own = await sqlalchemy_arguments(arguments)
+        engine = _engine(with_settings(arguments, **timeouts), own, heard)
         wait = settings.pool_timeout_seconds
-        changes = Pool(partial(SessionConnection.opened, engine), settings.pool_size, timeout=wait)
-        reader = await connect_reader(
-            arguments,
-            max_size=settings.pool_size,
+        size = shares(settings.connections)
+        changes = Pool(partial(SessionConnection.opened, engine), size.changes, timeout=wait)
+        reading = partial(
+            connect_reader,
+            max_size=size.reads,
+            by_values=size.filtered_reads,
             statement_timeout_ms=settings.statement_timeout_ms,
             pool_timeout=wait,
             on_statement=heard,
         )
-        size = min(_SINGLES, settings.pool_size)
-        singles = acquired(arguments, max_size=size, timeout=wait, **timeouts, **PLAN_ONCE)
-        return cls(engine, changes, reader, singles, listeners)
+        reader = await reading(arguments, kind=ReplicatedReader)
+        assert isinstance(reader, ReplicatedReader)
+        singles = acquired(
+            arguments, max_size=size.single_changes, timeout=wait, **timeouts, **PLAN_ONCE
+        )
+        made = cls(engine, changes, reader, singles, listeners)
+        elsewhere = settings.read_connect_args
+        if elsewhere is not None and shared is not None:
+            other = await reading(elsewhere, at_once=False)
+            made.replica = reader.replica = Replica(reader, other, shared)
+            await made.replica.start()
+        return made
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed if the block ends without an error."""
@@ -115,24 +172,34 @@ class Database:
         }
 
     def _heard(self, text: str) -> None:
-        for listener in self.listeners:
-            listener(text)
+        _note(self.listeners, text)
 
     def _failed(self, error: Exception) -> None:
         fault = database_fault(error)
-        if fault in {DatabaseFault.FULL, DatabaseFault.READ_ONLY}:
-            self.refused = (time.monotonic(), fault)
+        now = time.monotonic()
+        if fault is DatabaseFault.READ_ONLY and now - self._renewed_at > _RENEW_SECONDS:
+            self._renewed_at = now
+            self._changes.renew()
+            self.single.renew()
+        if fault in _REFUSALS:
+            assert fault is not None
+            self.refused = (now, fault)
 
     async def close(self) -> None:
         """Close all connections within seconds, even those in use."""
+        if self.replica is not None:
+            await self.replica.close()
         await asyncio.gather(self._changes.close(), self.reader.close(), self.single.close())
         await self._engine.dispose()
 
 
-def _engine(connect_args: dict[str, Any], heard: Callable[[str], None]) -> AsyncEngine:
-    """SQLAlchemy without its own pool: see `SessionConnection`."""
+def _engine(
+    connect_args: dict[str, Any], own: dict[str, Any], heard: Callable[[str], None]
+) -> AsyncEngine:
+    """SQLAlchemy without its own pool: see `SessionConnection`. `own`: its own arguments."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
+        connect_args=own,
         async_creator=partial(connect_driver, **connect_args),
         poolclass=NullPool,
         # Errors are logged with their statement; the log must not contain what users wrote.

@@ -19,10 +19,15 @@ class DatabaseFault(Enum):
     UNREACHABLE = "unreachable"
     UNKNOWN_OUTCOME = "lost while committing"
     FULL = "storage full"
+    FAILING = "out of memory, or failing storage"
     READ_ONLY = "read-only"
     TOO_SLOW = "too slow"
     BUSY = "busy"
     BAD_TEXT = "bad text"
+
+
+# The server may serve the next connection, or the next attempt.
+AWAY = frozenset({DatabaseFault.UNREACHABLE, DatabaseFault.FAILING})
 
 
 class PoolTimeout(Exception):  # noqa: N818 - what happened
@@ -46,6 +51,8 @@ _BY_STATE = {
     "22P05": DatabaseFault.BAD_TEXT,
     "25006": DatabaseFault.READ_ONLY,  # a standby, or the operator's default
     "53100": DatabaseFault.FULL,
+    "53200": DatabaseFault.FAILING,
+    "58030": DatabaseFault.FAILING,
     "3D000": DatabaseFault.UNREACHABLE,  # no such database, perhaps dropped
 }
 # By class (the first two characters): conditions that pass, or that the server's operator ends.

@@ -1,33 +1,59 @@
 """Migrates a database to the tables that the models describe.
 
 Several processes may start at once, so migrations run under an advisory lock of PostgreSQL: the
-first process migrates, the others wait and find nothing left to do. One transaction holds the lock
-and runs all migrations, so that neither a failure nor a kill leaves anything behind.
+first process migrates, the others wait and find nothing left to do. Each migration is a transaction
+of its own (of an empty database, all together), so that neither a failure nor a kill leaves half of
+one behind.
+
+A server that is upgraded goes on to serve. So a migration waits for each lock for `LOCK_SECONDS`
+only, since everything that comes later waits behind it, and is repeated after a pause. And it may
+only add what the version before does not need: such a migration says in `oldest_code` which
+revision's code still works, and the database keeps that. Code of that revision or later starts
+against the newer tables; what is no longer needed is removed in a later version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import asyncpg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.base import ischema_names
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from db.base import Base
+from db.connecting import connect_driver, sqlalchemy_arguments
+from db.faults import DatabaseFault, database_fault
 from db.models.event import Xid8  # with all models, since it imports their package
 from db.transaction import WITHOUT_TIME_LIMITS
 from settings import DatabaseSettings
 
 T = TypeVar("T")
+
+log = logging.getLogger("taskloom.database")
+
+# How long a migration waits for one lock, and how long it is repeated until it has all of them.
+LOCK_SECONDS = 2.0
+PATIENCE_SECONDS = 600.0
+# Begins the comment on the table of the current revision.
+_OLDEST = "Works with the code of revision "
 
 # Any number that no other program uses on the same database; this one spells "taskloom".
 _LOCK = int.from_bytes(b"taskloom", "big", signed=True)
@@ -42,18 +68,66 @@ class MigrationError(Exception):
 
 
 async def upgrade(settings: DatabaseSettings) -> list[str]:
-    """Apply all pending migrations and return their names, in order. Safe to run concurrently."""
+    """Apply all pending migrations and return their names, in order. Safe to run concurrently.
 
-    def run(connection: Connection) -> list[str]:
+    Raises `MigrationError`, also if a lock cannot be had within `PATIENCE_SECONDS`.
+    """
+
+    def run(connection: Connection) -> tuple[list[str], bool]:
         if settings.schema_name is not None:
             # The settings check the name; it is quoted because it may be an SQL keyword.
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
-        applied = _pending(connection)
-        if applied:
-            command.upgrade(_config(connection), "head")
-        return applied
+        missing = _pending(connection)
+        if not missing:
+            return [], False
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
+        config = _config(connection)
+        scripts = ScriptDirectory.from_config(config)
+        # Nobody uses an empty database yet.
+        alone = _current(connection) == ()
+        last = scripts.get_current_head() if alone else missing[0].partition("_")[0]
+        assert last is not None
+        command.upgrade(config, last)
+        connection.execute(
+            text(f"COMMENT ON TABLE alembic_version IS '{_OLDEST}{_oldest_code(scripts, last)}'")
+        )
+        return (missing, False) if alone else (missing[:1], len(missing) > 1)
 
-    return await _locked(settings, run)
+    applied: list[str] = []
+    more = True
+    while more:
+        done, more = await _patiently(lambda: _locked(settings, run))
+        applied += done
+    return applied
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What an attempt returns that did not have to wait too long for a lock."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    pause = 0.5
+    while True:
+        try:
+            return await attempt()
+        except DBAPIError as error:
+            if database_fault(error) is not DatabaseFault.BUSY:
+                raise
+            if time.monotonic() + pause > ends:
+                raise MigrationError(
+                    f"A migration could not lock what it changes within {PATIENCE_SECONDS:g} "
+                    "seconds. End long transactions (pg_stat_activity shows them), and try again."
+                ) from error
+            log.warning("a migration waited %g s for a lock; next try in %g s", LOCK_SECONDS, pause)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - only spreads tries
+        pause = min(2 * pause, 15.0)
+
+
+def _oldest_code(scripts: ScriptDirectory, last: str) -> str:
+    """The oldest revision whose code works with the tables of the revision `last`."""
+    oldest = "0001"
+    for script in reversed(list(scripts.iterate_revisions(last, "base"))):
+        # Without a word about it, only the code that came with it is sure to work.
+        oldest = max(oldest, getattr(script.module, "oldest_code", script.revision))
+    return oldest
 
 
 async def pending(settings: DatabaseSettings) -> list[str]:
@@ -88,29 +162,84 @@ async def revise(settings: DatabaseSettings, message: str) -> Path:
     return await _connected(settings, run)
 
 
+def _current(connection: Connection) -> tuple[str, ...]:
+    return MigrationContext.configure(connection).get_current_heads()
+
+
+def _works_with_newer(connection: Connection, scripts: ScriptDirectory) -> bool:
+    """Whether a newer version says that this one works with its tables."""
+    comment = connection.scalar(text("SELECT obj_description('alembic_version'::regclass)"))
+    oldest = (comment or "").removeprefix(_OLDEST)
+    return oldest in {script.revision for script in scripts.walk_revisions()}
+
+
 def _pending(connection: Connection) -> list[str]:
     scripts = ScriptDirectory.from_config(_config(connection))
-    current = MigrationContext.configure(connection).get_current_heads()
+    current = _current(connection)
     try:
         missing = list(scripts.iterate_revisions("heads", current or "base"))
     except RevisionError as error:
         # A revision that is not ours: another program's table, or this copy of Taskloom is older.
+        if _works_with_newer(connection, scripts):
+            return []
         raise MigrationError(
-            f"The database is at revision {', '.join(current)}, which this version does not know. "
-            "A newer version of Taskloom migrated it; run that version."
+            f"The database is at revision {', '.join(current)}, which this version does not know, "
+            "and cannot work with. A newer version of Taskloom migrated it; run that version."
         ) from error
     return [Path(script.path).stem for script in reversed(missing)]
 
 
-async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+async def create(
+    settings: DatabaseSettings,
+    revision: str,
+    fill: Callable[[asyncpg.Connection[Any]], Awaitable[None]],
+) -> None:
+    """Create the tables of a revision in an empty database, and fill them, in one transaction.
+
+    Raises `MigrationError` if the database is not empty, or the revision is not known.
+    """
+
+    def run(connection: Connection) -> None:
+        if settings.schema_name is not None:
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
+        if _current(connection):
+            raise MigrationError("The database is not empty. Restore into a new one.")
+        config = _config(connection)
+        try:
+            command.upgrade(config, revision)
+        except CommandError as error:
+            raise MigrationError(
+                f"The backup is of revision {revision}, which this version does not know. Restore "
+                "it with the version that made it, or a later one."
+            ) from error
+        oldest = _oldest_code(ScriptDirectory.from_config(config), revision)
+        connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{_OLDEST}{oldest}'"))
+
+    async with _engine(settings) as engine, engine.begin() as connection:
+        await connection.run_sync(run)
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await fill(driver)
+
+
+@asynccontextmanager
+async def _engine(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
+    arguments = settings.connect_args
     engine = create_async_engine(
-        settings.sqlalchemy_url, connect_args=settings.connect_args, poolclass=NullPool
+        "postgresql+asyncpg://",
+        connect_args=await sqlalchemy_arguments(arguments),
+        async_creator=partial(connect_driver, **arguments),
+        poolclass=NullPool,
     )
     try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(work)
+        yield engine
     finally:
         await engine.dispose()
+
+
+async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    async with _engine(settings) as engine, engine.begin() as connection:
+        return await connection.run_sync(work)
 
 
 async def _locked(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:

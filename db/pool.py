@@ -22,7 +22,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
-from db.faults import DatabaseFault, PoolTimeout, database_fault
+from db.faults import AWAY, PoolTimeout, database_fault
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -67,6 +67,8 @@ class Pool(Generic[C]):
         # Each gets a connection, or None if there is room to open one.
         self._waiting: deque[asyncio.Future[C | None]] = deque()
         self._refused_until = 0.0
+        # Connections that are not reused once they are released.
+        self._stale: set[C] = set()
         self._closed = False
 
     @property
@@ -98,7 +100,8 @@ class Pool(Generic[C]):
 
     def release(self, connection: C) -> None:
         """Return a connection whose last statement was answered (with rows or with an error)."""
-        if self._closed or connection.is_closed() or connection.is_in_transaction():
+        unfit = self._closed or connection.is_closed() or connection.is_in_transaction()
+        if unfit or connection in self._stale:
             self.discard(connection)
         elif not self._hand(connection):
             self._free.append(connection)
@@ -106,6 +109,7 @@ class Pool(Generic[C]):
     def discard(self, connection: C) -> None:
         """Close a connection whose state is unknown, and free its slot."""
         self._all.discard(connection)
+        self._stale.discard(connection)
         try:
             connection.terminate()
         finally:
@@ -119,6 +123,15 @@ class Pool(Generic[C]):
         """
         while self._free:
             self.discard(self._free.pop())
+
+    def renew(self) -> None:
+        """Use no present connection again: those in use are discarded when they are released.
+
+        A server that accepts no changes may have been the primary; a new connection finds out who
+        is now.
+        """
+        self._stale.update(self._all)
+        self.discard_free()
 
     @contextlib.contextmanager
     def answering(self, connection: C) -> Iterator[None]:
@@ -181,7 +194,7 @@ class Pool(Generic[C]):
                 except Exception as error:
                     if self._open == 0:
                         self._fail(error)
-                    if self._open == 0 or database_fault(error) is not DatabaseFault.UNREACHABLE:
+                    if self._open == 0 or database_fault(error) not in AWAY:
                         raise
                     self._refused_until = loop.time() + _REFUSED_SECONDS
             try:

@@ -10,15 +10,18 @@ object has to be built from them.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from operator import attrgetter, itemgetter
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from threading import Lock
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
@@ -27,8 +30,10 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
+from cache import BoundedCache
 from db.base import Base, Ordered
-from db.faults import DatabaseFault, database_fault
+from db.connecting import connect_driver
+from db.faults import AWAY, database_fault
 from db.pool import Connection, Pool
 
 
@@ -252,6 +257,57 @@ class Statement:
         return [values[name] for name in sql.names]
 
 
+_P = ParamSpec("_P")
+_S = TypeVar("_S")
+# One thread: several would compete for Python's lock, and the event loop would come last.
+_COMPILER = ThreadPoolExecutor(1, thread_name_prefix="statements")
+
+
+class KeptStatements(Generic[_P, _S]):
+    """A function that makes statements, and those that it has made, the most recently used of them.
+
+    To build a statement and to compile it takes up to 20 ms. `ready` does it in a thread, so that
+    it does not hold the event loop.
+    """
+
+    def __init__(self, make: Callable[_P, _S], most: int) -> None:
+        self._make = make
+        self._most = most
+        self._known = BoundedCache[Any, _S](most)
+        self._lock = Lock()
+
+    def __call__(self, *args: _P.args, **options: _P.kwargs) -> _S:
+        """The statement for these arguments, made at once if there is none."""
+        found = self._find(args)
+        if found is None:
+            found = self._make(*args, **options)
+            with self._lock:
+                self._known[args] = found
+        return found
+
+    async def ready(self, *args: _P.args, **options: _P.kwargs) -> _S:
+        """The same, made in a thread."""
+        found = self._find(args)
+        if found is None:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(_COMPILER, partial(self, *args, **options))
+        return found
+
+    def cache_clear(self) -> None:
+        """Forget all statements."""
+        with self._lock:
+            self._known = BoundedCache(self._most)
+
+    def _find(self, args: Any) -> _S | None:
+        with self._lock:
+            return self._known.get(args)
+
+
+def kept(most: int) -> Callable[[Callable[_P, _S]], KeptStatements[_P, _S]]:
+    """Decorates a function of what its statements depend on; its arguments are positional."""
+    return lambda make: KeptStatements(make, most)
+
+
 class Fetching(Protocol):
     """Reads rows: the `Reader`, or a `Snapshot` of it."""
 
@@ -315,7 +371,7 @@ class Reader:
         try:
             return await self._fetch(connections, statement, arguments)
         except Exception as error:
-            if database_fault(error) is not DatabaseFault.UNREACHABLE:
+            if database_fault(error) not in AWAY:
                 raise
         # The server had closed the connection, or was restarted: a read can be repeated.
         connections.discard_free()
@@ -366,24 +422,26 @@ async def connect_reader(
     connect_args: Mapping[str, Any],
     *,
     max_size: int,
+    by_values: int,
     statement_timeout_ms: int,
     pool_timeout: float = 10.0,
     on_statement: Callable[[str], None] = lambda _: None,
+    at_once: bool = True,
+    kind: type[Reader] = Reader,
 ) -> Reader:
-    """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`).
+    """Open the first connection, if `at_once`. `connect_args`: `settings.database.connect_args`.
 
-    `max_size` applies to connections that plan once; there are half as many of the others.
+    `max_size` applies to connections that plan once, `by_values` to the others.
     """
     read_only = {
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
     }
     once = acquired(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
-    by_values = acquired(
-        connect_args, max_size=(max_size + 1) // 2, timeout=pool_timeout, **read_only
-    )
-    once.release(await once.acquire())
-    return Reader(once, by_values, on_statement=on_statement)
+    others = acquired(connect_args, max_size=by_values, timeout=pool_timeout, **read_only)
+    if at_once:
+        once.release(await once.acquire())
+    return kind(once, others, on_statement=on_statement)
 
 
 def acquired(
@@ -415,14 +473,3 @@ def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> di
     """Arguments of `connect_driver` with additional server settings."""
     given = {**connect_args.get("server_settings", {}), **CUT_OFF, **server_settings}
     return {**connect_args, "server_settings": given}
-
-
-async def connect_driver(*args: Any, **arguments: Any) -> Connection:
-    """`asyncpg.connect`, but a server that does not answer in time raises the same error as one
-    that cannot be reached.
-    """
-    try:
-        connection: Connection = await asyncpg.connect(*args, **arguments)
-    except TimeoutError as error:
-        raise ConnectionError("the database did not answer in time") from error
-    return connection

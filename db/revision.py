@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 
+from db.connecting import connect_driver
 from settings import DatabaseSettings
 
 _VERSIONS = Path(__file__).resolve().parent.parent / "migrations" / "versions"
@@ -31,7 +32,7 @@ def newest() -> str:
 
 async def is_newest(settings: DatabaseSettings) -> bool:
     """Whether all migrations are applied, and none that this version does not know of."""
-    connection = await asyncpg.connect(**settings.connect_args)
+    connection = await connect_driver(**settings.connect_args)
     try:
         rows = await connection.fetch("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:

@@ -203,6 +203,10 @@ class Single:
         """The connections, by what they are for."""
         return {"single_changes": self._connections}
 
+    def renew(self) -> None:
+        """Use no present connection again; see `Pool.renew`."""
+        self._connections.renew()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.close()

@@ -43,6 +43,12 @@ PAIRED = (
     "\u3005\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af"
 )
+# Characters that end a word in every text, for a class of a regular expression: punctuation and
+# symbols, as in migration 0038.
+MARKS = (
+    "\u0001-/:-@\\[-`{-\u00a9\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb\u00bf\u00d7\u00f7"
+    "\u2010-\u205e\u3001-\u3003\u3008-\u301f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+)
 
 
 def fold(text: str) -> str:
@@ -53,6 +59,27 @@ def fold(text: str) -> str:
     for letter, several in _SEVERAL.items():
         folded = folded.replace(letter, several)
     return texts.normalized(folded)
+
+
+# Between the texts that are indexed together, and the pieces of one (`taskloom_pieces`).
+SEPARATOR = "\x1f"
+
+
+def pieces(part: str, *, folded: bool = False) -> list[str]:
+    """The pieces of three characters that every folded text has which contains this part, whether
+    it is compared folded or only without case. For an index (migration 0036). Empty if there are
+    none, or if the database might find the part in texts that it folds otherwise.
+    """
+    if not (folded or part.isascii() or all(map(_folds_with_its_case, part))):
+        return []
+    text = part if folded else fold(part)
+    found = {text[place : place + 3] for place in range(len(text) - 2)}
+    return sorted(piece for piece in found if SEPARATOR not in piece)
+
+
+def _folds_with_its_case(letter: str) -> bool:
+    """Whether all letters that are equal to this one without case are folded as it is."""
+    return fold(letter) == fold(letter.lower()) == fold(letter.upper())
 
 
 def pairs(run: str) -> list[str]:

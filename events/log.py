@@ -24,6 +24,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -46,7 +47,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from db import models
+from db.base import Base
 from db.models import Event, LogEpoch
 from db.models.event import Xid8
 from db.read import Reader, Statement
@@ -122,10 +123,7 @@ class EventLog:
         self._visible = Statement(_after(access), Event)
         self._visible_before = Statement(_before(access), Event)
         self._allowed = Statement(_allowed(access))
-        self._watched = {
-            model: Statement(_readable_pairs(access, model))
-            for model in (models.Project, models.Task)
-        }
+        self._readable = lru_cache(lambda model: Statement(_readable_pairs(access, model)))
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -233,10 +231,10 @@ class EventLog:
         return await self._pairs(self._allowed, pairs)
 
     async def readable(
-        self, model: type[models.Project | models.Task], pairs: Collection[tuple[UUID, UUID]]
+        self, model: type[Base], pairs: Collection[tuple[UUID, UUID]]
     ) -> set[tuple[UUID, UUID]]:
         """Those pairs of a row's ID and a user for which the user can see the row."""
-        return await self._pairs(self._watched[model], pairs)
+        return await self._pairs(self._readable(model), pairs)
 
     # --- internals -------------------------------------------------------------------------------
 

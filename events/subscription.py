@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
@@ -126,6 +126,20 @@ class Subscription(AsyncIterator[Any]):
             else:
                 await self._replay()
 
+    async def batches(self, most: int) -> AsyncGenerator[list[Any], None]:
+        """The events, all that wait at the same time together: at most so many, and never none."""
+        async for row in self:
+            rows = [row]
+            while len(rows) < most and (row := self._waiting()) is not None:
+                rows.append(row)
+            yield rows
+
+    async def still_visible(self, rows: Sequence[Any]) -> list[Any]:
+        """Those of these events that the listener can still see."""
+        pairs = {(row.position, self.user_id) for row in rows}
+        allowed = await self._delivery.log.allowed(pairs)
+        return [row for row in rows if (row.position, self.user_id) in allowed]
+
     async def aclose(self) -> None:
         """Stop listening. A waiting iteration ends."""
         self.end(StopAsyncIteration())
@@ -169,6 +183,17 @@ class Subscription(AsyncIterator[Any]):
             if time.monotonic() - item.checked > _FRESH_SECONDS:
                 await self._check_again(source)
                 continue
+            row = self._waiting()
+            if row is not None:
+                return row
+        return None
+
+    def _waiting(self) -> Any:
+        """The next waiting event, if access to it need not be checked again; otherwise None."""
+        while source := self._page or self._queue:
+            item = source[0]
+            if time.monotonic() - item.checked > _FRESH_SECONDS:
+                return None
             source.popleft()
             if source is self._page or (item.row.xid, item.row.position) > self._place:
                 return item.row

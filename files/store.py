@@ -75,6 +75,17 @@ class FileStore:
         except _FAULTS as error:
             raise _unavailable(error) from error
 
+    async def names(self, file_id: UUID) -> list[str]:
+        """The names of a file's objects; empty if nothing was stored."""
+        prefix = _key(file_id, "")
+        try:
+            found = await obstore.list(self._store, prefix).collect_async()
+        except FileNotFoundError:
+            return []
+        except _FAULTS as error:
+            raise _unavailable(error) from error
+        return [item["path"].removeprefix(prefix) for item in found]
+
     async def remove(self, file_id: UUID) -> None:
         """Remove a file and everything derived from it. Idempotent."""
         try:

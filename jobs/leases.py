@@ -19,8 +19,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from domain.work import Work
 from jobs.queue import Queue, RunningJob
 
 
@@ -54,10 +53,10 @@ async def hold() -> None:
             return
 
 
-async def fence(session: AsyncSession) -> None:
+async def fence(work: Work) -> None:
     """Let the transaction commit only if the job is this worker's, and hold it until then."""
     lease = CURRENT.get()
-    if lease is not None and not await lease.queue.is_held(session, lease.job):
+    if lease is not None and not await lease.queue.is_held(work, lease.job):
         raise LeaseLost
 
 

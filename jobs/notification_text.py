@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, select
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, placeholder_viewer
 from db.models import Comment, Notification, NotificationKind, Project, Task, User
 from domain import markdown, timezones
 from domain.work import Work
@@ -104,9 +105,28 @@ def link_to(frontend_url: str, task: Task | None) -> str:
     return frontend_url if task is None else task_page(frontend_url, task.id)
 
 
+# Building an access rule costs more than running it, so these are built once.
+_VIEWER = placeholder_viewer(Viewer(user_id=UUID(int=0)).shape)
+_KEYS = bindparam("keys", type_=ARRAY(Uuid()))
+
+
+@cache
+def _readable_tasks() -> Select[Task]:
+    return select(Task).where(Task.id == _KEYS.any_(), access.read(_VIEWER, Task))
+
+
+@cache
+def _readable_comments() -> Select[UUID, str]:
+    return select(Comment.id, Comment.body).where(
+        Comment.id == _KEYS.any_(), Comment.removed_at.is_(None), access.read(_VIEWER, Comment)
+    )
+
+
 async def _tasks(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, Task]:
-    query = select(Task).where(Task.id.in_(keys), access.read(viewer, Task))
-    return {task.id: task for task in await work.session.scalars(query, viewer.params)}
+    if not keys:
+        return {}
+    params = {**viewer.params, "keys": list(keys)}
+    return {task.id: task for task in await work.session.scalars(_readable_tasks(), params)}
 
 
 async def _archived(work: Work, tasks: Collection[Task]) -> set[UUID]:
@@ -118,13 +138,15 @@ async def _archived(work: Work, tasks: Collection[Task]) -> set[UUID]:
 
 
 async def _comments(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, str]:
-    query = select(Comment.id, Comment.body).where(
-        Comment.id.in_(keys), Comment.removed_at.is_(None), access.read(viewer, Comment)
-    )
-    return {id_: body for id_, body in await work.session.execute(query, viewer.params)}  # noqa: C416 - rows are no pairs
+    if not keys:
+        return {}
+    rows = await work.session.execute(_readable_comments(), {**viewer.params, "keys": list(keys)})
+    return {id_: body for id_, body in rows}  # noqa: C416 - rows are no pairs
 
 
 async def _names(work: Work, keys: set[UUID]) -> dict[UUID, str]:
+    if not keys:
+        return {}
     rows = await work.session.execute(
         select(User.id, User.full_name, User.username).where(
             User.id.in_(keys), User.deleted_at.is_(None)

@@ -86,14 +86,13 @@ async def run_once(
 async def _alone(database: Database) -> AsyncIterator[bool]:
     """Whether this process has the lock, which it holds until the block ends.
 
-    The lock belongs to the connection, and no transaction is open meanwhile. If this process dies
-    or the block fails, the connection closes and the lock is released.
+    The lock belongs to a transaction, since a pooler may give each transaction another connection
+    of the server. The transaction changes nothing, so it holds no reader of events back. If this
+    process dies or the block fails, the connection closes and the lock is released.
     """
-    async with database.connection() as connection:
-        mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK)
-        yield mine
-        if mine:
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK)
 
 
 class _Pass:

@@ -22,10 +22,21 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     CursorResult,
+    DateTime,
+    Integer,
+    Interval,
+    Text,
+    Uuid,
+    all_,
     and_,
+    any_,
+    bindparam,
     case,
+    cast,
+    column,
     delete,
     func,
     literal,
@@ -36,7 +47,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
+from db.jobs import REQUEST
 from db.models import Job, JobState
+from db.read import Statement
+from domain.work import Work
 
 # How long a failed job waits before it is retried: five seconds, then twice as long each time, up
 # to three hours. Up to a quarter is added at random, so that jobs that failed together spread.
@@ -57,12 +71,8 @@ def backoff(attempt: int, chance: float) -> dt.timedelta:
     return min(_FIRST_WAIT * doubled, _LONGEST_WAIT) * (1 + chance / 4)
 
 
-Moment = Callable[[], ColumnElement[dt.datetime]]
-
-
-def database_now() -> ColumnElement[dt.datetime]:
-    """The database's clock, evaluated once per statement, so that an index can be used."""
-    return select(func.clock_timestamp()).scalar_subquery()
+def database_now() -> None:
+    """The database's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +85,17 @@ class RunningJob:
     attempt: int
     created_at: dt.datetime
 
+    @property
+    def request_id(self) -> str | None:
+        """The ID of the request that caused the job, if one did."""
+        found: str | None = self.payload.get(REQUEST)
+        return found
+
 
 class Queue:
     """The queue as one worker sees it. Every method is a transaction of one statement.
 
-    `moment`: the current time, in SQL; tests set it.
+    `moment`: the current time, if not that of the database; tests set it.
     """
 
     def __init__(
@@ -87,7 +103,7 @@ class Queue:
         database: Database,
         worker: str,
         lease: dt.timedelta,
-        moment: Moment = database_now,
+        moment: Callable[[], dt.datetime | None] = database_now,
     ) -> None:
         self._database = database
         self._worker = worker
@@ -103,36 +119,19 @@ class Queue:
         self, names: Collection[str], limit: int, without: Collection[UUID] = ()
     ) -> list[RunningJob]:
         """Up to `limit` jobs that are due, with these names, except those in `without`."""
-        due = (
-            select(Job.id)
-            .where(
-                _UNFINISHED,
-                Job.due_at <= self._moment(),
-                Job.name.in_(names),
-                Job.id.not_in(without),
-            )
-            .order_by(Job.due_at, Job.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            # A table of its own, which is evaluated once; an IN might be evaluated again.
-            .cte("due")
-        )
-        taken = (
-            update(Job)
-            .where(Job.id == due.c.id)
-            .values(
-                state=JobState.RUNNING,
-                attempts=Job.attempts + 1,
-                worker=self._worker,
-                started_at=self._moment(),
-                due_at=self._moment() + self._lease,
-                again=False,
-            )
-            .returning(Job.id, Job.name, Job.payload, Job.attempts, Job.created_at)
-        )
-        async with self._database.session() as session, session.begin():
-            rows = (await session.execute(taken)).all()
-        return [RunningJob(*row) for row in sorted(rows, key=lambda row: row.id)]
+        params = {
+            "names": list(names),
+            "without": list(without),
+            "limit": limit,
+            "worker": self._worker,
+            "lease": self._lease,
+            "now": self._moment(),
+        }
+        rows = await self._database.single.fetch(_TAKE, params)
+        jobs = [
+            RunningJob(row.id, row.name, row.payload, row.attempts, row.created_at) for row in rows
+        ]
+        return sorted(jobs, key=lambda job: job.id)
 
     async def keep(self, jobs: Collection[RunningJob]) -> set[UUID]:
         """Extend the leases of running jobs; returns the IDs of those that are still this worker's.
@@ -140,39 +139,30 @@ class Queue:
         A lease that has ended is revived if no other worker has taken the job: taking it changes
         what the statement looks for.
         """
-        held = (
-            update(Job)
-            .where(or_(*(self._is(job) for job in jobs)))
-            .values(due_at=self._moment() + self._lease)
-            .returning(Job.id)
-        )
-        async with self._database.session() as session, session.begin():
-            return set(await session.scalars(held))
+        params = {
+            "ids": [job.id for job in jobs],
+            "attempts": [job.attempt for job in jobs],
+            "worker": self._worker,
+            "lease": self._lease,
+            "now": self._moment(),
+        }
+        return {row.id for row in await self._database.single.fetch(_KEEP, params)}
 
-    async def is_held(self, session: AsyncSession, job: RunningJob) -> bool:
+    async def is_held(self, work: Work, job: RunningJob) -> bool:
         """Whether a job is still this worker's; it remains so until the transaction ends."""
-        # Nothing refers to jobs, but a transaction that queues the same job waits here.
-        mine = select(Job.id).where(self._is(job)).with_for_update(key_share=True)
-        return await session.scalar(mine) is not None
+        return bool(await work.fetch(_HELD, self._named(job)))
 
     async def done(self, job: RunningJob) -> None:
         """Mark the job as done; it runs once more if it was queued again meanwhile."""
-        waiting, done = (
-            literal(state, Job.state.type) for state in (JobState.WAITING, JobState.DONE)
-        )
-        await self._set(
-            job,
-            state=case((Job.again, waiting), else_=done),
-            attempts=case((Job.again, 0), else_=Job.attempts),
-            due_at=self._moment(),
-            finished_at=case((Job.again, None), else_=self._moment()),
-            reason=None,
-        )
+        await self._database.single.fetch(_DONE, {**self._named(job), "now": self._moment()})
+
+    def _named(self, job: RunningJob) -> dict[str, Any]:
+        return {"id": job.id, "attempt": job.attempt, "worker": self._worker}
 
     async def later(self, job: RunningJob, after: dt.timedelta, reason: str) -> None:
         """Note a failure; the job waits this long for another attempt."""
         await self._set(
-            job, state=JobState.WAITING, due_at=self._moment() + after, reason=reason[:_REASON]
+            job, state=JobState.WAITING, due_at=self._now() + after, reason=reason[:_REASON]
         )
 
     async def put_off(self, job: RunningJob, after: dt.timedelta, reason: str | None) -> None:
@@ -183,7 +173,7 @@ class Queue:
         await self._set(
             job,
             state=JobState.WAITING,
-            due_at=self._moment() + after,
+            due_at=self._now() + after,
             attempts=attempts,
             reason=reason,
         )
@@ -195,11 +185,15 @@ class Queue:
         held = (
             update(Job)
             .where(self._is(job))
-            .values(state=JobState.FAILED, finished_at=self._moment(), reason=reason[:_REASON])
+            .values(state=JobState.FAILED, finished_at=self._now(), reason=reason[:_REASON])
             .returning(Job.id)
             .execution_options(synchronize_session=False)
         )
         return await session.scalar(held) is not None
+
+    def _now(self) -> ColumnElement[dt.datetime]:
+        moment = self._moment()
+        return func.clock_timestamp() if moment is None else literal(moment)
 
     def _is(self, job: RunningJob) -> Any:
         return and_(
@@ -217,6 +211,81 @@ class Queue:
                 .values(**values)
                 .execution_options(synchronize_session=False)
             )
+
+
+def _statements() -> tuple[Statement, ...]:
+    """Take, keep, hold and end jobs. Built once: a worker does this several times a second."""
+
+    def given(name: str, type_: Any) -> Any:
+        return cast(bindparam(name, type_=type_, required=False), type_)
+
+    # Evaluated once per statement, so that an index can be used.
+    now = select(
+        func.coalesce(given("now", DateTime(timezone=True)), func.clock_timestamp())
+    ).scalar_subquery()
+    waiting, running, done = (
+        literal(state, Job.state.type)
+        for state in (JobState.WAITING, JobState.RUNNING, JobState.DONE)
+    )
+    mine = (Job.state == running, Job.worker == given("worker", Text()))
+    lease = now + given("lease", Interval())
+    due = (
+        select(Job.id)
+        .where(
+            _UNFINISHED,
+            Job.due_at <= now,
+            Job.name == any_(given("names", ARRAY(Text()))),
+            Job.id != all_(given("without", ARRAY(Uuid()))),
+        )
+        .order_by(Job.due_at, Job.id)
+        .limit(given("limit", Integer()))
+        .with_for_update(skip_locked=True)
+        # A table of its own, which is evaluated once; an IN might be evaluated again.
+        .cte("due")
+    )
+    take = (
+        update(Job)
+        .where(Job.id == due.c.id)
+        .values(
+            state=running,
+            attempts=Job.attempts + 1,
+            worker=given("worker", Text()),
+            started_at=now,
+            due_at=lease,
+            again=False,
+        )
+        .returning(Job.id, Job.name, Job.payload, Job.attempts, Job.created_at)
+    )
+    of = (
+        func.unnest(given("ids", ARRAY(Uuid())), given("attempts", ARRAY(Integer())))
+        .table_valued(column("id", Uuid()), column("attempt", Integer()))
+        .render_derived(name="kept")
+    )
+    keep = (
+        update(Job)
+        .where(Job.id == of.c.id, Job.attempts == of.c.attempt, *mine)
+        .values(due_at=lease)
+        .returning(Job.id)
+    )
+    one = (Job.id == given("id", Uuid()), Job.attempts == given("attempt", Integer()), *mine)
+    # Nothing refers to jobs, but a transaction that queues the same job waits here.
+    held = select(Job.id).where(*one).with_for_update(key_share=True)
+    end = (
+        update(Job)
+        .where(*one)
+        .values(
+            state=case((Job.again, waiting), else_=done),
+            attempts=case((Job.again, 0), else_=Job.attempts),
+            due_at=now,
+            finished_at=case((Job.again, None), else_=now),
+            reason=None,
+        )
+        .returning(Job.id)
+    )
+    return Statement(take), Statement(keep), Statement(held), Statement(end)
+
+
+_TAKE, _KEEP, _HELD, _DONE = _statements()
 
 
 def wait_after(job: RunningJob) -> dt.timedelta:

@@ -13,6 +13,8 @@ import logging
 import time
 from dataclasses import dataclass, field
 
+import structlog
+
 from db.faults import described
 from domain.work import Work
 from errors import Failure
@@ -21,13 +23,15 @@ from jobs.leases import CURRENT, Lease, LeaseLost
 from jobs.outcomes import GiveUp, Later
 from jobs.queue import Queue, RunningJob, wait_after
 from jobs.worker_context import WorkerContext
+from logs import logger
 
 log = logging.getLogger("taskloom.jobs")
+job_log = logger("taskloom.jobs")
 
 _POLL_SECONDS = 0.5
 # Slots for jobs that come first, beside the others.
 _FIRST_PLACES = 2
-_FAREWELL_SECONDS = 20.0
+_FAREWELL_SECONDS = 10.0
 # After a failure of the queue itself, such as an unreachable database.
 _REST_SECONDS = 2.0
 
@@ -102,8 +106,14 @@ class Runner:
     async def _run(self, lease: Lease) -> None:
         job = lease.job
         CURRENT.set(lease)
+        # In each line that is logged meanwhile; this task runs nothing else.
+        structlog.contextvars.bind_contextvars(
+            job=str(job.id), job_name=job.name, attempt=job.attempt, request_id=job.request_id
+        )
+        started = time.perf_counter()
         try:
             await self._judged(job)
+            job_log.info("job", ms=round(1000 * (time.perf_counter() - started), 1))
         except asyncio.CancelledError:
             raise
         except LeaseLost:

@@ -107,7 +107,7 @@ class WorkerContext:
         async def fenced(work: Work) -> T:
             result = await act(work)
             # Last, so that rows are locked in the same order as elsewhere.
-            await leases.fence(work.session)
+            await leases.fence(work)
             return result
 
         request = RequestInfo(id=f"{name}-{uuid4().hex}")

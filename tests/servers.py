@@ -75,14 +75,16 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def process(
-    settings: Settings, *, port: int | None = None, **variables: str
+    settings: Settings, *, port: int | None = None, folder: Path | None = None, **variables: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`taskloom serve` as a separate process, on the database of these settings."""
+    """`taskloom serve` as a separate process, on the database of these settings. `folder`: that of
+    another version.
+    """
     port = port or free_port()
-    root = Path(__file__).resolve().parents[1]
+    root = folder or Path(__file__).resolve().parents[1]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
         "DATABASE_URL": settings.database.dsn,
         "TASKLOOM_PORT": str(port),
         "TASKLOOM_PUBLIC_URL": settings.server.public_url,
@@ -133,7 +135,7 @@ def _redis_program() -> str:
 
 
 def _await_port(port: int, running: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if running.poll() is not None:
             raise RuntimeError(f"the server ended with {running.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

@@ -227,18 +227,18 @@ def test_migrate_lists_pending_migrations(server: EmbeddedPostgres) -> None:
     assert "Nothing to migrate" in taskloom("migrate", **variables).stdout
 
 
-def test_a_database_of_a_newer_version_is_not_touched(server: EmbeddedPostgres) -> None:
+@pytest.mark.parametrize("said", ["NULL", "'Works with the code of revision 9998'"])
+async def test_a_database_of_a_newer_version_is_not_touched(
+    server: EmbeddedPostgres, said: str
+) -> None:
     variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "newer"}
-    taskloom("migrate", **variables)
-    psql = [
-        "import asyncio, asyncpg, sys",
-        "async def main():",
-        "    connection = await asyncpg.connect(sys.argv[1])",
-        "    await connection.execute(\"UPDATE newer.alembic_version SET version_num = '9999'\")",
-        "asyncio.run(main())",
-    ]
-    subprocess.run([sys.executable, "-c", "\n".join(psql), server.dsn()], check=True)
-    result = taskloom("migrate", **variables)
+    await migrate.upgrade(load_settings(variables, env_file=None).database)
+    connection = await asyncpg.connect(server.dsn())
+    await connection.execute("UPDATE newer.alembic_version SET version_num = '9999'")
+    await connection.execute(f"COMMENT ON TABLE newer.alembic_version IS {said}")
+    result = await asyncio.to_thread(taskloom, "migrate", **variables)
+    await connection.execute("DROP SCHEMA newer CASCADE")
+    await connection.close()
     assert result.returncode == 1
     assert "newer version of Taskloom" in result.stderr
     assert "Traceback" not in result.stderr

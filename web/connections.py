@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import time
 from collections import Counter
 from typing import Final, Protocol
 from uuid import UUID
@@ -25,7 +27,14 @@ GREETING_SECONDS: Final = 1.0
 log = logging.getLogger("taskloom.streams")
 
 LOOK_SECONDS: Final = 1.0
+# Clients of a server that stops come back spread over so many seconds.
+_RETRY_SECONDS: Final = (1.0, 5.0)
 _AT_ONCE: Final = 50
+
+
+def retry_seconds() -> float:
+    """How long a client should wait before it connects again: not all at once."""
+    return random.uniform(*_RETRY_SECONDS)  # noqa: S311 - only spreads them
 
 
 class Stream(Protocol):
@@ -48,6 +57,9 @@ class Waiting(Protocol):
 
     def refuse(self, failure: Failure) -> None:
         """End it."""
+
+    def going_away(self) -> None:
+        """End it: the server is stopping."""
 
 
 class TooManyConnections(Failure):
@@ -72,6 +84,8 @@ class Connections:
         # Sockets that wait for their first message: by address, each with the loop's time since.
         self._waiting: dict[str | None, dict[Waiting, float]] = {}
         self.stopping = False
+        # In seconds of `time.monotonic`.
+        self.stopping_since = 0.0
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -114,9 +128,14 @@ class Connections:
 
     def stop(self) -> None:
         """End all streams and open no more: the server is stopping."""
+        if not self.stopping:
+            self.stopping_since = time.monotonic()
         self.stopping = True
+        waiting = [socket for sockets in self._waiting.values() for socket in sockets]
         for stream in list(self._holders):
             stream.going_away()
+        for socket in waiting:
+            socket.going_away()
 
     async def watch(self, authenticator: Authenticator) -> None:
         """Look after the streams until cancelled."""

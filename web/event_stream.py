@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -23,6 +24,7 @@ from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
 from graph.request.execution import Answer, Prepared, Refused, refusal
+from web.connections import retry_seconds
 from web.runtime import Runtime
 
 log = logging.getLogger("taskloom.streams")
@@ -54,8 +56,8 @@ class EventStream:
         self._runtime = runtime
         self._info = info
         self._beat_at = 0.0
-        # Why the stream ends before its operation: an answer that says so, or None to just end.
-        self._ending: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        # The last events of a stream that ends before its operation.
+        self._ending: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._writing = asyncio.Lock()
         self._heart = asyncio.Event()
 
@@ -69,15 +71,25 @@ class EventStream:
 
     def expire(self) -> None:
         """Tell the client: its next attempt with the same token would fail as well."""
-        self._end(refusal(Unauthenticated("The credentials are no longer valid."), self._info.id))
+        why = refusal(Unauthenticated("The credentials are no longer valid."), self._info.id)
+        self._end(_next(why) + _COMPLETE)
 
     def going_away(self) -> None:
-        """Just end; the client reconnects and finds another process."""
-        self._end(None)
+        """Say why, but not that the operation is complete: the client connects again, and finds
+        another process. `retry` is what a browser's EventSource waits, in milliseconds.
+        """
+        seconds = retry_seconds()
+        failure = Failure(
+            "The server is stopping. Connect again.",
+            code=ErrorCode.UNAVAILABLE,
+            extra={"retryAfter": math.ceil(seconds)},
+        )
+        why = _next(refusal(failure, self._info.id))
+        self._end(b"retry: %d\n" % round(1000 * seconds) + why)
 
-    def _end(self, answer: Answer | None) -> None:
+    def _end(self, last: bytes) -> None:
         if not self._ending.done():
-            self._ending.set_result(answer)
+            self._ending.set_result(last)
 
     # --- serving ----------------------------------------------------------------------------------
 
@@ -120,7 +132,7 @@ class EventStream:
     async def fail(self, answer: Answer, receive: Receive, send: Send) -> None:
         """A stream that only says why it cannot be opened."""
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        await self._close(send, answer)
+        await self._close(send, _next(answer) + _COMPLETE)
 
     async def _answers(
         self, prepared: Prepared, admitted: Context
@@ -139,7 +151,7 @@ class EventStream:
                         metrics.deliveries.inc()
                         yield delivered
             else:
-                answer = await executor.execute(prepared, admitted)
+                answer = await self._runtime.execute(prepared, admitted)
                 yield answer
         except Refused as error:
             answer = error.answer
@@ -160,12 +172,9 @@ class EventStream:
                 await asyncio.sleep(0)
         await self._send_bytes(send, _COMPLETE, more=False)
 
-    async def _close(self, send: Send, answer: Answer | None) -> None:
-        text = b""
-        if answer is not None:
-            text = _next(answer) + _COMPLETE
+    async def _close(self, send: Send, last: bytes) -> None:
         with suppress(OSError, TimeoutError):
-            await self._send_bytes(send, text, more=False)
+            await self._send_bytes(send, last, more=False)
 
     async def _keep_alive(self, send: Send) -> None:
         while True:

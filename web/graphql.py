@@ -30,6 +30,7 @@ from graph.request.execution import Answer, GraphQLRequest, Prepared, Refused, r
 from web.content_negotiation import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
 from web.multipart import check_preflight, is_multipart, read_multipart
+from web.request_log import Entry
 from web.requests import (
     BadRequest,
     Disconnected,
@@ -78,6 +79,7 @@ class GraphQLOverHTTP:
         """Handle one request."""
         started = time.perf_counter()
         info: RequestInfo = scope["taskloom.request"]
+        entry: Entry = scope["taskloom.entry"]
         accepted = wanted(header(scope, b"accept"))
         kind = "unknown"
         try:
@@ -88,16 +90,20 @@ class GraphQLOverHTTP:
             _check_accepted(accepted)
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             kind = prepared.kind.value
+            entry.operation(request, prepared)
             _check_method(scope["method"], prepared)
             streamed = _as_stream(prepared, accepted)
             viewer = await self._viewer_for(prepared, scope)
             context = self._runtime.services.context(viewer, info)
-            await self._runtime.executor.admit(prepared, context)
+            try:
+                await self._runtime.executor.admit(prepared, context)
+            finally:
+                entry.context(context)
             if streamed:
                 stream = EventStream(self._runtime, info, viewer.credentials)
                 await stream.serve(prepared, context, receive, send)
                 return
-            answer = await self._runtime.executor.execute(prepared, context)
+            answer = await self._runtime.execute(prepared, context)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
@@ -116,6 +122,7 @@ class GraphQLOverHTTP:
         finally:
             for upload in scope.get(_UPLOADS, ()):
                 upload.close()
+        entry.answer(answer)
         self._runtime.metrics.operation(kind, "http", answer, started)
 
     async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:

@@ -96,6 +96,13 @@ class Health:
                     checks["redis"] = _within(self._redis())
                 found = await asyncio.gather(*checks.values())
                 self._findings = dict(zip(checks, found, strict=True))
+                replica = self._runtime.services.database.replica
+                if replica is not None:
+                    self._findings["replica"] = (
+                        _Finding()
+                        if replica.usable
+                        else _Finding(_Status.DEGRADED, "not used: no answer, or it lags")
+                    )
                 self._supervised()
                 if self._runtime.connections.stopping:
                     self._findings["server"] = _Finding(_Status.FAILING, "stopping")
@@ -129,8 +136,10 @@ class Health:
             if not await revision.is_newest(database):
                 from db import migrate
 
+                # None if a newer version has migrated it, and says that this one still works.
                 missing = await migrate.pending(database)
-                return _Finding(_Status.FAILING, f"{len(missing)} pending")
+                if missing:
+                    return _Finding(_Status.FAILING, f"{len(missing)} pending")
             self._migrated = True
         return _Finding()
 

@@ -1,17 +1,15 @@
 """What every request passes through, in one pure ASGI layer.
 
 It gives the request its ID and returns it in the answer, enforces the rules for pages of other
-origins (CORS), adds security headers, and writes the access log (everything at level `debug`,
-otherwise only failed and slow requests). `Faults` turns uncaught errors into JSON with the
+origins (CORS), adds security headers, and writes the request's line in the log
+(`web.request_log`). `Faults` turns uncaught errors into JSON with the
 request's ID.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 import re
-import time
 from typing import Any, Final
 
 import orjson
@@ -23,14 +21,10 @@ from graph.request.error_format import format_errors
 from settings import ServerSettings
 from web.metrics import Metrics
 from web.origins import Origins
-
-access_log = logging.getLogger("taskloom.access")
+from web.request_log import noted
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
 
-# What is logged above level `debug`. A line for each of a thousand requests a second would cost a
-# fifth of their time, and a proxy in front writes them anyway.
-_SLOW_SECONDS: Final = 1.0
 # The status that nginx logs for clients that left before the answer.
 _LEFT: Final = 499
 
@@ -72,6 +66,7 @@ class Gate:
         self._app = app
         self._metrics = metrics
         self._origins = Origins(settings)
+        self._slow_seconds = settings.log_slow_seconds
         self._security: tuple[tuple[bytes, bytes], ...] = _SECURITY
         if settings.production and settings.public_url.startswith("https://"):
             self._security = (*_SECURITY, _TRANSPORT)
@@ -87,7 +82,6 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
         info, origin = _identify(scope)
         extra = [(b"x-request-id", info.id.encode()), *self._security]
         if origin is not None:
@@ -108,28 +102,17 @@ class Gate:
                 message = {**message, "headers": headers}
             await send(message)
 
-        try:
-            if origin is not None and scope["method"] == "OPTIONS" and _is_preflight(scope):
-                await self._preflight(origin, send_with_headers)
-            else:
-                await self._app(scope, receive, send_with_headers)
-        finally:
-            self._finished(scope, status or _LEFT, started)
-
-    def _finished(self, scope: Scope, status: int, started: float) -> None:
-        self._metrics.response(status)
-        seconds = time.perf_counter() - started
-        remarkable = status >= 400 or seconds > _SLOW_SECONDS
-        level = logging.INFO if remarkable else logging.DEBUG
-        if access_log.isEnabledFor(level):
-            info: RequestInfo = scope["taskloom.request"]
-            # The path without its query, which may contain a token, and quoted, since it was
-            # decoded.
-            line = "%s %r %d in %.1f ms for %s, request %s"
-            path, milliseconds = scope["path"], seconds * 1000
-            access_log.log(
-                level, line, scope["method"], path, status, milliseconds, info.ip, info.id
-            )
+        with noted(info, self._slow_seconds) as entry:
+            scope["taskloom.entry"] = entry
+            try:
+                if origin is not None and scope["method"] == "OPTIONS" and _is_preflight(scope):
+                    await self._preflight(origin, send_with_headers)
+                else:
+                    await self._app(scope, receive, send_with_headers)
+            finally:
+                self._metrics.response(status or _LEFT)
+                # The path without its query, which may contain a token.
+                entry.write(info, status or _LEFT, method=scope["method"], path=scope["path"])
 
     def allows(self, origin: str) -> bool:
         """Whether pages of this origin may call the API."""

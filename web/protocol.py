@@ -258,7 +258,18 @@ def _answer(status: int, message: str, extra: dict[str, Any]) -> bytes:
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):
-    """Limits the frames of a message: uvicorn limits only its bytes, and a frame may have none."""
+    """Limits the frames of a message: uvicorn limits only its bytes, and a frame may have none.
+
+    When the server stops, the application closes its sockets, with a code and a hint when to come
+    back (`web.connections`). Uvicorn would be faster now and then, and say 1012.
+    """
+
+    def shutdown(self) -> None:
+        """The server is stopping."""
+        if self.handshake_complete and not self.close_sent:
+            self.stop_keepalive()
+        else:
+            super().shutdown()
 
     def handle_cont(self, event: Frame) -> None:
         """One more frame of a message."""

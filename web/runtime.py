@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from graphql import OperationType
+
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from domain.work import Act
-from graph.core.context import Services
+from graph.core.context import Context, Services
 from graph.request.deadlines import Deadlines
-from graph.request.execution import Executor
+from graph.request.execution import Answer, Executor, Prepared
 from settings import Settings
 from web.connections import Connections
 from web.metrics import Metrics
@@ -63,13 +66,38 @@ class Runtime:
         """What `act` returns, committed in a transaction: for routes other than GraphQL."""
         services = self.services
         now = services.clock()
-        return await services.transactions.run(act, viewer, now=now, request=request)
+        try:
+            return await services.transactions.run(act, viewer, now=now, request=request)
+        finally:
+            if services.database.replica is not None:
+                await services.database.replica.wrote(_author(viewer, request))
+
+    async def execute(self, prepared: Prepared, context: Context) -> Answer:
+        """Run a query or a mutation to its end (`Executor.execute`): a query on the read replica,
+        if there is one that has all changes of its viewer.
+        """
+        replica = self.services.database.replica
+        if replica is None or prepared.cost_only:
+            return await self.executor.execute(prepared, context)
+        author = _author(context.viewer, context.request)
+        if prepared.kind is OperationType.MUTATION:
+            try:
+                return await self.executor.execute(prepared, context)
+            finally:
+                await replica.wrote(author)
+        if await replica.serves({author, _author(NOBODY, context.request)}):
+            with replica.used():
+                return await self.executor.execute(prepared, context)
+        return await self.executor.execute(prepared, context)
 
     async def finish(self) -> None:
         """End the streams, and wait for mutations that run without their client."""
-        self.connections.stop()
+        connections = self.connections
+        connections.stop()
         if self._detached:
-            await asyncio.wait(self._detached, timeout=self.settings.graphql.operation_seconds)
+            ends = connections.stopping_since + self.settings.server.shutdown_seconds
+            left = max(1.0, ends - time.monotonic())
+            await asyncio.wait(self._detached, timeout=left)
 
     async def end(self, *tasks: asyncio.Task[Any]) -> None:
         """Cancel tasks and wait until they end, but not forever, since one may wait for something
@@ -89,6 +117,13 @@ class Runtime:
         task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
+
+
+def _author(viewer: Viewer, request: RequestInfo) -> str:
+    """Whose change it is. One that was made signed out, such as a registration, is of everyone at
+    that address.
+    """
+    return f"user {viewer.user_id}" if viewer.signed_in else f"address {request.ip}"
 
 
 def _look_away(task: asyncio.Task[Any]) -> None:

@@ -28,8 +28,9 @@ from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
 from graph.request.execution import Answer, GraphQLRequest, Prepared, refusal
-from web.connections import TooManyConnections
+from web.connections import TooManyConnections, retry_seconds
 from web.origins import Origins
+from web.request_log import Entry, noted
 from web.requests import BadRequest, header, parse_json, request_from_object
 from web.runtime import Runtime
 
@@ -153,7 +154,8 @@ class _Connection:
 
     def going_away(self) -> None:
         """The server is stopping; clients reconnect."""
-        self._close(GOING_AWAY, "The server is going away; connect again")
+        milliseconds = round(1000 * retry_seconds())
+        self._close(GOING_AWAY, f"The server is stopping; connect again after {milliseconds} ms")
 
     # --- web.connections.Waiting ------------------------------------------------------------------
 
@@ -344,14 +346,24 @@ class _Connection:
     async def _run(
         self, id_: str, operation: _Open, request: GraphQLRequest, info: RequestInfo
     ) -> None:
+        with noted(info, self._runtime.settings.server.log_slow_seconds) as entry:
+            await self._answer(id_, operation, request, info, entry)
+
+    async def _answer(
+        self, id_: str, operation: _Open, request: GraphQLRequest, info: RequestInfo, entry: Entry
+    ) -> None:
         started = time.perf_counter()
         name, streamed = "unknown", False
         try:
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             operation.kind = prepared.kind
+            entry.operation(request, prepared)
             name = prepared.kind.value
             context = await self._context(info, public=prepared.operation.public)
-            await self._runtime.executor.admit(prepared, context)
+            try:
+                await self._runtime.executor.admit(prepared, context)
+            finally:
+                entry.context(context)
             streamed = prepared.subscribes
             if streamed:
                 answer = await self._stream(id_, operation, prepared, context)
@@ -363,6 +375,8 @@ class _Connection:
             # Freed before the client learns that it has ended, so that it can reuse the ID.
             if self._open.get(id_) is operation:
                 del self._open[id_]
+        entry.answer(answer)
+        entry.write(info, transport="ws")
         self._runtime.metrics.operation(name, "ws", answer, started)
         if not operation.quiet:
             await self._finish(id_, answer, streamed=streamed)
@@ -377,7 +391,7 @@ class _Connection:
         await self._write({"type": "complete", "id": id_})
 
     async def _once(self, prepared: Prepared, context: Context) -> Answer:
-        answer = await self._runtime.executor.execute(prepared, context)
+        answer = await self._runtime.execute(prepared, context)
         renewed = context.renewed
         if renewed is not None and renewed.user_id == self.credentials.user_id:
             self.credentials = renewed

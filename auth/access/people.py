@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, true, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, and_, false, select, true, union_all
 from sqlalchemy.orm import aliased
 
 from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_GRANTS, Right, Who, allowed
@@ -24,8 +25,8 @@ def _user_read(_: Who, user: Any) -> ColumnElement[bool]:
     return user.deleted_at.is_(None)  # type: ignore[no-any-return]
 
 
-def works_with(viewer: Viewer, user: Any) -> ColumnElement[bool]:
-    """Whether a user is the viewer, or one of the people they share a project or a task with. An
+def works_with(viewer: Viewer) -> CompoundSelect[UUID]:
+    """The IDs of the viewer and the people they share a project or a task with, with duplicates. An
     API key that is restricted to projects knows the members of these.
     """
     mine, theirs = aliased(models.ProjectMember), aliased(models.ProjectMember)
@@ -36,10 +37,11 @@ def works_with(viewer: Viewer, user: Any) -> ColumnElement[bool]:
     )
     if viewer.restricted:
         inside = colleagues.where(theirs.project_id == viewer.sql_projects.any_())
-        return or_(_oneself(viewer, user), user.id.in_(inside))
+        return union_all(select(viewer.sql_id), inside)
     task, share = aliased(models.Task), aliased(models.TaskShare)
     shared = select(share.user_id).join(task, task.id == share.task_id)
-    people: Any = union_all(
+    return union_all(
+        select(viewer.sql_id),
         colleagues,
         select(task.assignee_id).where(
             task.owner_id == viewer.sql_id, task.assignee_id.is_not(None)
@@ -50,7 +52,6 @@ def works_with(viewer: Viewer, user: Any) -> ColumnElement[bool]:
         .join(share, share.task_id == task.id)
         .where(share.user_id == viewer.sql_id, task.owner_id.is_not(None)),
     )
-    return or_(_oneself(viewer, user), user.id.in_(people))
 
 
 def _owned(viewer: Who, thing: Any) -> ColumnElement[bool]:

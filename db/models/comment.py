@@ -59,7 +59,12 @@ class Comment(Versioned, Base):
             "id",
             postgresql_where=text("parent_id IS NOT NULL"),
         ),
-        Index("ix_comments_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_comments_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
     )
 
 

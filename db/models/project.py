@@ -62,7 +62,12 @@ class Project(Versioned, Base):
         Index("ix_projects_updated_at_id", "updated_at", "id"),
         Index("ix_projects_archived_at_id", "archived_at", "id"),
         Index("ix_projects_owner_id_id", "owner_id", "id"),
-        Index("ix_projects_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_projects_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
     )
 
 

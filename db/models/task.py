@@ -64,6 +64,7 @@ class Task(Versioned, Base):
     """
 
     __tablename__ = "tasks"
+    pieces_of = ("title", "description", "notes")
 
     # A project or a task is not deleted for good while tasks belong to it (`domain.trash`).
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
@@ -164,7 +165,18 @@ class Task(Versioned, Base):
         Index("ix_tasks_project_id_id", "project_id", "id"),
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
-        Index("ix_tasks_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_tasks_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
+        Index(
+            "ix_tasks_pieces",
+            func.taskloom_pieces_tasks(text("title"), text("description"), text("notes")),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
     )
 
     @property

@@ -35,6 +35,7 @@ class User(Versioned, Base):
     """A user. A deleted user stays as a row without a name: what they wrote needs an author."""
 
     __tablename__ = "users"
+    pieces_of = ("username", "full_name")
 
     username: Mapped[str]
     username_key: Mapped[str] = sort_key("username")
@@ -84,6 +85,12 @@ class User(Versioned, Base):
             "ix_users_full_name_prefix",
             func.lower(text("full_name")).label("lowered"),
             postgresql_ops={"lowered": "text_pattern_ops"},
+        ),
+        Index(
+            "ix_users_pieces",
+            func.taskloom_pieces_users(text("username"), text("full_name")),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
         ),
         Index("ix_users_created_at_id", "created_at", "id"),
         Index("ix_users_username_key_id", "username_key", "id"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select, update
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from db.models import (
@@ -272,7 +272,7 @@ async def mark_read(work: Work, ids: Sequence[UUID], *, read: bool = True) -> li
         Notification.recipient_id == user_id,
         Notification.in_app,
     )
-    found = set(await work.session.scalars(select(Notification.id).where(*mine)))
+    found = set(await work.session.scalars(locked(*mine)))
     for index, id_ in enumerate(ids):
         if id_ not in found:
             raise NotFound("notification", path=("ids", index))
@@ -294,18 +294,23 @@ async def count_unread(work: Work) -> int:
 
 async def mark_all_read(work: Work, *, until: dt.datetime | None = None) -> int:
     """Mark all the viewer's notifications as read, up to a time. Returns how many were unread."""
-    read = (
-        update(Notification)
-        .where(
-            Notification.recipient_id == work.viewer.require(),
-            Notification.read_at.is_(None),
-            Notification.in_app,
-            Notification.created_at <= (until or work.now),
-        )
-        .values(read_at=work.now)
-        .returning(Notification.id)
+    unread = locked(
+        Notification.recipient_id == work.viewer.require(),
+        Notification.read_at.is_(None),
+        Notification.in_app,
+        Notification.created_at <= (until or work.now),
     )
-    return len(list(await work.session.scalars(read)))
+    read = update(Notification).where(Notification.id.in_(unread)).values(read_at=work.now)
+    return len(list(await work.session.scalars(read.returning(Notification.id))))
+
+
+def locked(*conditions: Any) -> Select[UUID]:
+    """The IDs of the notifications that meet the conditions, locked in one order: several windows
+    mark them as read while mails are written about them.
+    """
+    ids = select(Notification.id).where(*conditions).order_by(Notification.id)
+    # A table of its own, which is evaluated once, in this order.
+    return select(ids.with_for_update(key_share=True).cte("locked").c.id)
 
 
 # --- preferences ---------------------------------------------------------------------------------

@@ -2,10 +2,11 @@ import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL } from "graphiql";
-import { useEffect, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { createPortal } from "react-dom";
 import { AccountBar } from "./AccountBar";
 import type { ExplorerConfig } from "./config";
-import { EXAMPLES } from "./examples";
+import { TOPICS } from "./examples";
 import { EXAMPLES_PLUGIN } from "./ExamplesPlugin";
 import { EXPLAIN_PLUGIN } from "./ExplainPlugin";
 import type { SessionView } from "./session";
@@ -14,7 +15,7 @@ import type { Transport } from "./transport";
 // GraphiQL compares plugins and tabs by identity: they are made once.
 const PLUGINS = [explorerPlugin({ showAttribution: false }), HISTORY_PLUGIN, EXAMPLES_PLUGIN];
 const PLUGINS_IN_DEVELOPMENT = [...PLUGINS, EXPLAIN_PLUGIN];
-const TABS = EXAMPLES.map(({ query, variables }) => ({ query, variables }));
+const TABS = (TOPICS.get("Start") ?? []).map(({ query, variables }) => ({ query, variables }));
 
 export function App({ config, transport }: { config: ExplorerConfig; transport: Transport }) {
   const { session, fetcher } = transport;
@@ -33,6 +34,7 @@ export function App({ config, transport }: { config: ExplorerConfig; transport: 
       >
         <GraphiQL.Logo> </GraphiQL.Logo>
         <SchemaOfViewer username={view.username} />
+        <StoppedNotice transport={transport} />
       </GraphiQL>
     </div>
   );
@@ -47,4 +49,24 @@ function SchemaOfViewer({ username }: Pick<SessionView, "username">) {
     // Only a sign-in asks again; a schema that cannot be had must not be asked for in a loop.
   }, [username]);
   return null;
+}
+
+/** GraphiQL stops a subscription when one changes tabs, without a word. */
+function StoppedNotice({ transport }: { transport: Transport }) {
+  const tab = useGraphiQL((state) => state.activeTabIndex);
+  const [isShown, setShown] = useState(false);
+  useEffect(() => {
+    if (performance.now() - transport.stoppedAt < 500) setShown(true);
+  }, [tab, transport]);
+  if (!isShown) return null;
+  return createPortal(
+    <p className="notice" role="status">
+      The subscription stopped when you changed tabs. To watch it meanwhile, open this page in a second window. With
+      its last cursor as <code>after</code> it goes on where it was.
+      <button type="button" onClick={() => setShown(false)}>
+        Close
+      </button>
+    </p>,
+    document.body,
+  );
 }

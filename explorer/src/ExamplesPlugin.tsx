@@ -1,5 +1,5 @@
 import { useGraphiQL, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
-import { EXAMPLES, type Example } from "./examples";
+import { TOPICS, type Example } from "./examples";
 
 /** A pane that lists the examples and opens one in a tab of its own: they cannot get lost. */
 export const EXAMPLES_PLUGIN: GraphiQLPlugin = {
@@ -26,11 +26,23 @@ function Examples() {
   return (
     <section className="examples" aria-label="Examples">
       <h2>Examples</h2>
-      {EXAMPLES.map((example) => (
-        <button key={example.title} type="button" onClick={() => open(example)}>
-          <strong>{example.title}</strong>
-          <span>{example.about}</span>
-        </button>
+      <p>
+        Each opens in a tab of its own. They use the demo data, and run in this order. More is in the{" "}
+        <a href="docs" target="_blank" rel="noreferrer">
+          guide
+        </a>
+        .
+      </p>
+      {[...TOPICS].map(([topic, examples]) => (
+        <details key={topic} open={topic !== "Start"}>
+          <summary>{topic}</summary>
+          {examples.map((example) => (
+            <button key={example.title} type="button" onClick={() => open(example)}>
+              <strong>{example.title}</strong>
+              <span>{example.about}</span>
+            </button>
+          ))}
+        </details>
       ))}
     </section>
   );

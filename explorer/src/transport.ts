@@ -21,6 +21,8 @@ export class Transport {
   readonly #url: string;
   readonly #socket: Client;
   #socketIsOpen = false;
+  /** When a running subscription was last stopped, in milliseconds of `performance.now()`. */
+  stoppedAt = -Infinity;
 
   constructor(endpoint: string) {
     this.#url = new URL(endpoint, document.baseURI).href;
@@ -66,17 +68,30 @@ export class Transport {
   #overSocket(operation: Operation, headers: Headers): Observable<ExecutionResult> {
     const own = ownAuthorization(headers);
     const socket = own === null ? this.#socket : openSocket(this.#url, async () => own);
+    const subscribe = (observer: Observer) => {
+      let runs = true;
+      const end = () => {
+        runs = false;
+        observer.complete();
+      };
+      const stop = socket.subscribe(payload(operation), {
+        next: (result) => observer.next(result as ExecutionResult),
+        error: (error) => {
+          observer.next(asResult(error));
+          end();
+        },
+        complete: end,
+      });
+      const unsubscribe = () => {
+        if (runs) this.stoppedAt = performance.now();
+        runs = false;
+        stop();
+      };
+      return { unsubscribe };
+    };
     return {
       subscribe(observer: Observer) {
-        const unsubscribe = socket.subscribe(payload(operation), {
-          next: (result) => observer.next(result as ExecutionResult),
-          error: (error) => {
-            observer.next(asResult(error));
-            observer.complete();
-          },
-          complete: () => observer.complete(),
-        });
-        return { unsubscribe };
+        return subscribe(observer);
       },
       // The type also knows an older way to call, by three functions, that GraphiQL does not use.
     } as Observable<ExecutionResult>;

@@ -8,9 +8,10 @@ each operation (`Services.current_context`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import UUID
 
 from auth.limits import Budget, Limits
 from auth.request import RequestInfo
@@ -19,6 +20,7 @@ from db.engine import Database
 from domain.work import Act, Transactions
 from graph.core.access_paths import AccessPaths
 from graph.core.selection import SelectionIndex
+from graph.core.together import Together
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Services:
     clock: Callable[[], dt.datetime] = utc_now
     limits: Limits = field(init=False)
     access_paths: AccessPaths = field(default_factory=AccessPaths)
+    # What many subscribers ask about an event at the same time.
+    together: Together = field(default_factory=Together)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)
@@ -84,6 +88,11 @@ class Context:
     # Taken before anything else is read, if the operation selects it; see
     # `graph.request.event_cursor`.
     event_cursor: str | None = None
+    # The context whose object loaders are used, if several deliveries are executed together.
+    common: Context | None = None
+    # If set, filled with the objects that the operation reads by key: of each model, the row for
+    # each ID, or None if the viewer cannot see it.
+    seen: dict[Any, Mapping[UUID, Any]] | None = None
     # The remaining budget that this operation is charged to; None if it is not charged.
     budget: Budget | None = None
     # The response's `extensions`.
@@ -101,6 +110,14 @@ class Context:
         if part is None:
             part = self._parts[kind] = kind(self)
         return cast("T", part)
+
+    def beside(self) -> Context:
+        """A context for one of several executions of the same viewer, which read objects together,
+        with the loaders of this context.
+        """
+        made = self.services.context(self.viewer, self.request)
+        made.now, made.common = self.now, self
+        return made
 
     async def transact(self, act: Act[T]) -> T:
         """What `act` returns, committed in a transaction of this operation's viewer."""

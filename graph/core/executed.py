@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from graphql import FieldNode, GraphQLError
@@ -36,3 +37,12 @@ class Interrupted:
     data: dict[str, Any] | None = None
     errors: list[GraphQLError] = field(default_factory=list)
     unfinished: dict[str, list[FieldNode]] = field(default_factory=dict)
+
+
+class Deliveries(NamedTuple):
+    """Events that a subscription delivers one after the other, and may be executed together.
+    `still_visible` returns those of some events that the subscriber can still see.
+    """
+
+    events: Sequence[Any]
+    still_visible: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]

@@ -172,9 +172,19 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` returns one value or exception for each parent, in order.
     """
 
-    _own: tuple[str, ...] = ("declared", "function", "may_fail", "requires", "public", "relation")
+    _own: tuple[str, ...] = (
+        "declared",
+        "function",
+        "may_fail",
+        "requires",
+        "public",
+        "relation",
+        "objects",
+    )
 
     function: BatchFunction
+    # Whether the values are the objects of keys in the parent rows, and nothing else of the viewer.
+    objects: bool = False
     # Whether a root field creates or repairs credentials, so that it needs no valid ones.
     public: bool = False
     # The model's name of the to-one relation that the field shows, if it shows one.
@@ -319,6 +329,7 @@ def batch(
     *,
     requires: Sequence[Any] = (),
     relation: str | None = None,
+    objects: bool = False,
     arguments: Arguments | None = None,
     may_fail: bool | None = None,
     deprecation_reason: str | None = None,
@@ -327,11 +338,13 @@ def batch(
     """A field resolved by a batch function; its arguments are those after the first two.
 
     `may_fail`: see `_Field`; without it, a field may fail if its `arguments` are declared.
+    `objects`: whether it does no more than read objects by keys of the parents.
     """
     field = kind(description=description, deprecation_reason=deprecation_reason)
     field.may_fail = arguments is not None if may_fail is None else may_fail
     field.function = function
     field.relation = relation
+    field.objects = objects or relation is not None
     field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
     field.declared = arguments
     return field

@@ -7,7 +7,7 @@ reasons, and every result says which engine made it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, Protocol, TypeGuard, cast
 
 from graphql import (
     DocumentNode,
@@ -21,11 +21,13 @@ from graphql import execute as execute_standard
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor import Executor, default_field_resolver, default_type_resolver
 from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import VariableValues
 from prometheus_client import Counter
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.core.executed import Executed
+from graph.core.selection import SelectionIndex
 from graph.engine.explain import Explanation
 from graph.engine.planning import Planner, Unplannable
 from graph.engine.run import Run
@@ -40,6 +42,16 @@ _PLANNER: Final = "taskloom-planner"
 
 # Strawberry's is quicker and right, but not annotated as graphql-core wants it.
 _is_awaitable: Final = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+
+class Literals(Protocol):
+    """The values of a document's literals that are variables in its tree."""
+
+    def beside(self, variables: VariableValues) -> VariableValues:
+        """These values and those of the client's variables."""
+
+    def tree(self) -> DocumentNode:
+        """The document's tree with its literals."""
 
 
 def planner_of(schema: GraphQLSchema) -> Planner:
@@ -59,6 +71,7 @@ async def execute(
     raw_variable_values: Mapping[str, Any] | None = None,
     operation_name: str | None = None,
     operation: OperationDefinitionNode | None = None,
+    literals: Literals | None = None,
     standard: bool = False,
     serialized: bool = False,
     explain: bool = False,
@@ -66,9 +79,10 @@ async def execute(
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
     The document must have been validated; `operation` is that of `operation_name`, if the
-    caller knows it. Failures of fields are errors of the result, as are
-    variables that do not fit and an operation that is not there; then `data` is None. No message
-    suggests a name of the schema. `standard` turns the batch engine off. `serialized`: `data` may
+    caller knows it, and `literals` are the values of its variables for literals. Failures of fields
+    are errors of the result, as are variables that do not fit and an operation that is not there;
+    then `data` is None. No message suggests a name of the schema. `standard` turns the batch engine
+    off. `serialized`: `data` may
     be or contain an `orjson.Fragment` if the operation has run a few times before.
     `explain`: record in the context's `extensions` what the run did (`graph.engine.explain`).
     """
@@ -84,6 +98,7 @@ async def execute(
                     raw_variable_values=raw_variable_values,
                     operation_name=operation_name,
                     operation=operation,
+                    literals=literals,
                     standard=standard,
                     serialized=serialized,
                 )
@@ -95,6 +110,11 @@ async def execute(
     def by_standard(reason: str | None = None) -> Awaitable[Executed]:
         if (explanation := context_value.of(EngineState).explanation) is not None:
             explanation.engine, explanation.reason = "standard", reason
+        nonlocal document
+        if literals is not None:
+            # It knows nothing of variables that nobody has declared.
+            document = literals.tree()
+            context_value.selection_index = _selection_index(schema, document, operation_name)
         return _standard(
             schema,
             document,
@@ -116,6 +136,8 @@ async def execute(
     variables = known.variables.coerced(given)
     if isinstance(variables, list):
         return Executed(None, variables, "batch")
+    if literals is not None:
+        variables = literals.beside(variables)
     try:
         plan = planner.plan(known, variables)
     except Unplannable as error:
@@ -139,7 +161,7 @@ async def execute(
         )
 
     plan.uses += 1
-    serialized = serialized and plan.uses > planner.serialized_after
+    serialized = serialized and plan.uses > planner.serialized_after - known.earlier
     return await _run(
         Run(plan, context_value, variables, root_value, executor, serialized=serialized)
     )
@@ -150,6 +172,16 @@ async def _run(run: Run) -> Executed:
         run.context.selection_index = run.plan.selection_index
     data, errors = await run.execute()
     return Executed(data, errors or None, "batch")
+
+
+def _selection_index(
+    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None
+) -> SelectionIndex | None:
+    operation = _operation(document, operation_name)
+    if operation is None:
+        return None
+    definitions = {name: one.definition for name, one in fragments_of(schema, document).items()}
+    return SelectionIndex(schema, operation, definitions)
 
 
 async def _standard(schema: GraphQLSchema, document: DocumentNode, **given: Any) -> Executed:

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
+from zlib import crc32
 
 from graphql import (
     DirectiveNode,
@@ -61,8 +62,10 @@ BYTES_PER_CHARACTER: Final = 80
 CACHE_BYTES: Final = 32 * 2**20
 # Serialized plans have statements of their own, by their aliases and the order of their fields. To
 # plan one takes PostgreSQL about 1 ms on each connection, and an answer of a hundred rows gains
-# about 0.5 ms: what came so many times will come again.
-SERIALIZED_AFTER: Final = 7
+# about 0.5 ms: what came so many times will come again. Documents that came together, such as those
+# of a new version of an application, begin at different runs, up to `SPREAD` earlier.
+SERIALIZED_AFTER: Final = 13
+SPREAD: Final = 8
 # Two variables that decide about fields make four plans; more of an operation are not kept.
 PLANS_PER_OPERATION: Final = 16
 
@@ -96,8 +99,10 @@ class PlannedOperation:
         if selection_index is None or selection_index.operation is not operation:
             selection_index = SelectionIndex(schema, operation, definitions)
         self.selection_index = selection_index
-        source = operation.loc and operation.loc.source
-        self.size = BYTES_PER_CHARACTER * len(source.body) if source else BYTES_PER_FIELD
+        text = operation.loc.source.body if operation.loc else ""
+        self.size = BYTES_PER_CHARACTER * len(text) or BYTES_PER_FIELD
+        # How many runs before the latest its plans are serialized: the same in all processes.
+        self.earlier = crc32(text.encode(errors="replace")) % SPREAD
         self.deciding: tuple[str, ...] = ()
         # A reason instead of a plan: known to be `Unplannable`.
         self.plans: OrderedDict[tuple[Any, ...], Plan | str] = OrderedDict()
@@ -150,7 +155,7 @@ class Planner:
         self.inputs = Inputs(self.strawberry)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
-        # After how many runs a plan is serialized; see graph.engine.serialization.
+        # After how many runs a plan is serialized at the latest; see graph.engine.serialization.
         self.serialized_after = SERIALIZED_AFTER
         self.bytes = 0
         # By the identity of the operation's node, which the entry keeps alive.

@@ -23,9 +23,11 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import (
@@ -34,6 +36,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     Text,
+    Uuid,
     and_,
     any_,
     bindparam,
@@ -47,12 +50,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
+from strawberry.utils.str_converters import to_camel_case
 
 import texts
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
-from domain.folding import fold
+from domain.folding import fold, pieces
 from errors import BadInput, Problems, check, collecting, refuse, refuse_all
 from graph.core import ids
 from graph.core.inputs import optional
@@ -77,16 +81,37 @@ MAX_LIST = 1_000
 MAX_TEXT = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """A condition on texts whose rows an index finds, by the pieces of these texts
+    (`graph.kit.look_ups`). The shape and the values are those of the criterion.
+    """
+
+    criterion: Criterion
+    model: type[Base]
+    shape: Hashable
+    values: tuple[Any, ...]
+    pieces: list[str]
+
+
 class Values:
     """Collects the values of a filter in the order in which its shape is built."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: Sequence[list[UUID] | None] | None = None) -> None:
+        """`found`: the results of the look-ups that this filter asks for, once they are known."""
         self.list: list[Any] = []
         self.criteria = 0
+        self.look_ups: list[LookUp] = []
+        self._found = found
 
     def add(self, value: Any) -> None:
         """Add a value."""
         self.list.append(value)
+
+    def look_up(self, look_up: LookUp) -> list[UUID] | None:
+        """The IDs of the rows that satisfy a condition, if they are known and few."""
+        self.look_ups.append(look_up)
+        return None if self._found is None else self._found[len(self.look_ups) - 1]
 
     def count(self, path: Path) -> None:
         """Count one more criterion; rejects filters larger than anyone needs."""
@@ -144,6 +169,19 @@ def _text(value: str, path: Path) -> str:
 
 def _column_on(entity: Any, attribute: InstrumentedAttribute[Any]) -> Any:
     return getattr(entity, attribute.key)
+
+
+def _in_pieces(attribute: InstrumentedAttribute[Any]) -> bool:
+    """Whether an index has the pieces of this column."""
+    return attribute.key in attribute.class_.pieces_of
+
+
+def _is_known(values: Values, look_up: LookUp) -> bool:
+    """Whether the rows are known and few; their IDs are then one more value."""
+    found = values.look_up(look_up) if look_up.pieces else None
+    if found is not None:
+        values.add(found)
+    return found is not None
 
 
 # Comparators that compare texts as a whole; the others never regard case.
@@ -253,6 +291,41 @@ class Compare(Criterion):
         if self.any_case and name in _WHOLE:
             return OPERATORS[name](func.lower(column), _lowered(name, operand))
         return OPERATORS[name](column, operand)
+
+
+class CompareText(Compare):
+    """Compares a column of a model whose pieces an index has."""
+
+    _PARTS = frozenset({"contains", "starts_with", "ends_with"})
+
+    def __init__(self, attribute: InstrumentedAttribute[Any], *, any_case: bool = False) -> None:
+        super().__init__(
+            lambda entity: _column_on(entity, attribute), attribute.type, any_case=any_case
+        )
+        self.of: Any = attribute.class_
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The comparators, and whether the rows that satisfy them are known."""
+        before = len(values.list)
+        found: Any = super().shape(value, values, path)
+        if found is None:
+            return None
+        given = values.list[before:]
+        names = [name for name, *null in found if not null]
+        together = {
+            piece
+            for name, part in zip(names, given, strict=True)
+            if name in self._PARTS
+            for piece in pieces(part)
+        }
+        look_up = LookUp(self, self.of, (found, False), tuple(given), sorted(together))
+        return found, _is_known(values, look_up)
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """See `Compare`."""
+        found, known = shape
+        matches = super().build(found, entity, viewer, bind)
+        return and_(matches, entity.id == any_(bind(ARRAY(Uuid())))) if known else matches
 
 
 @check(None)
@@ -383,16 +456,24 @@ class OneOf(Criterion):
         return func.coalesce(column == any_(bind(ARRAY(self.attribute.type))), False)
 
 
+# What people write around words. Within them it counts: `node.js` is found as it is written.
+_AROUND_WORDS = ",;:.!?-&|\"'`()[]{}<>…–—‘’“”„«»‹›¡¿、。，！？：；（）「」『』"  # noqa: RUF001
+
+
 class Search(Criterion):
     """Words that must all occur in any of some columns, ignoring case and accents."""
 
     def __init__(self, columns: Sequence[InstrumentedAttribute[Any]]) -> None:
         self.columns = columns
+        # If an index has the pieces of all columns.
+        indexed = bool(columns) and all(map(_in_pieces, columns))
+        self.model: Any = columns[0].class_ if indexed else None
 
     @check(1)
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
-        """The number of words."""
-        words = _text(value, path).split()
+        """The number of words, and whether the rows that have them are known."""
+        stripped = (word.strip(_AROUND_WORDS) for word in _text(value, path).split())
+        words = [word for word in stripped if word]
         if not words:
             raise BadInput("The search text must contain at least one word.", path=path)
         if len(words) > 10:
@@ -405,14 +486,23 @@ class Search(Criterion):
         for word in words:
             values.count(path)
             values.add(fold(word))
-        return len(words)
+        if self.model is None:
+            return len(words), False
+        folded = values.list[-len(words) :]
+        together = {piece for word in folded for piece in pieces(word, folded=True)}
+        shape = (len(words), False)
+        look_up = LookUp(self, self.model, shape, tuple(folded), sorted(together))
+        return len(words), _is_known(values, look_up)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """Each word in one of the columns."""
+        count, known = shape
         parts = []
-        for _ in range(shape):
+        for _ in range(count):
             word = bind(Text())
             parts.append(or_(*(folded_contains(text, word) for text in self.texts(entity))))
+        if known:
+            parts.append(entity.id == any_(bind(ARRAY(Uuid()))))
         return and_(*parts)
 
     def texts(self, entity: Any) -> list[Any]:
@@ -626,7 +716,9 @@ def declared(
 def by(attribute: InstrumentedAttribute[Any], description: str, *, order: str | None = None) -> Any:
     """Compare a column. `order`: what the ordering sorts by then, such as "due time"."""
     return declared(
-        Compare(lambda entity: _column_on(entity, attribute), attribute.type),
+        CompareText(attribute)
+        if _in_pieces(attribute)
+        else Compare(lambda entity: _column_on(entity, attribute), attribute.type),
         description,
         order,
         ordering.sortable(attribute),
@@ -638,7 +730,9 @@ def by_name(
 ) -> Any:
     """Compare a name or a key, without regard to case."""
     return declared(
-        Compare(lambda entity: _column_on(entity, attribute), attribute.type, any_case=True),
+        CompareText(attribute, any_case=True)
+        if _in_pieces(attribute)
+        else Compare(lambda entity: _column_on(entity, attribute), attribute.type, any_case=True),
         f"{description} Case-insensitive.",
         order,
         ordering.sortable(attribute),
@@ -850,7 +944,9 @@ def _criteria(filter_type: Any) -> dict[str, Criterion]:
 def _shape(value: Any, values: Values, path: Path) -> Hashable:
     """Pairs of a criterion (or `and_`, `or_`, `not_`) and what it looks like."""
     criteria = _criteria(type(value))  # type: ignore[arg-type]  # classes are hashable
-    found: list[Hashable] = []
+    found: list[tuple[Any, Hashable]] = []
+    # The conditions that no missing object satisfies.
+    of_objects: list[str] = []
     values.count(path)
     for name, inner in given_fields(value, path):
         place = (*path, name)
@@ -867,6 +963,11 @@ def _shape(value: Any, values: Values, path: Path) -> Hashable:
             shape = criteria[name].shape(inner, values, place)
         if shape is not None:
             found.append((criteria.get(name, name), shape))
+            if name in criteria and _answer_of_nothing(criteria[name], shape) is not True:
+                of_objects.append(name)
+    if of_objects and any(isinstance(one, Absence) and wanted for one, wanted in found):
+        other = to_camel_case(of_objects[0])
+        refuse(BadInput(f"isNull: true and {other} exclude each other.", path=path))
     return tuple(found) or None
 
 

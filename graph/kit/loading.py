@@ -23,7 +23,16 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
+from db.read import (
+    AnyRow,
+    PartRow,
+    Row,
+    Statement,
+    kept,
+    row_class,
+    select_from,
+    values_of,
+)
 from errors import NotFound
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, argument, batch, root
@@ -58,7 +67,7 @@ def _labels(columns: Columns) -> list[str]:
     return sorted({*columns.labels, "id"})
 
 
-@lru_cache(maxsize=2000)
+@kept(2_000)
 def _by_key(
     model: type[Base],
     columns: Columns,
@@ -97,7 +106,7 @@ def _target(model: type[Base], relation: str) -> type[Base]:
     return target
 
 
-@lru_cache(maxsize=2000)
+@kept(2_000)
 def _one(
     model: type[Base],
     requested: Columns,
@@ -179,7 +188,8 @@ class ObjectLoader:
         self._engine = context.of(EngineState)
         self._model = model
         self._selection_index = selection_index
-        self._rows: dict[UUID, AnyRow | None] = {}
+        # Everything read so far; None if there is no row that the viewer can see.
+        self.rows: dict[UUID, AnyRow | None] = {}
         self._wanted: set[UUID] = set()
         self._pending: SharedRun[None] | None = None
         # The keys that the running statements are reading.
@@ -190,9 +200,13 @@ class ObjectLoader:
         cls, context: Context, model: type[Base], selection_index: SelectionIndex
     ) -> ObjectLoader:
         """The operation's loader of this model."""
-        loaders = context.of(ObjectLoaders)
+        owner = context.common or context
+        loaders = owner.of(ObjectLoaders)
         if model not in loaders:
-            loaders[model] = cls(context, model, selection_index)
+            # The common context executes nothing, so its loaders wait for those who ask together.
+            loader = loaders[model] = cls(owner, model, selection_index)
+            if owner.seen is not None:
+                owner.seen[model] = loader.rows
         return loaders[model]
 
     def _columns_of(self, model: type[Base]) -> Columns:
@@ -200,13 +214,13 @@ class ObjectLoader:
 
     def prime(self, key: UUID, row: AnyRow | None) -> None:
         """Store a row that was read together with another one."""
-        self._rows.setdefault(key, row)
+        self.rows.setdefault(key, row)
 
     async def load(self, keys: set[UUID]) -> Mapping[UUID, AnyRow | None]:
         """All rows read so far, including these keys; None if there is no row that the viewer can
         see.
         """
-        missing = keys - self._rows.keys()
+        missing = keys - self.rows.keys()
         waiting = []
         for reading, under_way in self._reading.items():
             if not missing.isdisjoint(under_way):
@@ -220,7 +234,7 @@ class ObjectLoader:
                 waiting.append(self._pending)
         for reading in waiting:
             await reading.result()
-        return self._rows
+        return self.rows
 
     async def _lead(self) -> None:
         """Read for everyone who asks within this turn of the loop; the first caller does it.
@@ -248,8 +262,8 @@ class ObjectLoader:
             await self._read_one(*keys)
             return
         rows = await read_by_keys(self._context, self._model, self._columns_of(self._model), keys)
-        self._rows.update(dict.fromkeys(keys))
-        self._rows.update(rows)
+        self.rows.update(dict.fromkeys(keys))
+        self.rows.update(rows)
 
     async def _read_one(self, key: UUID) -> None:
         context, selection_index = self._context, self._selection_index
@@ -265,12 +279,14 @@ class ObjectLoader:
                 # Otherwise it is part of what is serialized of the row.
                 if foreign_key_of(getattr(self._model, relation)) in columns.labels
             )
-            one = statements[place] = _one(self._model, columns, related, context.viewer.shape)
+            one = statements[place] = await _one.ready(
+                self._model, columns, related, context.viewer.shape
+            )
         statement, joins = one
         rows = await context.services.database.reader.fetch(
             statement, {**context.viewer.params, "key": key}
         )
-        self._rows[key] = row = rows[0] if rows else None
+        self.rows[key] = row = rows[0] if rows else None
         if row is not None:
             for join in joins:
                 related = getattr(row, join.foreign_key)
@@ -296,7 +312,7 @@ async def read_by_keys(
     right: Callable[[Viewer, Any], Any] = access.read,
 ) -> dict[UUID, Row]:
     """The rows among these keys on which the viewer has the right, in one statement."""
-    statement = _by_key(model, columns, context.viewer.shape, right)
+    statement = await _by_key.ready(model, columns, context.viewer.shape, right)
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
     )

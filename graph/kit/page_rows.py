@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -41,7 +40,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Row, Statement, compiled_part, joined_sql, select_from
+from db.read import Row, Statement, compiled_part, joined_sql, kept, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
@@ -157,7 +156,7 @@ def _belongs(shape: PageShape, entity: Any, parents: FromClause) -> Any:
     return getattr(entity, str(shape.child)) == values[0]
 
 
-@lru_cache(maxsize=2000)
+@kept(2_000)
 def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     """The pages of one request or, if `varying` names the values that differ, of several."""
     columns = shape.columns
@@ -217,7 +216,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
 
-@lru_cache(maxsize=500)
+@kept(500)
 def _count_statement(shape: PageShape) -> Statement:
     viewer = placeholder_viewer(shape.viewer)
     entity = aliased(shape.model, name="item")
@@ -308,7 +307,7 @@ class PageReader:
         """How many rows all pages of each parent have together (of None at the root), as
         `graph.kit.counting` says.
         """
-        statement = _count_statement(shape)
+        statement = await _count_statement.ready(shape)
         params = {**request.params, **_parents(shape, request.parents)}
         if shape.counts_candidates:
             rows: Sequence[Any] = await self._reader.fetch(statement, params)
@@ -320,7 +319,9 @@ class PageReader:
 
     async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
         rows = await self._fetch(
-            shape, _statement(shape, None), {**request.params, **_parents(shape, request.parents)}
+            shape,
+            await _statement.ready(shape, None),
+            {**request.params, **_parents(shape, request.parents)},
         )
         if shape.child is None:
             return [(None, rows)]
@@ -369,7 +370,9 @@ class PageReader:
         for name in varying:
             params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
         found: list[Pages] = [[] for _ in requests]
-        for place, own in _by_place(await self._fetch(shape, _statement(shape, varying), params)):
+        for place, own in _by_place(
+            await self._fetch(shape, await _statement.ready(shape, varying), params)
+        ):
             index, parent = wanted[place - 1]
             found[index].append((parent, own))
         return found

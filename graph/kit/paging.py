@@ -25,8 +25,9 @@ from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
 from graph.kit import counting
-from graph.kit.filtering import Values, filter_shape, right_of
+from graph.kit.filtering import right_of
 from graph.kit.loading import below
+from graph.kit.look_ups import shaped_filter
 from graph.kit.ordering import Key, Ordering, ordering_of
 from graph.kit.page_query import KEY, MAX_PAGE
 from graph.kit.page_rows import Link, PageReader, PageRequest, PageShape
@@ -290,8 +291,9 @@ async def read_pages(
     """
     ordering = ordering_of(model, order_by, default_order, ("order_by",))
     window = window_of(ordering, first, after, last, before)
-    values = Values()
-    filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
+    filter_shaped, values = await shaped_filter(
+        filter, ("filter",), info.context.services.database.reader
+    )
     requested = _requested(info, model)
     shape = PageShape(
         model=model,

@@ -1,20 +1,22 @@
-"""Documents: parsed and validated once, then found again by their text.
+"""Documents: parsed and validated once, then found again by their text, or by its shape.
 
 Clients send the same few documents over and over, and parsing and validating one costs more than
 executing it. Everything that follows from the text alone is kept with it: the tree, its operations,
 what they select (`graph.core.selection.SelectionIndex`), and the whole answer of an introspection
-query, which depends on no viewer. Caches are bounded by an estimate of the bytes that they hold, so
-that a client that sends a new document every time evicts other documents and does no other harm.
+query, which depends on no viewer. A document that differs from another one only in its literals
+shares all of this with it (`graph.request.shapes`). Caches are bounded by an estimate of the bytes
+that they hold, so that a client that sends a new document every time evicts other documents and
+does no other harm.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from graphql import (
     FragmentDefinitionNode,
@@ -41,6 +43,7 @@ from graph.request.input_size import InputSize
 from graph.request.literals import LocatedValuesRule
 from graph.request.overlapping_fields import check_overlap
 from graph.request.scopes import scopes_of
+from graph.request.shapes import Literal, Literals, Shape, separated, shape_of
 from graph.request.validation import validated
 
 # The most errors in one response; the last one says that there were more.
@@ -102,6 +105,8 @@ class Operation:
     removal: dt.date | None = None
     # That answer's `data`, once it is known, as JSON.
     answer: bytes | None = None
+    # The values of the tree's variables for literals, if it has some.
+    literals: Literals | None = None
 
     @property
     def kind(self) -> OperationType:
@@ -113,6 +118,12 @@ class Operation:
         """The operation's name in the document, if it has one."""
         return self.node.name.value if self.node.name else None
 
+    def points(self, variables: Mapping[str, Any]) -> int:
+        """Its cost with these variables, which need not be checked yet."""
+        if self.literals is not None:
+            variables = {**variables, **self.literals.untyped}
+        return self.pricing.points(variables)
+
 
 @dataclass(slots=True, eq=False)
 class Document:
@@ -120,6 +131,17 @@ class Document:
 
     operations: list[Operation]
     size: int
+    # If it shares its tree with others that differ in their literals.
+    shape: Shape | None = None
+
+    def with_literals(self, text: str, literals: Sequence[Literal]) -> Document | None:
+        """The document of another text of the same shape; None if a literal has the wrong type."""
+        assert self.shape is not None
+        values = self.shape.values(text, literals)
+        if values is None:
+            return None
+        operations = [replace(operation, literals=values) for operation in self.operations]
+        return Document(operations, _size(text), self.shape)
 
     def select(self, name: str | None) -> Operation:
         """The operation of this name, or the only one. Raises `InvalidDocument`."""
@@ -149,20 +171,22 @@ class Documents:
         *,
         suggestions: bool,
         introspection: bool = True,
-        max_bytes: int = 64_000_000,
+        max_bytes: int = 32_000_000,
     ) -> None:
         self._schema = schema
         self._limits = limits
         self._suggestions = suggestions
         self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._deprecates = bool(reasons(schema))
-        self._known = BoundedCache[str, Document](max_bytes, size=lambda known: known.size)
+        self._known = BoundedCache[str, Document](max_bytes * 3 // 4, size=lambda known: known.size)
+        # By the text without its literals.
+        self._shapes = BoundedCache[str, Document](max_bytes // 4, size=lambda known: known.size)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
     @property
     def used_bytes(self) -> int:
         """How much memory the documents take, roughly."""
-        return self._known.used
+        return self._known.used + self._shapes.used
 
     async def get(self, text: str, *, trusted: bool = False) -> Document:
         """The document of this text. Raises `InvalidDocument`, or
@@ -171,16 +195,27 @@ class Documents:
         known = self._known.get(text)
         if known is not None:
             return known
-        if not trusted:
-            check_document(text, self._limits)
-        if len(text) > _LONG:
-            loop = asyncio.get_running_loop()
-            document = await loop.run_in_executor(self._reader, self._read, text, trusted)
-        else:
-            document = self._read(text, trusted)
+        # Longer ones are refused.
+        short = not trusted and len(text) <= self._limits.characters
+        shape, literals = (separated(text) if short else None) or (None, [])
+        document: Document | None = None
+        if shape is not None and (like := self._shapes.get(shape)) is not None:
+            document = like.with_literals(text, literals)
+        if document is None:
+            document = await self._new(text, literals, trusted=trusted)
+            if shape is not None and document.shape is not None:
+                self._shapes[shape] = document
         if text not in self._known:
             self._known[text] = document
         return document
+
+    async def _new(self, text: str, literals: Sequence[Literal], *, trusted: bool) -> Document:
+        if not trusted:
+            check_document(text, self._limits)
+        if len(text) <= _LONG:
+            return self._read(text, literals, trusted)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reader, self._read, text, literals, trusted)
 
     def keep_answer(self, operation: Operation, answer: bytes) -> None:
         """Keep the answer of an introspection query with its document."""
@@ -195,7 +230,7 @@ class Documents:
     def __len__(self) -> int:
         return len(self._known)
 
-    def _read(self, text: str, trusted: bool) -> Document:
+    def _read(self, text: str, literals: Sequence[Literal], trusted: bool) -> Document:
         try:
             tree = parse(text, allow_empty_selection_sets=False)
         except GraphQLError as error:
@@ -213,18 +248,22 @@ class Documents:
         if found:
             raise InvalidDocument(ErrorCode.GRAPHQL_VALIDATION_FAILED, found)
         _unlink_tokens(tree)
+        removal = first_removal(self._schema, tree) if self._deprecates else None
+        shape = shape_of(self._schema, tree, literals) if literals else None
+        values = None if shape is None else shape.values(text, literals)
+        if shape is not None and values is not None:
+            tree = shape.tree
         fragments = {
             definition.name.value: definition
             for definition in tree.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        removal = first_removal(self._schema, tree) if self._deprecates else None
         operations = [
-            self._operation(tree, definition, fragments, removal)
+            replace(self._operation(tree, definition, fragments, removal), literals=values)
             for definition in tree.definitions
             if isinstance(definition, OperationDefinitionNode)
         ]
-        return Document(operations, len(text) * _TREE_BYTES_PER_CHARACTER)
+        return Document(operations, _size(text), None if values is None else shape)
 
     def _operation(
         self,
@@ -255,6 +294,10 @@ class Documents:
         if field is None:
             return name == "__typename"
         return getattr(field.extensions.get(DEFINITION), "public", False)
+
+
+def _size(text: str) -> int:
+    return len(text) * _TREE_BYTES_PER_CHARACTER
 
 
 def _unlink_tokens(tree: DocumentNode) -> None:

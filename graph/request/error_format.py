@@ -49,6 +49,10 @@ _DATABASE: Final = {
             "free space."
         ),
     ),
+    DatabaseFault.FAILING: (
+        ErrorCode.UNAVAILABLE,
+        "The database is out of memory, or its storage fails. Try again in a moment.",
+    ),
     DatabaseFault.READ_ONLY: (
         ErrorCode.UNAVAILABLE,
         "The database accepts no changes at present. You can read; try changes again later.",

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
@@ -33,7 +35,8 @@ from auth.limits import Budget, payer
 from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
-from graph.core.executed import Data, Executed, Interrupted
+from graph.core.executed import Data, Deliveries, Executed, Interrupted
+from graph.core.sharing import ORDINARY, answers_all_alike
 from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
@@ -43,8 +46,12 @@ from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.request.shared_deliveries import SharedDeliveries
 
 log = logging.getLogger("taskloom.graphql")
+
+# After this time what was read for a delivery is not sent any longer.
+_FRESH_SECONDS = 1.0
 
 # Like `graph.engine.execute`: the batch engine replaces graphql-core's executor.
 Engine = Callable[..., Awaitable[Executed]]
@@ -180,7 +187,8 @@ class Executor:
         self._concurrency = ConcurrencyLimit()
         self._introspecting = asyncio.Lock()
         # Faults carry the id of the own request, so they are not shared.
-        self._delivering = SingleFlight[Answer](lambda answer: not answer.errors)
+        self._delivering = SingleFlight[list[Answer]](_has_no_errors)
+        self._shared = SharedDeliveries[list[Answer]](_has_no_errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
         self._deadlines = Deadlines(operation_seconds)
@@ -228,7 +236,7 @@ class Executor:
                 scopes.demand(context.viewer, given)
             except Forbidden as failure:
                 raise self._refused(context, failure) from None
-        points = prepared.operation.pricing.points(prepared.variables)
+        points = prepared.operation.points(prepared.variables)
         most = services.settings.limits.cost_operation
         charged = 0 if prepared.cost_only or points > most else points
         who = payer(context.viewer, context.request)
@@ -301,7 +309,7 @@ class Executor:
             return Answer(raw_data=operation.answer, extensions=_own(context))
         if operation.introspection:
             return await self._introspect(prepared, context)
-        if operation.pricing.points(prepared.variables) < LARGE_POINTS:
+        if operation.points(prepared.variables) < LARGE_POINTS:
             return await self._run(prepared, context, root_value=None)
         async with self._concurrency.taken():
             return await self._run(prepared, context, root_value=None)
@@ -365,36 +373,71 @@ class Executor:
         try:
             while True:
                 try:
-                    event = await anext(source)
-                    context = await fresh()
-                    _demand_unchanged(rights, context.viewer)
+                    found = await anext(source)
+                    events = found.events if isinstance(found, Deliveries) else [found]
+                    while events:
+                        context = await fresh()
+                        _demand_unchanged(rights, context.viewer)
+                        answers = await self._delivered(prepared, context, events, requested)
+                        read, sent = time.monotonic(), 0
+                        for answer in answers:
+                            yield answer
+                            sent += 1
+                            if time.monotonic() - read > _FRESH_SECONDS:
+                                break
+                        events = events[sent:]
+                        if events:
+                            # The client was slow, and the rest may be out of date.
+                            events = await found.still_visible(events)
                 except StopAsyncIteration:
                     return
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
                     yield refusal(error, request_id)
                     return
-                yield await self._delivery(prepared, context, event, requested)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
-    async def _delivery(
-        self, prepared: Prepared, context: Context, event: Any, requested: tuple[Operation, bytes]
-    ) -> Answer:
-        """One answer for all subscriptions of a viewer with the same operation on the same
-        event.
+    async def _delivered(
+        self,
+        prepared: Prepared,
+        context: Context,
+        events: Sequence[Any],
+        requested: tuple[Operation, bytes],
+    ) -> list[Answer]:
+        """An answer to each event, one for all subscriptions with the same operation on the same
+        events: of one viewer, or of all who see the same, if that makes no other difference.
         """
-        # The event lives as long as it is the key of a run, so no other has its identity.
-        key = (id(event), *requested, context.viewer)
-        shared = await self._delivering.join(key)
-        if shared is None:
-            return await self._delivering.lead(
-                key, lambda: self._run(prepared, context, root_value=event)
+        # The events live as long as they are the key of a run, so no others have their identity.
+        key = (*map(id, events), *requested)
+        viewer = context.viewer
+        if viewer.shape == ORDINARY and answers_all_alike(prepared.operation.selection_index):
+            run = partial(self._run_all, prepared, context, events, serialized=False)
+            shared = await self._shared.answer(key, context, run)
+        else:
+            run = partial(self._run_all, prepared, context, events, serialized=True)
+            found = await self._delivering.join((*key, viewer))
+            shared = found or await self._delivering.lead((*key, viewer), run)
+        return [answer if answer.errors else _as_own(answer, context) for answer in shared]
+
+    async def _run_all(
+        self, prepared: Prepared, context: Context, events: Sequence[Any], *, serialized: bool
+    ) -> list[Answer]:
+        """Several events are executed at once, and what they read by key is read together."""
+        if len(events) == 1:
+            run = self._run(prepared, context, root_value=events[0], serialized=serialized)
+            return [await run]
+        contexts = [context.beside() for _ in events]
+        try:
+            return await asyncio.gather(
+                *(
+                    self._run(prepared, each, root_value=event, serialized=False)
+                    for each, event in zip(contexts, events, strict=True)
+                )
             )
-        if shared.raw_data is None:
-            shared.raw_data = orjson.dumps(shared.data)
-        return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
+        finally:
+            context.release()
 
     async def _run(
         self, prepared: Prepared, context: Context, *, root_value: Any, serialized: bool = True
@@ -414,12 +457,13 @@ class Executor:
                     raw_variable_values=prepared.variables,
                     operation_name=operation.name,
                     operation=operation.node,
+                    literals=operation.literals,
                     serialized=serialized,
                     explain=prepared.explain,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
-                return self._stopped(operation.kind, context)
+                return self._stopped(operation, context)
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))
         finally:
@@ -428,18 +472,18 @@ class Executor:
             return Answer(data=result.data, extensions=_own(context), engine=result.engine)
         return Answer(
             data=result.data,
-            errors=format_errors(result.errors, request_id),
+            errors=_located(operation, result.errors, request_id),
             extensions=_own(context),
             # Invalid variables end the operation before it begins; errors of fields have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
             engine=result.engine,
         )
 
-    def _stopped(self, kind: OperationType, context: Context) -> Answer:
+    def _stopped(self, operation: Operation, context: Context) -> Answer:
         """The answer of an operation that was stopped: of mutations, with what the first ones
         answered.
         """
-        failure = self._cut(kind)
+        failure = self._cut(operation.kind)
         done = context.of(Interrupted)
         errors: list[Exception] = [failure]
         if done.data is not None:
@@ -449,7 +493,7 @@ class Executor:
             ]
         return Answer(
             data=done.data,
-            errors=format_errors(errors, context.request.id),
+            errors=_located(operation, errors, context.request.id),
             extensions=_own(context),
         )
 
@@ -479,6 +523,15 @@ def _demand_unchanged(rights: object, viewer: Viewer) -> None:
         )
 
 
+def _located(
+    operation: Operation, errors: Sequence[Exception], request_id: str
+) -> list[dict[str, Any]]:
+    """The errors of an operation, with their places in the text that was sent."""
+    if operation.literals is not None:
+        operation.literals.locate(errors)
+    return format_errors(errors, request_id)
+
+
 def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:
     wanted = (extensions or {}).get(name, False)
     if not isinstance(wanted, bool):
@@ -489,6 +542,17 @@ def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:
 def _own(context: Context) -> dict[str, Any]:
     """The response's `extensions`: the request's id, and what resolvers put into the context."""
     return {"requestId": context.request.id, **context.extensions}
+
+
+def _has_no_errors(answers: Sequence[Answer]) -> bool:
+    return not any(answer.errors for answer in answers)
+
+
+def _as_own(shared: Answer, context: Context) -> Answer:
+    """The same answer for the request of this context."""
+    if shared.raw_data is None:
+        shared.raw_data = orjson.dumps(shared.data)
+    return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
 
 
 def _comparable(variables: Mapping[str, Any]) -> bytes:

@@ -28,6 +28,24 @@ Fragments = Mapping[str, FragmentDefinitionNode]
 
 def check_overlap(tree: DocumentNode, limits: DocumentLimits) -> None:
     """Raise `TooLarge` if the fields of one operation make too many pairs."""
+    for groups in _operations(tree):
+        pairs = sum(len(fields) * (len(fields) - 1) // 2 for fields in groups)
+        if pairs > limits.pairs:
+            raise TooLarge(_NAME, pairs, limits.pairs)
+
+
+def repeated_fields(tree: DocumentNode) -> Iterator[FieldNode]:
+    """The fields that share their response key with others. May name a field that, by its type,
+    does not.
+    """
+    for groups in _operations(tree):
+        for fields in groups:
+            if len(fields) > 1:
+                yield from fields
+
+
+def _operations(tree: DocumentNode) -> Iterator[Iterator[list[FieldNode]]]:
+    """For each operation, the fields of each response key at each position."""
     fragments = {
         definition.name.value: definition
         for definition in tree.definitions
@@ -35,23 +53,20 @@ def check_overlap(tree: DocumentNode, limits: DocumentLimits) -> None:
     }
     for definition in tree.definitions:
         if isinstance(definition, OperationDefinitionNode):
-            pairs = _pairs(definition.selection_set, fragments)
-            if pairs > limits.pairs:
-                raise TooLarge(_NAME, pairs, limits.pairs)
+            yield _groups(definition.selection_set, fragments)
 
 
-def _pairs(selections: SelectionSetNode, fragments: Fragments) -> int:
-    total, places = 0, [[selections]]
+def _groups(selections: SelectionSetNode, fragments: Fragments) -> Iterator[list[FieldNode]]:
+    places = [[selections]]
     while places:
         keys: dict[str, list[FieldNode]] = {}
         for field in _fields(places.pop(), fragments, set()):
             keys.setdefault((field.alias or field.name).value, []).append(field)
         for fields in keys.values():
-            total += len(fields) * (len(fields) - 1) // 2
+            yield fields
             below = [field.selection_set for field in fields if field.selection_set]
             if below:
                 places.append(below)
-    return total
 
 
 def _fields(

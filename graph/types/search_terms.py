@@ -1,6 +1,7 @@
 """Convert what a user types to a full-text query, and find the parts of a text that match it.
 
 All words must occur; the last one may be the beginning of a word, since it is still being typed.
+Punctuation only ends words, in texts as in searches: `node.js` is two words.
 Case and accents are ignored (`domain.folding`). Words in Chinese, Japanese and Korean text match
 anywhere within it. Highlighting follows the same rules, so that what was found is marked.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from domain import rules
-from domain.folding import PAIRED, fold, pairs
+from domain.folding import MARKS, PAIRED, fold, pairs
 from errors import BadInput
 
 MAX_CHARACTERS = 200
@@ -22,7 +23,7 @@ MAX_WORDS = 10
 FRAGMENT = 160
 
 # A run of characters that are searched by pairs, or else a word.
-_WORD = re.compile(rf"[{PAIRED}]+|(?:(?![{PAIRED}])\w)+")
+_WORD = re.compile(rf"[{PAIRED}]+|(?:(?![{PAIRED}{MARKS}])\w)+")
 _RUN = re.compile(rf"[{PAIRED}]+")
 _QUOTED = re.compile(r"'(\w+)'")
 
@@ -82,7 +83,7 @@ def _requested(word: str, last: bool) -> str:
 def terms_of(text: str, path: rules.Path) -> Terms:
     """The terms of a search text. Raises `BadInput` if it has no word or too many."""
     clean = rules.text(text, path, least=1, most=MAX_CHARACTERS)
-    words = tuple(word for word in _WORD.findall(fold(clean)) if word.strip("_"))
+    words = tuple(_WORD.findall(fold(clean)))
     if not words:
         raise BadInput(
             f"{path[-1]} must contain at least one word; it has only punctuation.", path=path

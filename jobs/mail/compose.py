@@ -23,6 +23,8 @@ _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    # Otherwise each mail looks whether the files have changed.
+    auto_reload=False,
 )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Notification, NotificationPreferences, User
-from domain.notifications.notification import MAIL_JOB, chosen, named
+from domain.notifications.notification import MAIL_JOB, chosen, locked, named
 from domain.work import Work
 from jobs.handlers import handler, nothing_to_end
 from jobs.mail.compose import compose
@@ -70,17 +70,16 @@ async def _bind(work: Work, job: RunningJob) -> None:
     if await work.session.scalar(bound) is not None:
         return
     task = job.payload["task"]
+    pending = locked(
+        Notification.recipient_id == UUID(job.payload["recipient"]),
+        Notification.id == UUID(job.payload["notification"])
+        if task is None
+        else Notification.task_id == UUID(task),
+        Notification.email,
+        Notification.mail_id.is_(None),
+    )
     await work.session.execute(
-        update(Notification)
-        .where(
-            Notification.recipient_id == UUID(job.payload["recipient"]),
-            Notification.id == UUID(job.payload["notification"])
-            if task is None
-            else Notification.task_id == UUID(task),
-            Notification.email,
-            Notification.mail_id.is_(None),
-        )
-        .values(mail_id=job.id)
+        update(Notification).where(Notification.id.in_(pending)).values(mail_id=job.id)
     )
 
 

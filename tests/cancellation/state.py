@@ -87,7 +87,7 @@ class State:
 
     async def restore(self) -> None:
         """Restore the saved content."""
-        changed = [*await self.difference(), *BESIDE]
+        changed = [*await self.difference(), *BESIDE.intersection(self._tables)]
         await self.watch.execute(
             "BEGIN; SET LOCAL session_replication_role = replica;"
             + ";".join(

@@ -213,7 +213,7 @@ async def probe(settings: Settings, company: Scene) -> AsyncIterator[Probe]:
         url = await _database(settings, server, stack, template=company.url)
         named = f"{url}{'&' if '?' in url else '?'}application_name={NAME}"
         own = settings.with_database(named)
-        small = own.database.model_copy(update={"pool_size": 2})
+        small = own.database.model_copy(update={"connections": 6})
         clock = Clock()
         clock.now = company.now
         app = create_app(own.model_copy(update={"database": small}), clock=clock)

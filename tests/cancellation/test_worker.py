@@ -78,7 +78,7 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[WorkerContext, Clock
         stack.push_async_callback(server.close)
         url = await _database(settings, server, stack, template=company.url)
         own = settings.with_database(f"{url}{'&' if '?' in url else '?'}application_name={NAME}")
-        small = own.database.model_copy(update={"pool_size": 2})
+        small = own.database.model_copy(update={"connections": 6})
         clock = Clock()
         clock.now = company.now
         context = await stack.enter_async_context(

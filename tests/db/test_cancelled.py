@@ -36,7 +36,7 @@ async def watch(settings: Settings) -> AsyncIterator[Connection]:
 @pytest.fixture
 async def small(settings: Settings) -> AsyncIterator[Database]:
     """Pools of one."""
-    made = settings.database.model_copy(update={"pool_size": 1, "pool_timeout_seconds": 5.0})
+    made = settings.database.model_copy(update={"connections": 4, "pool_timeout_seconds": 5.0})
     dsn = f"{made.dsn}{'&' if '?' in made.dsn else '?'}application_name=small"
     database = await Database.connect(made.model_copy(update={"url": dsn}))
     yield database

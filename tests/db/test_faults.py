@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from db.faults import DatabaseFault, OutcomeUnknown, PoolTimeout, database_fault, described
-from web.serving import LogFormatter
+from web.log_lines import LogFormatter
 
 # Classes of SQLSTATEs (PostgreSQL's documentation, appendix A) that a statement does not cause.
 AWAY = ("08", "53", "57", "58")
@@ -87,5 +87,5 @@ def test_logs_name_the_broken_rule_without_values() -> None:
 def test_a_traceback_ends_at_a_cycle_of_causes() -> None:
     error = ValueError("secret")
     error.__cause__ = error
-    text = LogFormatter(messages=False).formatException((ValueError, error, None))
+    text = LogFormatter(json=True, messages=False).described_traceback(error)
     assert text == "ValueError"

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from db.connecting import connect_driver
+from db.engine import shares
 from db.faults import PoolTimeout
 from db.pool import Connection, Pool
-from settings import Settings
+from settings import Settings, load_settings
 from tests.cancelling import Strike, cancel, struck
 
 SIZE = 2
@@ -19,7 +21,7 @@ SIZE = 2
 @pytest.fixture
 async def connections(settings: Settings) -> AsyncIterator[Pool[Connection]]:
     async def connect() -> Connection:
-        made: Connection = await asyncpg.connect(**settings.database.connect_args)
+        made: Connection = await connect_driver(**settings.database.connect_args)
         return made
 
     pool = Pool(connect, SIZE)
@@ -126,7 +128,7 @@ class Server:
         if sum(not one.is_closed() for one in self.made) >= self.most:
             await asyncio.sleep(0)
             raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
-        connection: Connection = await asyncpg.connect(**self.settings.database.connect_args)
+        connection: Connection = await connect_driver(**self.settings.database.connect_args)
         self.made.append(connection)
         return connection
 
@@ -192,3 +194,26 @@ async def test_closing_does_not_wait_forever(server: Server) -> None:
             await pool.acquire()
     assert taken.is_closed()
     pool.discard(taken)
+
+
+async def test_renewed_connections_are_not_used_again(connections: Pool[Connection]) -> None:
+    used, free = await connections.acquire(), await connections.acquire()
+    connections.release(free)
+    connections.renew()
+    assert free.is_closed()
+    connections.release(used)
+    assert used.is_closed()
+    before = {used, free}
+    assert await connections.acquire() not in before
+
+
+def test_the_pools_share_the_connections_of_a_process() -> None:
+    for total in range(4, 200):
+        assert sum(shares(total)) == total
+        assert min(shares(total)) >= 1
+
+
+def test_four_servers_and_two_workers_fit_a_server_with_its_defaults() -> None:
+    default = load_settings({"DATABASE_URL": "postgres://a/b"}, env_file=None).database.connections
+    # PostgreSQL's defaults: 100, of which 3 are reserved. Some are left for migrations and psql.
+    assert 6 * default <= 100 - 3 - 5

@@ -1,16 +1,18 @@
-"""Which reads PostgreSQL plans once, and which it plans for their values."""
+"""Which reads PostgreSQL plans once, which it plans for their values, and when they are made."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
 
 import pytest
-from sqlalchemy import ARRAY, Uuid, bindparam, column, func, select, table, text
+from sqlalchemy import ARRAY, Uuid, bindparam, column, func, literal, select, table, text
 from sqlalchemy.orm import aliased
 
 from db.engine import Database
 from db.models import Task
-from db.read import Statement
+from db.read import Statement, kept
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,21 @@ async def test_a_snapshot_reads_the_state_of_one_moment(database: Database) -> N
     (after,) = await database.reader.fetch(count, {})
     assert after.count == 3
     assert after.now > snapshot.moment
+
+
+async def test_statements_are_made_once_and_beside_the_loop() -> None:
+    threads: list[int] = []
+
+    @kept(2)
+    def make(number: int) -> Statement:
+        threads.append(threading.get_ident())
+        return Statement(select(literal(number).label("number")))
+
+    first, *others = await asyncio.gather(*(make.ready(1) for _ in range(3)))
+    assert all(each is first for each in others)
+    assert make(1) is first
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+    assert await make.ready(2) is make(2)
+    await make.ready(3)
+    assert make(1) is not first, "only the two that were used last are kept"

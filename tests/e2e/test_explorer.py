@@ -182,6 +182,44 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await page.screenshot(path=SCREENSHOTS / "explorer-live.png")
 
 
+async def test_examples_by_topic_and_what_changing_tabs_stops(visit: Visit) -> None:
+    page = await visit.open()
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+    await page.get_by_role("button", name="Show Examples").click()
+    examples = page.get_by_role("region", name="Examples")
+    for topic in ("Reading", "Changing", "Time", "Integrating", "Live"):
+        await expect(examples.get_by_text(topic, exact=True)).to_be_visible()
+    await examples.get_by_role("button", name="Hours by project and day").click()
+    await page.get_by_role("button", name=re.compile("^Execute query")).click()
+    await expect_answer(page, '"billable"')
+
+    notice = page.get_by_role("status").filter(has_text="subscription stopped")
+    await run_tab(page, "WatchTasks")
+    await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
+    await expect(notice).to_have_count(0)
+    await page.get_by_role("tab", name="Board").click()
+    await expect(notice).to_be_visible()
+    await notice.get_by_role("button", name="Close").click()
+    await expect(notice).to_have_count(0)
+
+
+async def test_a_phone_shows_the_answer_below_the_query(visit: Visit) -> None:
+    page = await visit.open()
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+    await run_tab(page, "Board")
+    await expect_answer(page, '"totalCount"')
+    query = await page.locator(".graphiql-query-editor").bounding_box()
+    answer = await page.locator(".result-window").bounding_box()
+    assert query is not None
+    assert answer is not None
+    assert answer["width"] > 250
+    assert answer["y"] >= query["y"] + query["height"]
+    await page.screenshot(path=SCREENSHOTS / "explorer-phone.png", full_page=True)
+
+
 async def test_a_session_from_a_failed_sign_in_to_signing_out(visit: Visit) -> None:
     page = await visit.open()
     problem = page.get_by_role("form", name="Sign in").get_by_role("alert")

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
-from sqlalchemy import literal, select
+from sqlalchemy import select
 
 from db.engine import Database
 from db.models import Worker
@@ -76,7 +76,7 @@ class Workshop:
         )
 
     def queue(self, worker: str = "one") -> Queue:
-        return Queue(self.house.database, worker, LEASE, lambda: literal(self.house.clock()))
+        return Queue(self.house.database, worker, LEASE, self.house.clock)
 
     async def enqueue(self, name: str, payload: Any = None, **options: Any) -> None:
         async with self.house.work() as work:

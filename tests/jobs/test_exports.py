@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 from pypdf import PdfReader
-from sqlalchemy import insert, literal, select, text, update
+from sqlalchemy import insert, select, text, update
 
 from auth.viewer import NOBODY
 from db import models
@@ -522,7 +522,7 @@ async def test_an_export_whose_job_is_given_up_has_failed(
     )
     broken = replace(context, settings=full)
     clock = dt.datetime.now(dt.UTC)
-    queue = Queue(context.database, "one", dt.timedelta(seconds=30), lambda: literal(clock))
+    queue = Queue(context.database, "one", dt.timedelta(seconds=30), lambda: clock)
     for _ in range(6):
         runner = Runner(broken, queue, concurrency=5, lease=dt.timedelta(seconds=30))
         while begun := await runner.take():

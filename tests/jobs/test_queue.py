@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
+import logging
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
+from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.models import Job, JobState
 from domain.admin.job import queue_state
@@ -22,6 +25,7 @@ from jobs.runner import Runner
 from jobs.worker_context import WorkerContext
 from tests.accounts import House
 from tests.jobs.conftest import LEASE, Workshop
+from web.log_lines import LogFormatter
 
 
 class Noted(list[Any]):
@@ -311,3 +315,49 @@ async def test_the_state_of_the_queue_and_what_is_forgotten(
     assert await queue.prune(house.database, house.clock()) == 1
     assert await jobs(house, text="well done") == []
     assert len(await jobs(house, text="held")) == 1
+
+
+async def test_what_a_job_logs_names_the_job_and_the_request_that_caused_it(
+    house: House,
+    workshop: Workshop,
+    noted: Noted,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def logs(context: WorkerContext, job: RunningJob) -> None:
+        logging.getLogger("taskloom.jobs").warning("in the job")
+        await noted.run(context, job)
+
+    handler = Handler(logs, 3, 60, noted.given_up)
+    monkeypatch.setitem(handlers.HANDLERS, "test.note", handler)
+    caplog.set_level(logging.INFO, "taskloom.jobs")
+    formatter = LogFormatter(json=True)
+    lines: list[dict[str, Any]] = []
+
+    class Written(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(formatter.format(record)))
+
+    written = Written()
+    logging.getLogger("taskloom.jobs").addHandler(written)
+    try:
+        info = RequestInfo("the-request-of-this-job")
+        await house.transactions.run(
+            lambda work: work.enqueue("test.note", {"text": "logged"}),
+            NOBODY,
+            now=house.clock(),
+            request=info,
+        )
+        await workshop.run_due()
+    finally:
+        logging.getLogger("taskloom.jobs").removeHandler(written)
+    job = await only(house, text="logged")
+    for message in ("in the job", "job"):
+        (line,) = [line for line in lines if line["message"] == message]
+        found = {name: line[name] for name in ("job", "job_name", "attempt", "request_id")}
+        assert found == {
+            "job": str(job.id),
+            "job_name": "test.note",
+            "attempt": 1,
+            "request_id": info.id,
+        }

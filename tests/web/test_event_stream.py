@@ -201,4 +201,6 @@ async def test_a_server_that_stops_ends_its_streams(settings: Settings) -> None:
         app.runtime.connections.stop()
         # No `complete`: the client is to come back.
         async with asyncio.timeout(PATIENCE):
-            assert [chunk async for chunk in chunks] == []
+            last = b"".join([chunk async for chunk in chunks])
+        assert b"complete" not in last
+        assert b'"code":"UNAVAILABLE"' in last

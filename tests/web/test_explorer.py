@@ -2,9 +2,9 @@
 
 import gzip
 import json
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,9 +12,16 @@ from graphql import build_schema, get_operation_ast, is_input_object_type, parse
 from graphql.execution.values import get_variable_values
 from starlette.applications import Starlette
 
+from tests.conftest import LiveServer
 from web.explorer import DemoUser, ExplorerConfig, explorer_routes
 
 ROOT = Path(__file__).parents[2]
+SIGN_IN = """mutation ($login: String!, $password: String!) {
+    sessionCreate(input: { login: $login, password: $password }) { accessToken }
+}"""
+# Those that show errors, and those that do something once.
+EXPECTED = {"14-conflict": {"CONFLICT"}, "15-all-errors": {"BAD_USER_INPUT"}}
+REPEATED = {"20-share": {"ALREADY_EXISTS"}}
 EXAMPLES = sorted((ROOT / "explorer" / "examples").glob("*.graphql"))
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 CONFIG = ExplorerConfig(
@@ -216,10 +223,46 @@ def test_the_examples_fit_the_schema(example: Path) -> None:
     assert not isinstance(coerced, list), coerced
 
 
-def test_every_example_is_in_the_explorer() -> None:
-    listed = (ROOT / "explorer" / "src" / "examples.ts").read_text()
-    imported = set(re.findall(r"\.\./examples/([\w-]+\.(?:graphql|json))\?raw", listed))
-    assert imported == {path.name for path in (ROOT / "explorer" / "examples").iterdir()}
+def test_every_example_says_its_topic_and_what_it_shows() -> None:
+    topics: list[str] = []
+    for example in EXAMPLES:
+        heading, blank, about, *_ = example.read_text().splitlines()
+        topic, title = heading.removeprefix("# ").split(" · ")
+        assert title, example.name
+        assert blank == "#", example.name
+        assert len(about) > 2, example.name
+        if topics[-1:] != [topic]:
+            topics.append(topic)
+    # The list shows the examples of a topic together.
+    assert len(topics) == len(set(topics))
+    assert len(EXAMPLES) >= 25
+
+
+async def test_every_example_runs_in_order(live_server: LiveServer) -> None:
+    """Twice, as somebody does who tries around."""
+    async with httpx.AsyncClient(base_url=live_server.url, timeout=60) as http:
+
+        async def ask(query: str, variables: Any = None, token: str = "") -> Any:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            body = {"query": query, "variables": variables}
+            return (await http.post("/graphql", json=body, headers=headers)).json()
+
+        login = {"login": live_server.demo_login, "password": live_server.demo_password}
+        session = await ask(SIGN_IN, login)
+        token = session["data"]["sessionCreate"]["accessToken"]
+        for number, example in enumerate([*EXAMPLES, *EXAMPLES]):
+            query = example.read_text()
+            if "subscription" in query.split("\n\n")[-1]:
+                continue
+            file = example.with_suffix(".json")
+            variables = json.loads(file.read_text()) if file.exists() else None
+            answer = await ask(query, variables, token)
+            assert "errors" not in answer, (example.name, answer)
+            for payload in answer["data"].values():
+                errors = payload.get("errors") if isinstance(payload, dict) else None
+                found = {error["code"] for error in errors or ()}
+                again = REPEATED if number >= len(EXAMPLES) else {}
+                assert found == {**EXPECTED, **again}.get(example.stem, set()), example.name
 
 
 def test_the_lock_pins_every_package_and_names_no_host() -> None:

@@ -21,7 +21,7 @@ from domain.tasks import task_creation
 from settings import Settings
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, world_of
-from web.serving import LogFormatter
+from web.log_lines import LogFormatter
 
 # In a project, a task is created in one statement.
 CREATE = """
@@ -99,8 +99,8 @@ async def broken(settings: Settings) -> AsyncIterator[Broken]:
     ("state", "code", "says"),
     [
         ("53100", "UNAVAILABLE", "storage is full"),
-        ("53200", "UNAVAILABLE", "cannot be reached"),
-        ("58030", "UNAVAILABLE", "cannot be reached"),
+        ("53200", "UNAVAILABLE", "out of memory"),
+        ("58030", "UNAVAILABLE", "storage fails"),
         ("25006", "UNAVAILABLE", "accepts no changes"),
         ("57P01", "UNAVAILABLE", "cannot be reached"),
         ("55P03", "UNAVAILABLE", "to the same data"),
@@ -126,17 +126,51 @@ async def test_states_of_the_server_have_codes(
     assert (await broken.create("Sound")).good
 
 
-async def test_health_says_that_the_storage_is_full(broken: Broken) -> None:
-    assert (await broken.create("mark 53100")).codes == ["UNAVAILABLE"]
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("53100", "storage full"),
+        ("53200", "out of memory, or failing storage"),
+        ("58030", "out of memory, or failing storage"),
+        ("25006", "read-only"),
+    ],
+)
+async def test_health_says_why_changes_fail(broken: Broken, state: str, says: str) -> None:
+    assert (await broken.create(f"mark {state}")).codes == ["UNAVAILABLE"]
     async with asyncio.timeout(20):
         # What was found is remembered for a second.
         while True:
             answer = await broken.world.http.get("/health/ready")
             found = answer.json()["checks"]["database"]
-            if found.get("detail") == "changes fail: storage full":
+            if found.get("detail") == f"changes fail: {says}":
                 break
             await asyncio.sleep(0.1)
     assert (answer.status_code, found["status"]) == (200, "degraded"), "reads are served"
+
+
+async def test_a_server_that_accepts_changes_again_gets_them_without_a_restart(
+    broken: Broken,
+) -> None:
+    """As after a failover: connections that were opened in between belong to a read-only server."""
+    name = await broken.watch.fetchval("SELECT current_database()")
+    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2"
+    own = await broken.watch.fetchval("SELECT pg_backend_pid()")
+    key = {"k": secrets.token_hex(8)}
+    await broken.watch.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        await broken.watch.execute(ends, name, own)
+        for _ in range(3):
+            assert (await broken.create("Refused")).codes == ["UNAVAILABLE"]
+            reply = await broken.world.post(KEYED, broken.person, t="Refused", **key)
+            assert reply.codes == ["UNAVAILABLE"]
+    finally:
+        await broken.watch.execute("SET default_transaction_read_only = off")
+        await broken.watch.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    async with asyncio.timeout(20):
+        while (await broken.create("Accepted")).codes:
+            await asyncio.sleep(0.1)
+        while (await broken.world.post(KEYED, broken.person, t="Accepted", **key)).codes:
+            await asyncio.sleep(0.1)
 
 
 async def test_a_change_whose_connection_is_lost_may_have_been_made(broken: Broken) -> None:
@@ -159,7 +193,7 @@ def logged() -> Iterator[list[str]]:
             lines.append(self.format(record))
 
     handler = Kept(logging.DEBUG)
-    handler.setFormatter(LogFormatter("%(name)s: %(message)s", messages=False))
+    handler.setFormatter(LogFormatter(json=True, messages=False))
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

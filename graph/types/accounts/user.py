@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, false, func, or_
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, false, func, select, union_all
+from sqlalchemy.orm import aliased
 
 from auth import access
 from db import models
@@ -152,23 +153,27 @@ class UserOrder:
 
 
 # The list of users is no directory: it has the people whom the viewer works with, and otherwise
-# only those whom the filter names, or the beginning of whose name it gives.
+# only those whom the filter names, or the beginning of whose name it gives. Each of these is a set
+# of IDs that an index finds; with an OR of conditions, every user would be tested.
 
 
 def _known(viewer: Any, user: Any) -> Any:
-    return access.works_with(viewer, user)
+    return user.id.in_(access.works_with(viewer))
 
 
 def _known_or_named(viewer: Any, user: Any) -> Any:
+    other = aliased(models.User)
     begins = bindparam("begins", type_=models.User.username.type)
     names = bindparam("names", type_=ARRAY(Text()))
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    return or_(
-        access.works_with(viewer, user),
-        func.lower(user.username).like(begins),
-        func.lower(user.full_name).like(begins),
-        func.lower(user.username) == names.any_(),
-        user.id == keys.any_(),
+    return user.id.in_(
+        union_all(
+            access.works_with(viewer),
+            select(other.id).where(func.lower(other.username).like(begins)),
+            select(other.id).where(func.lower(other.full_name).like(begins)),
+            select(other.id).where(func.lower(other.username) == names.any_()),
+            select(other.id).where(other.id == keys.any_()),
+        )
     )
 
 

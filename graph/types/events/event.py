@@ -156,7 +156,7 @@ def _by_key(model: type[Base], key: str, description: str) -> Any:
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
         return await load_objects(info, model, [getattr(parent, key) for parent in parents])
 
-    return batch(rows, description, requires=(key,))
+    return batch(rows, description, requires=(key,), objects=True)
 
 
 async def _request_ids(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
@@ -209,6 +209,7 @@ class Event(Node):
         "What the event is about, in its current state. Null if it was deleted or you can no "
         "longer see it.",
         requires=("subject_type", "subject_id"),
+        objects=True,
     )
     subject_id: strawberry.ID | None = derived(
         ("subject_type", "subject_id"),
@@ -219,6 +220,7 @@ class Event(Node):
         _tasks,
         "The task concerned, in its current state. Null if there is none or you cannot see it.",
         requires=("task_id", "subject_type", "subject_id"),
+        objects=True,
     )
     matches: bool = derived(
         ("kind",),

@@ -16,6 +16,7 @@ from db import models
 from events.subscription import Subscription as Source
 from graph.core import ids
 from graph.core.context import Context
+from graph.core.executed import Deliveries
 from graph.core.inputs import given
 from graph.types.events.event import Event
 from graph.types.events.event_filter import EventFilter
@@ -24,18 +25,23 @@ from graph.types.notifications.notification import NotificationSubscription
 from graph.types.time.report_export import ReportExportEvent, progress_of
 from graph.types.time.timer_events import TimerEvent, about_time, own_time
 
+# Events that are executed together. The first one waits for the last one.
+_TOGETHER = 20
+
 
 def _subscription(source: Callable[..., Any], description: str) -> Any:
     """A root field whose values come from a stream; its type is the class's annotation."""
     return strawberry.subscription(resolver=source, description=description)
 
 
-async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Any, None]:
-    """The events of a source that match the filter when they are delivered."""
+async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Deliveries, None]:
+    """The events of a source that match the filter when they are delivered, all that wait at the
+    same time together.
+    """
     try:
-        async for row in source:
-            for matching in await wanted.select([row]):
-                yield matching
+        async for rows in source.batches(_TOGETHER):
+            if matching := await wanted.select(rows):
+                yield Deliveries(matching, source.still_visible)
     finally:
         await source.aclose()
 
@@ -63,7 +69,7 @@ async def _task_events(
     source = await context.services.live.subscribe(
         user_id, wanted.events, after=given(after), path=("filter",)
     )
-    return _matching(source, wanted) if wanted.asks_database else source
+    return _matching(source, wanted)  # type: ignore[return-value]  # the executor takes it apart
 
 
 async def _timer_changed(

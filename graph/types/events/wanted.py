@@ -12,10 +12,11 @@ changed.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from typing import cast as typing_cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -29,12 +30,15 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    column,
+    func,
+    literal_column,
     select,
 )
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from auth.viewer import Viewer, ViewerColumn, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Ordered
 from db.read import Reader, Statement
@@ -43,6 +47,8 @@ from errors import NotFound
 from events.filter import LogFilter
 from events.kinds import EventKind
 from graph.core.context import Context
+from graph.core.sharing import ORDINARY
+from graph.core.together import Together
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.loading import read_by_keys
@@ -78,6 +84,30 @@ def _matching(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
     matches = build_filter(shape, event, placeholder_viewer(viewer_shape), Binds())
     return Statement(select(event.id).where(event.id == any_(keys), matches))
+
+
+# Text on purpose, as in `events.log`.
+_PERSON: Any = literal_column("person.id", Uuid())
+
+
+@lru_cache(maxsize=500)
+def _matching_for(shape: Hashable) -> Statement | None:
+    """For which of many ordinary viewers an event matches; None if the filter depends on more of
+    them than their rights.
+    """
+    event = aliased(models.Event)
+    person = (
+        func.unnest(bindparam("people", type_=ARRAY(Uuid()), required=False))
+        .table_valued(column("id", Uuid()))
+        .render_derived(name="person")
+    )
+    try:
+        matches = build_filter(shape, event, typing_cast("Viewer", ViewerColumn(_PERSON)), Binds())
+    except AttributeError:
+        return None
+    keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
+    rows = select(person.c.id, event.id.label("event_id"))
+    return Statement(rows.select_from(person.join(event, event.id == any_(keys))).where(matches))
 
 
 @lru_cache(maxsize=500)
@@ -169,9 +199,12 @@ class Wanted:
 
     events: LogFilter
     _reader: Reader
+    _together: Together
     viewer: Viewer
     shape: Hashable = None
     params: Mapping[str, Any] | None = None
+    # The filter's values as a key.
+    _values: Hashable = None
     # The names of all fields that the filter gives.
     _names: frozenset[str] = frozenset()
     # Whether it depends on the state of tasks, so that a task can stop matching.
@@ -212,7 +245,23 @@ class Wanted:
         """Whether the event of a project says that a task left it."""
         return self.by_project and task_of(row) != row.task_id
 
-    async def _matching(self, keys: Sequence[UUID]) -> list[UUID]:
+    async def _matching(self, keys: Sequence[UUID]) -> Collection[UUID]:
+        if self.viewer.shape == ORDINARY:
+            together = _matching_for(self.shape)
+            if together is not None:
+                user_id = self.viewer.require()
+                values = {**(self.params or {}), "keys": list(keys)}
+
+                async def ask(users: Collection[UUID]) -> dict[UUID, list[UUID]]:
+                    found: dict[UUID, list[UUID]] = {}
+                    for row in await self._reader.fetch(
+                        together, {**values, "people": list(users)}
+                    ):
+                        found.setdefault(row.id, []).append(row.event_id)
+                    return found
+
+                same = (tuple(keys), self.shape, self._values)
+                return await self._together.found(same, user_id, ask)
         statement = _matching(self.shape, self.viewer.shape)
         rows = await self._reader.fetch(statement, {**(self.params or {}), "keys": list(keys)})
         return [row.id for row in rows]
@@ -269,11 +318,12 @@ _IN_MEMORY = {
 def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
     """Validate a filter. Raises `BadInput` with a path under `filter`."""
     reader, viewer = context.services.database.reader, context.viewer
+    together = context.services.together
     within = None if viewer.projects is None else frozenset(viewer.projects)
     bound = Values()
     shape = None if given is None else filter_shape(given, bound, ("filter",))
     if given is None or shape is None:
-        return Wanted(LogFilter(work_only=True, within=within), reader, viewer)
+        return Wanted(LogFilter(work_only=True, within=within), reader, together, viewer)
     events = LogFilter(
         work_only=True,
         within=within,
@@ -285,9 +335,11 @@ def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
     return Wanted(
         events,
         reader,
+        together,
         viewer,
         shape,
         params,
+        repr(bound.list),
         frozenset(names_in(given)),
         by_state=asks_state(given),
         by_project=names_project(given),

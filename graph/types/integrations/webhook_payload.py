@@ -160,7 +160,7 @@ async def _valid(schema: GraphQLSchema, selection: str | None, most_points: int)
     except TooLarge as error:
         raise error.under(*PATH) from None
     operation = document.select(None)
-    points = operation.pricing.points({})
+    points = operation.points({})
     if points > most_points:
         raise TooLarge("points", points, most_points).under(*PATH)
     return operation

@@ -22,7 +22,7 @@ mutation ($input: SessionCreateInput!) {
 
 async def cost(text: str) -> int:
     document = await DOCUMENTS.get(text)
-    return document.operations[0].pricing.points({})
+    return document.operations[0].points({})
 
 
 async def test_the_viewer_itself_is_free() -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from app import create_app
 from graph.engine import execute
-from graph.engine.planning import SERIALIZED_AFTER
+from graph.engine.planning import SERIALIZED_AFTER, SPREAD
 from graph.request.execution import Executor, GraphQLRequest, Refused
 from graph.schema import schema
 from settings import Settings
@@ -131,7 +131,8 @@ async def test_the_statements_are_those_that_the_database_got(
     for run in range(SERIALIZED_AFTER + 1):
         explained = await observed.compare(query, ada, **variables)
         assert explained["engine"] == "batch"
-        assert explained["serialized"] == (run >= SERIALIZED_AFTER)
+        if run <= SERIALIZED_AFTER - SPREAD or run == SERIALIZED_AFTER:
+            assert explained["serialized"] == (run == SERIALIZED_AFTER)
         assert "secret words" not in str(explained)
 
 
@@ -151,7 +152,7 @@ async def test_fields_say_how_they_were_read(observed: Observed) -> None:
     project = await world.project(ada)
     await world.tasks(ada, ["One", "Two"], project_id=project.id)
     query = """{ tasks(first: 5) { nodes { title status comments(first: 1) { nodes { id } } } } }"""
-    for _ in range(SERIALIZED_AFTER):
+    for _ in range(SERIALIZED_AFTER - SPREAD):
         explained = await observed.explain(query, ada)
     by_path = {run["path"]: run for run in explained["fields"]}
     tasks, comments = by_path["tasks"], by_path["tasks.nodes.comments"]
@@ -166,7 +167,8 @@ async def test_fields_say_how_they_were_read(observed: Observed) -> None:
     (statement,) = comments["statements"]
     assert "UUID[]" in statement["parameters"]
     assert tasks["milliseconds"] > 0
-    explained = await observed.explain(query, ada)
+    for _ in range(SPREAD + 1):
+        explained = await observed.explain(query, ada)
     by_path = {run["path"]: run for run in explained["fields"]}
     assert by_path["tasks.nodes.title"]["serialized"]
 

@@ -25,6 +25,9 @@ CONTRADICTIONS: list[tuple[dict[str, Any], list[str], str]] = [
     ({"status": {"eq": "TODO", "notIn": ["TODO"]}}, ["status"], "eq and notIn exclude each other."),
     ({"number": {"eq": 7, "gt": 7}}, ["number"], "eq and gt exclude each other."),
     ({"not": {"number": {"gt": 5, "lt": 3}}}, ["not", "number"], "No value is between"),
+    ({"assignee": {"isNull": True, "isMe": True}}, ["assignee"], "isNull: true and isMe exclude"),
+    ({"project": {"name": {"eq": "x"}, "isNull": True}}, ["project"], "isNull: true and name"),
+    ({"parent": {"isNull": True, "id": {"in": []}}}, ["parent"], "isNull: true and id exclude"),
     (
         {
             "or": [
@@ -56,6 +59,9 @@ async def test_a_contradiction_is_named_with_its_place(
         {"dueAt": {"isNull": False, "gt": JANUARY, "lt": MARCH}},
         {"title": {"isNull": True, "notEq": "x", "notIn": ["y"]}},
         {"title": {"in": []}},
+        {"number": {"eq": 4}, "assignee": {"isNull": True, "id": {"isNull": True}}},
+        {"number": {"eq": 4}, "assignee": {"isNull": True, "fullName": {}}},
+        {"number": {"eq": 4}, "assignee": {"isNull": False, "isMe": True}},
         {"and": [{"title": {"eq": "a"}}, {"title": {"eq": "b"}}]},
     ],
     ids=str,

@@ -39,7 +39,7 @@ DEEP = """
 
 async def cost(text: str, **variables: Any) -> int:
     document = await DOCUMENTS.get(text)
-    return document.operations[0].pricing.points(variables)
+    return document.operations[0].points(variables)
 
 
 async def test_the_board_and_the_deep_query_cost_what_was_promised() -> None:

@@ -1,0 +1,196 @@
+"""Queries on a read replica, without anyone missing a change of their own.
+
+A replica repeats the primary's log of changes (WAL) and lags behind. Each process asks both servers
+twice a second how far they are. After a change, the position of the primary's log is noted for its
+author, in Redis if there are several processes. The author's queries use the primary until the
+replica has repeated the log up to there. If the replica does not answer, lags by more than
+`MOST_LAG`, or cancels a query in favour of repeating the log, the primary serves.
+
+Only queries use the replica: changes, subscriptions, credentials and the event log do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, literal_column, select
+
+from cache import BoundedCache
+from db import redis
+from db.faults import database_fault
+from db.pool import Connection, Pool
+from db.read import Reader, Statement
+from settings import RedisSettings
+
+log = logging.getLogger("taskloom.database")
+
+# Seconds.
+MOST_LAG: Final = 30.0
+_EVERY: Final = 0.5
+_ANSWER_SECONDS: Final = 3.0
+# A position matters for as long as a replica in use can lag behind it.
+_KEPT_SECONDS: Final = int(4 * MOST_LAG)
+_MOST_KEPT: Final = 50_000
+
+_on_replica: contextvars.ContextVar[bool] = contextvars.ContextVar("on_replica", default=False)
+
+
+def _bytes(position: str) -> Any:
+    return literal_column(f"({position} - '0/0'::pg_lsn)::bigint", BigInteger()).label("position")
+
+
+# Of a replica that was promoted, or of a primary that is given as its own replica, the second.
+_REPLAYED = Statement(
+    select(
+        _bytes(
+            "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+            " ELSE pg_current_wal_insert_lsn() END"
+        )
+    )
+)
+_WRITTEN = Statement(select(_bytes("pg_current_wal_insert_lsn()")))
+
+
+class Replica:
+    """The replica as one process knows it. `start` before use."""
+
+    def __init__(
+        self,
+        primary: Reader,
+        reader: Reader,
+        settings: RedisSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reader = reader
+        self._primary = primary
+        self._clock = clock
+        # How far the replica is at least; None while it cannot be used.
+        self._replayed: int | None = None
+        # When the primary was how far, since the last position that the replica has reached.
+        self._positions: deque[tuple[float, int]] = deque()
+        self._written = BoundedCache[str, int](_MOST_KEPT)
+        self._redis: Any = None
+        if settings.url is not None:
+            self._redis = redis.connect(
+                settings.url, socket_timeout=1.0, socket_connect_timeout=1.0
+            )
+            self._prefix = f"{settings.prefix}wrote:"
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it answers and hardly lags."""
+        return self._replayed is not None
+
+    async def start(self) -> None:
+        """Find out how far it is, and keep watching."""
+        await self.look()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Stop watching, and close the connections."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self.reader.close()
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def wrote(self, author: str) -> None:
+        """Note that someone has just changed something: after the commit, before the answer."""
+        try:
+            (row,) = await self._primary.fetch(_WRITTEN, {})
+            position: int = row.position
+        except Exception as error:  # noqa: BLE001 - the change is made
+            log.warning("the position of the primary is unknown: %s", error)
+            # Until the primary can be asked again, nobody uses the replica.
+            self._replayed = None
+            return
+        self._written[author] = position
+        if self._redis is not None:
+            with contextlib.suppress(*redis.failures()):
+                await self._redis.set(f"{self._prefix}{author}", position, ex=_KEPT_SECONDS)
+
+    async def serves(self, readers: Collection[str]) -> bool:
+        """Whether it has all that these have changed, in whichever process."""
+        if self._replayed is None:
+            return False
+        if any(self._written.get(reader, 0) > self._replayed for reader in readers):
+            return False
+        if self._redis is None:
+            return True
+        try:
+            found = await self._redis.mget([f"{self._prefix}{reader}" for reader in readers])
+        except redis.failures():
+            return False
+        return all(position is None or int(position) <= self._replayed for position in found)
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Reads in this block, and in the tasks that it starts, use the replica."""
+        token = _on_replica.set(True)
+        try:
+            yield
+        finally:
+            _on_replica.reset(token)
+
+    async def look(self) -> None:
+        """See how far both servers are."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                now = self._clock()
+                (primary,) = await self._primary.fetch(_WRITTEN, {})
+                (row,) = await self.reader.fetch(_REPLAYED, {})
+        except Exception as error:  # noqa: BLE001 - the primary serves
+            if self._replayed is not None:
+                log.warning("the read replica is not used: %s", error)
+            self._replayed = None
+            return
+        # A service without positions (NULL) cannot be used.
+        replayed = row.position
+        positions = self._positions
+        positions.append((now, primary.position))
+        while positions and replayed is not None and positions[0][1] <= replayed:
+            positions.popleft()
+        lags = bool(positions) and now - positions[0][0] > MOST_LAG
+        if lags and self._replayed is not None:
+            log.warning("the read replica lags by more than %g s and is not used", MOST_LAG)
+        self._replayed = None if lags else replayed
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            await self.look()
+
+
+class ReplicatedReader(Reader):
+    """The primary's reader; reads in a block of `Replica.used` go to the replica."""
+
+    replica: Replica | None = None
+
+    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
+        """All rows of the statement."""
+        if self.replica is not None and _on_replica.get():
+            try:
+                return await self.replica.reader.fetch(statement, params)
+            except Exception as error:
+                # Also if the replica has ended the query, since repeating the log must not wait.
+                if database_fault(error) is None:
+                    raise
+        return await super().fetch(statement, params)
+
+    def pools(self) -> dict[str, Pool[Connection]]:
+        """The connections, by what they are for."""
+        own = super().pools()
+        if self.replica is None:
+            return own
+        others = self.replica.reader.pools()
+        return {**own, **{f"replica_{name}": pool for name, pool in others.items()}}

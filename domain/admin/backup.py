@@ -1,0 +1,255 @@
+"""Backups: the database as of one moment, and all files, in one compressed archive.
+
+For servers and services whose dumps you cannot take or store. The archive is a `tar.gz`:
+
+- `manifest.json`: the format, the version, the revision, the tables with their columns and
+  the number of their rows;
+- the folder `tables`: the rows of each table, as PostgreSQL's COPY writes them as text;
+- the folder `files`: the stored files, by ID and name.
+
+A restore makes the tables of that revision, fills them in one transaction, and then applies later
+migrations. Transaction IDs mean nothing on another server, so the event log begins a new epoch
+(`events.epoch`), and cursors of clients expire.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias, cast
+from uuid import UUID
+
+import asyncpg
+
+from db import migrate
+from db.connecting import connect_driver
+from db.engine import Database
+from errors import ErrorCode, Failure
+from events.epoch import ensure_epoch
+from files.store import FileStore, open_store
+from settings import Settings, version
+
+_FORMAT: Final = 1
+_MANIFEST: Final = "manifest.json"
+# A table up to this size is not written to the disk before it is compressed.
+_SPOOLED_BYTES: Final = 16 * 1024 * 1024
+
+_Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+_TABLES: Final = """
+SELECT c.relname AS name,
+    ARRAY(
+        SELECT a.attname::text FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+        ORDER BY a.attnum
+    ) AS columns
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+    AND NOT c.relispartition AND c.relname <> 'alembic_version'
+ORDER BY c.relname
+"""
+_FOREIGN_KEYS: Final = """
+SELECT quote_ident(r.relname) AS table, quote_ident(f.conname) AS name,
+    pg_get_constraintdef(f.oid) AS definition
+FROM pg_constraint f JOIN pg_class r ON r.oid = f.conrelid
+WHERE f.contype = 'f' AND f.connamespace = current_schema()::regnamespace AND f.conparentid = 0
+"""
+_SEQUENCES: Final = """
+SELECT a.attname AS column, pg_get_serial_sequence(quote_ident($1), a.attname) AS sequence
+FROM pg_attribute a
+WHERE a.attrelid = quote_ident($1)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+    AND pg_get_serial_sequence(quote_ident($1), a.attname) IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a backup contains, or what was restored: rows by table, and the number of files."""
+
+    rows: Mapping[str, int]
+    files: int
+
+
+class InvalidBackup(Failure):
+    """The archive cannot be restored."""
+
+    code = ErrorCode.BAD_USER_INPUT
+
+
+async def backup(settings: Settings, target: Path) -> Contents:
+    """Write a backup to a new file, which only its owner can read. Raises `FileExistsError`."""
+    draft = target.with_name(f".{target.name}.draft")
+    # It contains password hashes and everybody's data.
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        try:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
+                contents = await _write(settings, archive)
+            os.link(draft, target)
+        finally:
+            draft.unlink()
+    return contents
+
+
+async def restore(settings: Settings, source: Path) -> Contents:
+    """Restore a backup into an empty database and the configured file store.
+
+    Raises `InvalidBackup`, and `MigrationError` if the database is not empty.
+    """
+    try:
+        with tarfile.open(source, "r:gz") as archive:
+            manifest = _manifest(archive)
+            rows = {table["name"]: table["rows"] for table in manifest["tables"]}
+
+            async def fill(connection: _Connection) -> None:
+                await _fill(connection, archive, manifest["tables"])
+
+            # First, since without its rows a file is found by nobody.
+            files = await _restore_files(archive, open_store(settings))
+            await migrate.create(settings.database, manifest["revision"], fill)
+    except (tarfile.TarError, EOFError) as error:
+        raise InvalidBackup(f"{source} is not a complete backup: {error}") from error
+    await migrate.upgrade(settings.database)
+    database = await Database.connect(settings.database)
+    try:
+        await ensure_epoch(database)
+    finally:
+        await database.close()
+    return Contents(rows, files)
+
+
+async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
+    connection = await connect_driver(**settings.database.connect_args)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            tables = await connection.fetch(_TABLES)
+            listed = []
+            for table in tables:
+                columns = list(table["columns"])
+                with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as rows:
+                    done = await connection.copy_from_table(
+                        table["name"], output=cast("BinaryIO", rows), columns=columns, format="text"
+                    )
+                    _add(archive, f"tables/{table['name']}", rows)
+                count = int(done.rpartition(" ")[2])
+                listed.append({"name": table["name"], "columns": columns, "rows": count})
+            ids = [row["id"] for row in await connection.fetch("SELECT id FROM stored_files")]
+            revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+        files = await _write_files(archive, open_store(settings), ids)
+    finally:
+        await connection.close()
+    manifest = {
+        "format": _FORMAT,
+        "version": version(),
+        "revision": revision,
+        "createdAt": dt.datetime.now(dt.UTC).isoformat(),
+        "tables": listed,
+        "files": files,
+    }
+    # Last, so that an archive with it is complete.
+    _add(archive, _MANIFEST, io.BytesIO(json.dumps(manifest, indent=2).encode()))
+    return Contents({table["name"]: table["rows"] for table in listed}, files)
+
+
+async def _write_files(archive: tarfile.TarFile, store: FileStore, ids: Sequence[UUID]) -> int:
+    """Files never change, so those of the snapshot's rows can be read later. One that was deleted
+    since then is missing.
+    """
+    count = 0
+    for id_ in ids:
+        for name in await store.names(id_):
+            with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as file:
+                async for chunk in await store.read(id_, name):
+                    file.write(chunk)
+                _add(archive, f"files/{id_.hex}/{name}", file)
+            count += 1
+    return count
+
+
+def _add(archive: tarfile.TarFile, name: str, file: Any) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    archive.addfile(entry, file)
+
+
+def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.load(_opened(archive, _MANIFEST))
+    except (KeyError, ValueError) as error:
+        raise InvalidBackup("This file is not a backup of Taskloom, or not complete.") from error
+    if manifest["format"] != _FORMAT:
+        raise InvalidBackup(
+            f"The backup has format {manifest['format']}; this version reads {_FORMAT}."
+        )
+    for table in manifest["tables"]:
+        for name in (table["name"], *table["columns"]):
+            if not re.fullmatch("[a-z_][a-z0-9_]*", name):
+                raise InvalidBackup(f"{name!r} is not the name of a table or column.")
+    return manifest
+
+
+def _opened(archive: tarfile.TarFile, name: str) -> Any:
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    return file
+
+
+async def _fill(
+    connection: _Connection, archive: tarfile.TarFile, tables: Sequence[Mapping[str, Any]]
+) -> None:
+    names = [f'"{table["name"]}"' for table in tables]
+    # Some tables refer to each other, so none could be the first. They are checked at the end.
+    keys = await connection.fetch(_FOREIGN_KEYS)
+    for key in keys:
+        await connection.execute(f"ALTER TABLE {key['table']} DROP CONSTRAINT {key['name']}")
+    # What triggers would do has been done.
+    for name in names:
+        await connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
+    for table in tables:
+        # A migration may have filled it.
+        await connection.execute(f'DELETE FROM "{table["name"]}"')  # noqa: S608 - of the manifest
+    for table in tables:
+        done = await connection.copy_to_table(
+            table["name"],
+            source=_opened(archive, f"tables/{table['name']}"),
+            columns=table["columns"],
+            format="text",
+        )
+        if int(done.rpartition(" ")[2]) != table["rows"]:
+            raise InvalidBackup(f"The rows of {table['name']} are not complete.")
+        for row in await connection.fetch(_SEQUENCES, table["name"]):
+            await connection.execute(
+                f"SELECT setval('{row['sequence']}', max({row['column']}))"  # noqa: S608 - names of the catalog
+                f' FROM "{table["name"]}" HAVING count(*) > 0'
+            )
+    for name in names:
+        await connection.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
+    for key in keys:
+        await connection.execute(
+            f"ALTER TABLE {key['table']} ADD CONSTRAINT {key['name']} {key['definition']}"
+        )
+
+
+async def _restore_files(archive: tarfile.TarFile, store: FileStore) -> int:
+    count = 0
+    for id_, name, file in _files_of(archive):
+        await store.put(id_, name, file)
+        count += 1
+    return count
+
+
+def _files_of(archive: tarfile.TarFile) -> Iterator[tuple[UUID, str, BinaryIO]]:
+    for entry in archive.getmembers():
+        folder, _, rest = entry.name.partition("/")
+        if folder == "files":
+            id_, _, name = rest.partition("/")
+            yield UUID(hex=id_), name, _opened(archive, entry.name)

@@ -1,0 +1,55 @@
+"""The functions of computed columns give what they gave, also under another search path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from settings import Settings
+from tests.databases import database_at
+
+# From every alphabet that they know, and beyond it.
+WORDS = """
+    SELECT chr(code) || ' Straße ÀÇ Łódź 売上高 x' || chr(code + 32) AS word
+    FROM generate_series(33, 66000, 13) AS code
+    WHERE code NOT BETWEEN 55200 AND 57400
+"""
+VALUES = f"""
+    SELECT word, {{0}}taskloom_sort_key(word) AS key,
+        {{0}}taskloom_search_task(word, ARRAY[word, 'b'], NULL)::text AS task,
+        {{0}}taskloom_search_project(word, 'KEY', word)::text AS project,
+        {{0}}taskloom_search_comment(word)::text AS comment
+    FROM ({WORDS}) AS words
+"""
+LANGUAGES = """
+    SELECT DISTINCT language.lanname FROM pg_attrdef AS computed
+    JOIN pg_depend AS needed ON needed.objid = computed.oid
+        AND needed.classid = 'pg_attrdef'::regclass AND needed.refclassid = 'pg_proc'::regclass
+    JOIN pg_proc AS function ON function.oid = needed.refobjid
+    JOIN pg_language AS language ON language.oid = function.prolang
+    WHERE function.proname LIKE 'taskloom_%'
+"""
+
+
+async def test_values_stay_as_they_are(settings: Settings) -> None:
+    async with database_at(settings, "0033") as database:
+        before = await _values(database.rows)
+        await database.migrate("0037")
+        assert await _values(database.rows) == before
+        await database.rows.execute("CREATE SCHEMA other; SET search_path = other")
+        assert await _values(database.rows, "public.") == before
+        await database.rows.execute("RESET search_path")
+        await database.migrate("0033")
+        assert await _values(database.rows) == before
+
+
+async def test_no_function_of_a_computed_column_is_put_into_each_insert(
+    settings: Settings,
+) -> None:
+    async with database_at(settings, "0037") as database:
+        assert await database.rows.fetch(LANGUAGES) == [("plpgsql",)]
+
+
+async def _values(rows: asyncpg.Connection[Any], prefix: str = "") -> list[Any]:
+    return await rows.fetch(VALUES.format(prefix))

@@ -1,0 +1,300 @@
+"""Viewers who see the same share one execution of a delivery, and nobody gets another's answer.
+
+The oracle is the list `events`, which reads for one viewer at a time, in SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+from sqlalchemy import delete, select
+
+from db import models
+from graph.core.sharing import ORDINARY, answers_all_alike
+from graph.core.together import Together
+from graph.request.execution import Answer, GraphQLRequest
+from graph.request.shared_deliveries import SharedDeliveries
+from tests.accounts import Person
+from tests.factories import World, gid
+
+SHARED = [
+    "id kind at cursor matches task { id title isOverdue project { name } assignee { username } }",
+    "__typename subjectId via subject { __typename ... on Task { title parent { title } } }",
+    "actor { displayName } project { key owner { username } } task { status owner { fullName } }",
+]
+OWN = [
+    "task { title viewerCanEdit }",
+    "requestId task { title }",
+    "changes { field } task { title }",
+    "task { comments(first: 1) { totalCount } }",
+    "actor { username } task { identifier }",
+]
+FILTERS: list[dict[str, Any] | None] = [
+    None,
+    {"project": {"id": {"eq": "HERE"}}},
+    {"project": {"name": {"contains": "Here"}}},
+    {"not": {"project": {"id": {"eq": "HERE"}}}},
+    {"task": {"assignee": {"isMe": True}}},
+    {"actor": {"isMe": True}, "task": {"title": {"startsWith": "shown"}}},
+]
+RENAME = """
+mutation ($id: ID!, $title: String!) {
+  taskUpdate(input: {id: $id, title: $title}) { errors { message } }
+}
+"""
+
+REMOVE = """
+mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { message } } }
+"""
+_LISTEN = "subscription ($filter: EventFilter) { taskEvents(filter: $filter) { %s } }"
+_POLL = (
+    "query ($filter: EventFilter, $after: String!) "
+    "{ events(filter: $filter, after: $after) { nodes { %s } } }"
+)
+
+
+async def _listen(
+    world: World, stack: contextlib.AsyncExitStack, person: Person, query: str, given: Any
+) -> AsyncGenerator[Answer, None]:
+    executor = world.executors["batch"]
+    request = GraphQLRequest(query=query, variables={"filter": given})
+    prepared = await executor.prepare(request, request_id="test")
+    answers = await executor.subscribe(
+        prepared, world.context(person), lambda: world.current_context(person)
+    )
+    return await stack.enter_async_context(contextlib.aclosing(answers))
+
+
+@pytest.mark.parametrize("given", FILTERS, ids=lambda given: orjson.dumps(given).decode())
+async def test_everybody_gets_what_their_own_list_shows(
+    given: dict[str, Any] | None, world: World
+) -> None:
+    ada, *people = await world.people(6)
+    inside, outside, nobody = people[:3], people[3:], await world.person()
+    project = await world.project(ada, name="Here", editors=inside[:1], viewers=inside[1:])
+    top = await world.task(ada, "top", project_id=project.id)
+    task = await world.task(
+        ada, "a task", project_id=project.id, parent_id=top.id, assignee_id=inside[0].id
+    )
+    for person in outside:
+        # They see the task, but neither its project nor its parent.
+        await world.share(task, person)
+    own = await world.task(nobody, "not shown")
+    wanted = orjson.loads(orjson.dumps(given).decode().replace("HERE", gid(project)))
+    # A subscription that names a project needs to see it.
+    named = wanted is not None and "id" in wanted.get("project", {})
+    listening = [ada, *inside, *([] if named else outside)]
+    heard: dict[tuple[UUID, str], list[Any]] = {}
+
+    async def read(person: Person, selection: str, answers: AsyncGenerator[Answer, None]) -> None:
+        async for answer in answers:
+            assert not answer.errors
+            events = heard.setdefault((person.id, selection), [])
+            events.append(orjson.loads(answer.body())["data"]["taskEvents"])
+
+    async with contextlib.AsyncExitStack() as stack:
+        reading = []
+        for selection in SHARED + OWN:
+            query = _LISTEN % selection
+            for person in listening:
+                answers = await _listen(world, stack, person, query, wanted)
+                reading.append(asyncio.create_task(read(person, selection, answers)))
+        await asyncio.sleep(0.2)
+        for turn in range(3):
+            since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
+            heard.clear()
+            renamed = await world.run(RENAME, ada, id=gid(task), title=f"shown {turn}")
+            assert not renamed.data["taskUpdate"]["errors"]
+            await world.run(RENAME, nobody, id=gid(own), title=f"other {turn}")
+            expected = {}
+            for selection in SHARED + OWN:
+                for person in listening:
+                    reply = await world.run(_POLL % selection, person, filter=wanted, after=since)
+                    if nodes := reply.data["events"]["nodes"]:
+                        expected[person.id, selection] = nodes
+            async with asyncio.timeout(20):
+                while any(len(heard.get(key, ())) < len(expected[key]) for key in expected):
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
+            assert heard == expected
+        for one in reading:
+            one.cancel()
+        await asyncio.wait(reading)
+
+
+async def test_it_is_known_which_operations_answer_all_alike(world: World) -> None:
+    executor = world.executors["batch"]
+
+    async def alike(selection: str) -> bool:
+        query = f"subscription {{ taskEvents {{ {selection} }} }}"
+        prepared = await executor.prepare(GraphQLRequest(query=query), request_id="test")
+        return answers_all_alike(prepared.operation.selection_index)
+
+    assert [await alike(one) for one in SHARED] == [True] * len(SHARED)
+    assert [await alike(one) for one in OWN] == [False] * len(OWN)
+
+
+async def test_a_shared_answer_is_read_once(world: World) -> None:
+    people = await world.people(10)
+    project = await world.project(people[0], viewers=people[1:])
+    task = await world.task(people[0], "old", project_id=project.id)
+    query = "subscription ($filter: EventFilter) { taskEvents(filter: $filter) { task { title } } }"
+    given = {"project": {"id": {"eq": gid(project)}}}
+    async with contextlib.AsyncExitStack() as stack:
+        streams = [await _listen(world, stack, one, query, given) for one in people]
+        read = filtered = 0
+        for turn in range(10):
+            waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+            # In the first turns some may still read what was before them.
+            await asyncio.sleep(0.05)
+            with world.heard() as statements:
+                await world.run(RENAME, people[0], id=gid(task), title=f"turn {turn}")
+                async with asyncio.timeout(20):
+                    await asyncio.gather(*waiting)
+            read += sum("FROM tasks" in one and "tasks.title" in one for one in statements)
+            filtered += sum("AS person" in one for one in statements)
+        assert 10 <= read < 40
+        assert 10 <= filtered < 40
+
+
+@pytest.mark.parametrize("errs", [False, True])
+async def test_who_loses_access_meanwhile_does_not_get_the_answer(errs: bool, world: World) -> None:
+    ada, bob, eve = await world.people(3)
+    project = await world.project(ada, viewers=[bob, eve])
+    task = await world.task(ada, project_id=project.id)
+    shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: not errs)
+    reading, go = asyncio.Event(), asyncio.Event()
+
+    async def lead() -> str:
+        context.seen = {} if context.seen is None else context.seen
+        context.seen[models.Task] = {task.id: task}
+        reading.set()
+        await go.wait()
+        return "ada's"
+
+    def alone(whose: str) -> Callable[[], Awaitable[str]]:
+        async def run() -> str:
+            return whose
+
+        return run
+
+    context = world.context(ada)
+    assert context.viewer.shape == ORDINARY
+    leader = asyncio.create_task(shared.answer("event", context, lead))
+    await reading.wait()
+    others = [
+        asyncio.create_task(shared.answer("event", world.context(one), alone(whose)))
+        for one, whose in ((bob, "bob's"), (eve, "eve's"))
+    ]
+    await asyncio.sleep(0)
+    async with world.database.session() as session, session.begin():
+        member = models.ProjectMember
+        await session.execute(
+            delete(member).where(member.project_id == project.id, member.user_id == bob.id)
+        )
+    go.set()
+    found = await asyncio.gather(leader, *others)
+    assert found[:2] == ["ada's", "bob's"]
+    assert found[2] == ("eve's" if errs else "ada's")
+
+
+async def test_who_led_may_leave(world: World) -> None:
+    ada, bob = await world.people(2)
+    shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: True)
+
+    async def forever() -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+    async def now() -> str:
+        return "bob's"
+
+    leader = asyncio.create_task(shared.answer("event", world.context(ada), forever))
+    await asyncio.sleep(0)
+    follower = asyncio.create_task(shared.answer("event", world.context(bob), now))
+    await asyncio.sleep(0)
+    leader.cancel()
+    assert await follower == "bob's"
+
+
+async def test_one_question_for_all_who_ask() -> None:
+    asked: list[set[UUID]] = []
+    people = [uuid4() for _ in range(5)]
+
+    async def ask(users: Collection[UUID]) -> dict[UUID, list[UUID]]:
+        asked.append(set(users))
+        return {one: [one] for one in set(users) & set(people[:2])}
+
+    together = Together()
+    waiting = [asyncio.create_task(together.found("key", one, ask)) for one in people]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert found[1:] == [[people[1]], (), (), ()]
+    assert asked == [set(people)]
+
+    async def fail(_: Collection[UUID]) -> dict[UUID, list[UUID]]:
+        raise OSError
+
+    waiting = [asyncio.create_task(together.found("key", one, fail)) for one in people]
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(one, OSError) for one in found)
+
+
+@pytest.mark.parametrize("selection", ["task { title }", "task { title viewerCanEdit }"])
+async def test_waiting_events_are_executed_together(selection: str, world: World) -> None:
+    ada = await world.person()
+    project = await world.project(ada)
+    made = await world.tasks(ada, [f"task {n}" for n in range(60)], project_id=project.id)
+    since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
+    for task in made:
+        await world.run(RENAME, ada, id=gid(task), title=f"new {task.title}")
+    query = f"subscription ($after: String) {{ taskEvents(after: $after) {{ {selection} }} }}"
+    executor = world.executors["batch"]
+    request = GraphQLRequest(query=query, variables={"after": since})
+    prepared = await executor.prepare(request, request_id="test")
+    answers = await executor.subscribe(
+        prepared, world.context(ada), lambda: world.current_context(ada)
+    )
+    with world.heard() as statements:
+        async with contextlib.aclosing(answers), asyncio.timeout(20):
+            heard = [orjson.loads((await anext(answers)).body())["data"] for _ in made]
+    titles = [one["taskEvents"]["task"]["title"] for one in heard]
+    assert titles == [f"new task {n}" for n in range(60)]
+    assert sum("FROM tasks" in one and "tasks.title" in one for one in statements) <= 6
+
+
+async def test_a_slow_reader_does_not_get_what_it_can_no_longer_see(world: World) -> None:
+    ada, bob = await world.people(2)
+    project = await world.project(ada, viewers=[bob])
+    task = await world.task(ada, "a task", project_id=project.id)
+    since = (await world.run("{ eventCursor }", bob)).data["eventCursor"]
+    for turn in range(5):
+        await world.run(RENAME, ada, id=gid(task), title=f"turn {turn}")
+    query = "subscription ($after: String) { taskEvents(after: $after) { kind task { title } } }"
+    executor = world.executors["batch"]
+    request = GraphQLRequest(query=query, variables={"after": since})
+    prepared = await executor.prepare(request, request_id="test")
+    answers = await executor.subscribe(
+        prepared, world.context(bob), lambda: world.current_context(bob)
+    )
+    async with contextlib.aclosing(answers), asyncio.timeout(20):
+        first = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]
+        assert first["kind"] == "TASK_UPDATED"
+        # As long as what was read for the other four may still be sent.
+        await asyncio.sleep(1.1)
+        async with world.database.session() as session:
+            member_id = await session.scalar(
+                select(models.ProjectMember.id).where(models.ProjectMember.user_id == bob.id)
+            )
+        assert member_id is not None
+        removed = await world.run(REMOVE, ada, id=f"member_{member_id.hex}")
+        assert not removed.data["projectMemberRemove"]["errors"]
+        second = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]
+    assert second == {"kind": "ACCESS_LOST", "task": None}

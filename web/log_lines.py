@@ -1,0 +1,117 @@
+"""How logs are written: on standard error, alike in every process.
+
+In production each line is a JSON object; in development it is for reading. Messages of libraries,
+which use `logging`, take the same form.
+
+A log contains nothing that users wrote: no variables, no tokens, no values in a database's error
+(`db.faults.described`). In production, exceptions are logged by class and place only.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import logging.config
+import sys
+import traceback
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from db.faults import described
+from logs import SHARED
+from settings import ServerSettings
+
+
+class LogFormatter(structlog.stdlib.ProcessorFormatter):
+    """One line per message: JSON, or text to read. Exceptions, as arguments and with tracebacks,
+    are written as `db.faults.described` does.
+    """
+
+    def __init__(self, *, json: bool, messages: bool = True) -> None:
+        self._messages = messages
+        renderer: Processor = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        if json:
+            renderer = structlog.processors.JSONRenderer(serializer=_dumped)
+        super().__init__(
+            foreign_pre_chain=SHARED,
+            processors=[
+                self._add_exception,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([structlog.processors.EventRenamer("message")] if json else []),
+                renderer,
+            ],
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format one record."""
+        record = copy.copy(record)
+        # It may contain what another formatter made of the exception.
+        record.exc_text = None
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._plain(argument) for argument in record.args)
+        return super().format(record)
+
+    def described_traceback(self, error: BaseException | None) -> str:
+        """The traceback, starting from the root cause."""
+        parts: list[str] = []
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            place = "".join(traceback.format_tb(error.__traceback__))
+            parts.append(f"{place}{described(error, messages=self._messages)}")
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n\nwhich led to\n\n".join(reversed(parts))
+
+    def _add_exception(self, _: WrappedLogger, __: str, line: EventDict) -> EventDict:
+        given = line.pop("exc_info", None)
+        if given is True:
+            given = sys.exc_info()
+        error = given[1] if isinstance(given, tuple) else given
+        if isinstance(error, BaseException):
+            line["exception"] = self.described_traceback(error)
+        return line
+
+    def _plain(self, argument: object) -> object:
+        if isinstance(argument, BaseException):
+            return described(argument, messages=self._messages)
+        return argument
+
+
+def level_of_libraries(settings: ServerSettings) -> str:
+    """At level `debug`, libraries would log the frames of WebSockets, with tokens and texts, and a
+    hundred thousand lines for one long comment; so it applies to our own messages.
+    """
+    return "info" if settings.log_level == "debug" else settings.log_level
+
+
+def configure_logging(settings: ServerSettings) -> None:
+    """Log as the module says; `TASKLOOM_LOG_LEVEL` is the least severe level."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {
+                    "()": LogFormatter,
+                    "json": settings.production,
+                    "messages": not settings.production,
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"level": level_of_libraries(settings).upper(), "handlers": ["stderr"]},
+            "loggers": {
+                "taskloom": {"level": settings.log_level.upper()},
+                # Alembic logs each step at level info; `migrate` reports what matters.
+                "alembic": {"level": "WARNING"},
+            },
+        }
+    )
+
+
+def _dumped(line: Any, **_: Any) -> str:
+    return orjson.dumps(line, default=str).decode()
