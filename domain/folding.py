@@ -61,7 +61,7 @@ def fold(text: str) -> str:
     return texts.normalized(folded)
 
 
-# Between the texts that are indexed together, and the pieces of one (`taskloom_pieces`).
+# Between the texts that are indexed together, and the pieces of one (migration 0036).
 SEPARATOR = "\x1f"
 
 

@@ -59,15 +59,15 @@ class Project(Versioned, Base):
         UniqueConstraint("key"),
         Index("ix_projects_created_at_id", "created_at", "id"),
         Index("ix_projects_name_key_id", "name_key", "id"),
+        Index("ix_projects_updated_at_id", "updated_at", "id"),
+        Index("ix_projects_archived_at_id", "archived_at", "id"),
+        Index("ix_projects_owner_id_id", "owner_id", "id"),
         Index(
             "ix_projects_search",
             "search",
             postgresql_using="gin",
             postgresql_with={"gin_pending_list_limit": 256},
         ),
-        Index("ix_projects_updated_at_id", "updated_at", "id"),
-        Index("ix_projects_archived_at_id", "archived_at", "id"),
-        Index("ix_projects_owner_id_id", "owner_id", "id"),
     )
 
 

@@ -7,6 +7,7 @@ rows from a list that is searched row by row; it becomes shorter, since searches
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0036"
@@ -30,18 +31,21 @@ _SEARCHED = ("tasks", "comments", "projects")
 
 
 def upgrade() -> None:
-    kind = "LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN"
-    op.execute(
-        "CREATE FUNCTION taskloom_pieces(folded text) RETURNS text[] "
-        f"{kind} string_to_array({_PIECES}, U&'\\001F')"
-    )
+    fold = _folding()
     for table, joined in _INDEXED.items():
         columns = ", ".join(_COLUMNS[table])
         arguments = ", ".join(f"{column} text" for column in _COLUMNS[table])
-        op.execute(
+        # In PL/pgSQL, since PostgreSQL prepares the expressions of an index for each statement, and
+        # would copy the body of a function in SQL into them. It refers only to `pg_catalog`.
+        definition = (
             f"CREATE FUNCTION taskloom_pieces_{table}({arguments}) RETURNS text[] "
-            f"{kind} taskloom_pieces(taskloom_fold({joined}))"
+            f"LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $function$ "
+            f"DECLARE words text := {joined}; folded text; "
+            f"BEGIN folded := {fold}; "
+            f"RETURN string_to_array({_PIECES}, U&'\\001F'); END $function$"
         )
+        # Nothing in it is a parameter.
+        op.execute(sa.text(definition.replace(":", r"\:")))
         op.execute(
             f"CREATE INDEX ix_{table}_pieces ON {table} "
             f"USING gin (taskloom_pieces_{table}({columns})) WITH (gin_pending_list_limit = 256)"
@@ -50,10 +54,19 @@ def upgrade() -> None:
         op.execute(f"ALTER INDEX ix_{table}_search SET (gin_pending_list_limit = 256)")
 
 
+def _folding() -> str:
+    """The expression of `taskloom_fold(words)`."""
+    asked = sa.text(
+        "SELECT pg_get_functiondef(oid) FROM pg_proc"
+        " WHERE proname = 'taskloom_fold' AND pronamespace = current_schema()::regnamespace"
+    )
+    definition: str = op.get_bind().execute(asked).scalar_one()
+    return definition.partition("\nRETURN ")[2].strip()
+
+
 def downgrade() -> None:
     for table in _SEARCHED:
         op.execute(f"ALTER INDEX ix_{table}_search RESET (gin_pending_list_limit)")
     for table in _INDEXED:
         op.execute(f"DROP INDEX ix_{table}_pieces")
         op.execute(f"DROP FUNCTION taskloom_pieces_{table}")
-    op.execute("DROP FUNCTION taskloom_pieces")

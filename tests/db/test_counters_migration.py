@@ -11,7 +11,7 @@ from tests.counts import wrong_in
 from tests.databases import database_at
 
 NOW = dt.datetime(2026, 11, 29, 12, 0, tzinfo=dt.UTC)
-BEFORE = "0034"
+BEFORE = "0033"
 TAGS: list[tuple[list[str], list[str]]] = [
     ([], []),
     (["Red", "blue"], ["red", "blue"]),

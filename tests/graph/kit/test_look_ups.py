@@ -38,7 +38,7 @@ async def test_every_text_has_the_pieces_of_its_parts(world: World) -> None:
     statement = """
     WITH texts AS MATERIALIZED (
         SELECT number, lower(whole) AS lowered, taskloom_fold(whole) AS folded,
-            taskloom_pieces(taskloom_fold(whole || U&'\\001F' || 'after')) AS pieces
+            taskloom_pieces_users(whole, 'after') AS pieces
         FROM unnest(CAST(:whole AS text[])) WITH ORDINALITY AS texts (whole, number)
     )
     SELECT number, pieces, part, strpos(lowered, lower(part)) > 0 AS contains,

@@ -186,7 +186,7 @@ CASES = [
 ]
 COMBINED = [
     "[{ priority: DESC }, { dueAt: ASC }]",
-    "[{ status: ASC }, { priority: DESC }, { dueAt: DESC }]",
+    "[{ status: ASC }, { dueAt: DESC }]",
     "[{ title: ASC }, { updatedAt: DESC }]",
     "[{ updatedAt: DESC }, { assignee: { username: ASC } }]",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0034"
-down_revision: str | None = "0033"
+revision: str = "0039"
+down_revision: str | None = "0038"
 branch_labels: str | None = None
 depends_on: str | None = None
 
