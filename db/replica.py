@@ -132,9 +132,8 @@ class Replica:
         except redis.failures():
             return False
         # It may have become unusable in the meantime.
-        replayed = self._replayed
-        return replayed is not None and all(
-            position is None or int(position) <= replayed for position in found
+        return self.usable and all(
+            position is None or int(position) <= self._replayed for position in found
         )
 
     @contextlib.contextmanager
