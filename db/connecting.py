@@ -30,7 +30,7 @@ class Server(NamedTuple):
     """What is at an address.
 
     `pooled`: whether transactions of one connection may run on different ones of PostgreSQL.
-    `settings`: the names of those that it has.
+    `settings`: the names of those that it has, in small letters: some are written `TimeZone`.
     """
 
     pooled: bool
@@ -76,7 +76,7 @@ async def server_at(connect_args: Mapping[str, Any]) -> Server:
         number = connection.get_server_pid()
         async with _answering(connection, connect_args["timeout"]):
             pid = await connection.fetchval("SELECT pg_backend_pid()")
-            names = await connection.fetchval("SELECT ARRAY(SELECT name FROM pg_settings)")
+            names = await connection.fetchval("SELECT ARRAY(SELECT lower(name) FROM pg_settings)")
             await connection.close()
         # A pooler gives its clients numbers of its own, by which they can cancel a statement.
         pooler: Pooler = connect_args["pooler"]
@@ -97,7 +97,7 @@ async def connect_driver(
     settings = {
         name: value
         for name, value in server_settings.items()
-        if name not in at_start and name in server.settings
+        if name not in at_start and name.lower() in server.settings
     }
     if server.pooled:
         own = {"statement_cache_size": 0, "connection_class": PooledConnection}

@@ -137,7 +137,7 @@ EXAMPLES: Final[Mapping[Code, tuple[str, str]]] = {
         "query A { serverInfo { version } }\nquery B { serverInfo { version } }",
     ),
     Code.OPERATION_TOO_COMPLEX: (
-        "as=ada",
+        "as=ada status=400",
         (
             "query { projects(first: 100) { nodes { tasks(first: 100) { nodes "
             "{ comments(first: 100) { nodes { id } } } } } } }"

@@ -157,10 +157,10 @@ async def test_a_lost_answer_can_be_repeated_for_ten_seconds(house: House) -> No
 async def test_two_concurrent_tabs_get_one_successor(house: House) -> None:
     person = await house.person()
     async with house.work() as holding:
-        # All four have read the token as unused before the first can exchange it.
+        # All three have read the token as unused before the first can exchange it.
         await holding.session.get(models.Session, person.viewer.session_id, with_for_update=True)
         refreshing = [
-            asyncio.create_task(house.refresh(person.grant.refresh_token)) for _ in range(4)
+            asyncio.create_task(house.refresh(person.grant.refresh_token)) for _ in range(3)
         ]
         async with asyncio.timeout(10):
             while await _waiting(house) != len(refreshing):

@@ -123,6 +123,15 @@ class Twin:
         for name, path in operation.keep.items():
             self.names[name] = at(answers[0].data, path)
             assert isinstance(self.names[name], str), f"there is nothing at {path}"
+        if operation.kind == "subscription":
+            # Events that wait are executed together, also those that nobody takes any more.
+            made = [
+                result
+                for answer in answers
+                for result in self.results
+                if result.data is answer.data
+            ]
+            return answers, made
         return answers, list(self.results)
 
 

@@ -26,9 +26,10 @@ from settings import Settings
 from tests.accounts import Person
 from tests.factories import World, gid, world_of
 
-# What frames a transaction, and what asyncpg asks of a connection that it opens.
+# What frames a transaction, what asyncpg asks of a connection that it opens, and its settings.
 FRAME = re.compile(
-    r"^(BEGIN|COMMIT|ROLLBACK)|typeinfo_tree|pg_catalog\.pg_type|set_config\('jit'", re.IGNORECASE
+    r"^(BEGIN|COMMIT|ROLLBACK|SET )|typeinfo_tree|pg_catalog\.pg_type|set_config\('jit'",
+    re.IGNORECASE,
 )
 # Where PostgreSQL's name of a type is not SQLAlchemy's.
 TYPES = {"VARCHAR": "character varying"}
