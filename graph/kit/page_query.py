@@ -84,6 +84,11 @@ class PageQuery:
             (own,) = inspect(beside).mapper.primary_key
             source = join(source, beside, getattr(beside, own.key) == entity.id)
             expressions.append(getattr(beside, key.source.beside.key))
+            if len(ordering.keys) == 2:
+                # The ID, the last key, is compared where the counter's index has it: PostgreSQL
+                # does not carry a comparison of several values over to the other table.
+                expressions.append(getattr(beside, own.key))
+                break
         columns = columns_of(shape.model, entity, shape.columns.labels, viewer)
         if shape.with_cursors:
             columns += [
