@@ -86,7 +86,7 @@ class Server:
         self._ending.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(settings: Settings) -> Iterator[Server]:
     made = Server(settings, servers.free_port())
     made.start()
