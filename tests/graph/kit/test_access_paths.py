@@ -19,7 +19,7 @@ from graph.core import access_paths
 from graph.kit import page_rows
 from graph.types.tasks import stats, tag
 from tests.accounts import Person
-from tests.factories import ENGINES, Engine, World, gid
+from tests.factories import Engine, World, gid
 from tests.graph.engine.access_paths import Counting
 
 PAGES = """
@@ -54,6 +54,8 @@ LIST = "{ tasks(first: 2) { nodes { title } } }"
 # The words by which a statement that counts first is known.
 COUNTS = "WITH candidates AS"
 
+NAMES = ("owner", "member", "assignee", "friend", "heir", "stranger")
+
 
 @dataclass(slots=True)
 class Scene:
@@ -65,8 +67,7 @@ class Scene:
 
 @pytest_asyncio.fixture(scope="module")
 async def scene(world: World) -> Scene:
-    names = ["owner", "member", "assignee", "friend", "heir", "stranger"]
-    everybody = dict(zip(names, await world.people(len(names)), strict=True))
+    everybody = dict(zip(NAMES, await world.people(len(NAMES)), strict=True))
     owner, assignee, friend = (everybody[name] for name in ("owner", "assignee", "friend"))
     project = await world.project(owner, viewers=[everybody["member"]])
     other = await world.project(owner)
@@ -130,8 +131,14 @@ async def _requested(world: World, person: Person, engine: Engine, filter_: dict
     return first, again.good, more, by_access_path.good, times.good
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["owner", "member", "assignee", "friend", "heir", "stranger"])
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        *((name, "batch") for name in NAMES),
+        ("heir", "standard"),
+        *(pytest.param(name, "standard", marks=pytest.mark.nightly) for name in NAMES[:4]),
+    ],
+)
 async def test_each_way_leads_to_the_same_rows(
     world: World, scene: Scene, take: Callable[[str], None], name: str, engine: Engine
 ) -> None:
