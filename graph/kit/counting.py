@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, func, literal_column, select
 
 EXACT_UP_TO = 10_000
-DESCRIPTION = f"Exact up to {EXACT_UP_TO:,}; {EXACT_UP_TO + 1:,} stands for more."
+DESCRIPTION = f"Exact up to {EXACT_UP_TO:,}; {EXACT_UP_TO + 1:,} means more."
 
 
 def limit() -> ColumnElement[int]:

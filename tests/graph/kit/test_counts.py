@@ -140,4 +140,4 @@ def test_every_connection_says_how_far_it_counts() -> None:
     for type_ in types:
         if isinstance(type_, GraphQLObjectType) and type_.name.endswith("Connection"):
             description = type_.fields["totalCount"].description or ""
-            assert "Exact up to 10,000; 10,001 stands for more." in description, type_.name
+            assert "Exact up to 10,000; 10,001 means more." in description, type_.name
