@@ -46,7 +46,7 @@ _TEXTS: Final[dict[str, str]] = {
     "email": "ada@example.com",
     "login": "ada",
     "password": "pedal-gently-uphill",
-    "username": "grace",
+    "username": "maria",
     "url": "https://example.com/hook",
     "timezone": "Europe/Berlin",
     "filename": "plan.png",
