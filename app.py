@@ -41,9 +41,12 @@ from events.live import LiveEvents
 from events.log import EventLog
 from files.service import Files
 from graph.core.context import Services, utc_now
+from graph.engine.tracing import execute_traced
 from graph.request.execution import Executor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments
+from graph.request.tracing import TracedExecutor
 from settings import Settings, load_settings, version
+from telemetry import start
 from web.account import account_routes
 from web.connections import Connections
 from web.docs import docs_routes
@@ -51,13 +54,14 @@ from web.explorer import DemoUser, ExplorerConfig, explorer_routes
 from web.exports import export_routes
 from web.files import file_routes
 from web.graphql import PATH, GraphQLOverHTTP
-from web.health import health_routes
+from web.health import Figures, health_routes
 from web.metrics import Metrics
 from web.metrics_server import serving_metrics
 from web.middleware import Faults, Gate
 from web.oauth import oauth_routes
 from web.runtime import Runtime
 from web.shutdown import before_shutdown
+from web.tracing import TracedRequests
 from web.unsubscribe import unsubscribe_routes
 from web.websocket import GraphQLOverWebSocket
 
@@ -88,7 +92,7 @@ class Application:
         if server.trusted_proxies:
             # Outermost, so that everything inside sees the client and not the proxy.
             gate = ProxyHeadersMiddleware(gate, trusted_hosts=list(server.trusted_proxies))  # type: ignore[arg-type, assignment]  # uvicorn's own names for ASGI's types
-        self._gate = gate
+        self._gate = TracedRequests(gate) if runtime.settings.telemetry.traces else gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, or the server's lifespan."""
@@ -129,6 +133,8 @@ class Application:
         if runtime.started:
             raise RuntimeError("the application has been started already")
         async with contextlib.AsyncExitStack() as stack:
+            # Before the connections are opened, which record their statements.
+            await stack.enter_async_context(start.traces(settings.telemetry, "web"))
             database = await Database.connect(settings.database, shared=settings.redis)
             stack.push_async_callback(database.close)
             runtime.executor.registered = RegisteredDocuments(database.reader)
@@ -165,8 +171,10 @@ class Application:
             await stack.enter_async_context(serving_metrics(runtime))
             await self._explore(database)
             _tune_interpreter()
+            collect = Figures(runtime).families
             try:
-                yield runtime.services
+                async with start.metrics(settings.telemetry, "web", collect):
+                    yield runtime.services
             finally:
                 runtime.services = None
 
@@ -199,11 +207,13 @@ def create_app(
         from graph.schema import schema as schema_of_taskloom
 
         schema = schema_of_taskloom
-    engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
+    traced = settings.telemetry.traces
+    execute = execute_traced if traced else graph.engine.execute
+    engine = partial(execute, standard=settings.graphql.engine == "standard")
     suggestions = settings.graphql.suggestions
     if suggestions is None:
         suggestions = not settings.server.production
-    executor = Executor(
+    executor = (TracedExecutor if traced else Executor)(
         schema,
         engine=engine,
         operation_seconds=settings.graphql.operation_seconds,

@@ -25,8 +25,10 @@ from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
 from db.read import PLAN_ONCE, Reader, acquired, connect_reader, with_settings
 from db.replica import Replica, ReplicatedReader
+from db.traced import record_statements
 from db.transaction import SessionConnection, Single, Transaction, begun, released
 from settings import DatabaseSettings, RedisSettings
+from telemetry import spans
 
 StatementListener = Callable[[str], None]
 
@@ -211,6 +213,9 @@ def _engine(
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def _hear(_c: Any, _cur: Any, text: str, _p: Any, _ctx: Any, _many: bool) -> None:
         heard(text)
+
+    if spans.enabled():
+        record_statements(engine.sync_engine)
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def _terminate(adapter: Any, _record: Any, _error: Any) -> None:

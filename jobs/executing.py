@@ -19,9 +19,11 @@ from files.service import Files
 from graph.core.context import Context, Services
 from graph.core.node import TYPE_NAMES
 from graph.engine.sql_json import Columns
+from graph.engine.tracing import execute_traced
 from graph.kit.loading import read_by_keys
 from graph.request import scopes
 from graph.request.execution import Answer, Executor, GraphQLRequest, Prepared
+from graph.request.tracing import TracedExecutor
 from graph.schema import schema as schema_of_taskloom
 from jobs.worker_context import WorkerContext
 
@@ -31,9 +33,10 @@ class Graph:
 
     def __init__(self, context: WorkerContext) -> None:
         self.schema: strawberry.Schema = schema_of_taskloom
-        self._executor = Executor(
+        traced = context.settings.telemetry.traces
+        self._executor = (TracedExecutor if traced else Executor)(
             self.schema,
-            engine=graph.engine.execute,
+            engine=execute_traced if traced else graph.engine.execute,
             operation_seconds=context.settings.graphql.operation_seconds,
         )
         self._authenticator = Authenticator(context.settings, context.database, clock=context.clock)

@@ -23,6 +23,7 @@ OUTSIDE = {"tests", "bench", "migrations", "scripts", "explorer", "clients", "do
 LOCAL_IMPORTS = {
     "app.py": "a test that brings a schema of its own does not wait for ours to be built",
     "cli.py": "a command loads only what it needs",
+    "telemetry/start.py": "OpenTelemetry is loaded only if something is exported",
     "web/health.py": "Alembic is loaded only if migrations are pending",
 }
 

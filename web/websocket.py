@@ -33,6 +33,7 @@ from web.origins import Origins
 from web.request_log import Entry, noted
 from web.requests import BadRequest, header, parse_json, request_from_object
 from web.runtime import Runtime
+from web.tracing import traced_operation
 
 log = logging.getLogger("taskloom.streams")
 
@@ -128,6 +129,7 @@ class _Connection:
         self._runtime = runtime
         self._info: RequestInfo = scope["taskloom.request"]
         self._authorization = header(scope, b"authorization")
+        self._traceparent = header(scope, b"traceparent")
         self._send = send
         self._open: dict[str, _Open] = {}
         self._writing = asyncio.Lock()
@@ -346,7 +348,10 @@ class _Connection:
     async def _run(
         self, id_: str, operation: _Open, request: GraphQLRequest, info: RequestInfo
     ) -> None:
-        with noted(info, self._runtime.settings.server.log_slow_seconds) as entry:
+        with (
+            traced_operation(self._traceparent, request.extensions),
+            noted(info, self._runtime.settings.server.log_slow_seconds) as entry,
+        ):
             await self._answer(id_, operation, request, info, entry)
 
     async def _answer(

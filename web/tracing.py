@@ -1,0 +1,87 @@
+"""Spans of what clients ask for: of each HTTP request, and of each operation over a WebSocket.
+
+A span of a request has the method, the route and the status; no address, which may contain a token,
+and nothing about the client. The trace's ID is in each line that is logged meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from telemetry import spans
+from web.graphql import PATH
+from web.requests import header
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"})
+
+
+class TracedRequests:
+    """Wraps the application if traces are exported. Continues the trace of a request's
+    `traceparent`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """WebSockets pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        attributes = {"http.request.method": method}
+        with _logged(method, header(scope, b"traceparent"), attributes) as span:
+            if span is None:
+                await self._app(scope, receive, send)
+                return
+
+            async def noting(message: Message) -> None:
+                if message["type"] == "http.response.start" and span.is_recording():
+                    _note(span, scope, method, message["status"])
+                await send(message)
+
+            await self._app(scope, receive, noting)
+
+
+@contextlib.contextmanager
+def traced_operation(handshake: str | None, extensions: Mapping[str, Any] | None) -> Iterator[None]:
+    """The span of an operation over a WebSocket. A browser cannot send headers with one, so the
+    `traceparent` is that of the operation's `extensions`, or else that of the handshake.
+    """
+    if not spans.enabled():
+        yield
+        return
+    own = (extensions or {}).get("traceparent")
+    with _logged(f"WS {PATH}", own if isinstance(own, str) else handshake, {"http.route": PATH}):
+        yield
+
+
+@contextlib.contextmanager
+def _logged(
+    name: str, parent: str | None, attributes: spans.Attributes
+) -> Iterator[spans.Span | None]:
+    with spans.continued(name, "server", parent, attributes) as span:
+        if span is None:
+            yield None
+            return
+        bound = structlog.contextvars.bind_contextvars(trace_id=spans.trace_id())
+        try:
+            yield span
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
+
+
+def _note(span: spans.Span, scope: Scope, method: str, status: int) -> None:
+    # Known once the request was routed.
+    route = PATH if scope["path"] == PATH else getattr(scope.get("route"), "path", None)
+    if route is not None:
+        span.set_attribute("http.route", route)
+        span.update_name(f"{method} {route}")
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        spans.fail(str(status))
