@@ -19,9 +19,7 @@ from db.engine import Database
 
 T = TypeVar("T")
 _PATIENCE = 20
-_BEHIND = (
-    "SELECT EXISTS (SELECT FROM events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
-)
+_BEHIND = "SELECT EXISTS (SELECT FROM events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
 
 
 async def begun_beside(
