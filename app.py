@@ -42,7 +42,7 @@ from events.log import EventLog
 from events.presence import Presence
 from files.service import Files
 from graph.core.context import Services, utc_now
-from graph.engine.tracing import execute_traced
+from graph.engine.tracing import trace_fields
 from graph.request.execution import Executor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments
 from graph.request.tracing import TracedExecutor
@@ -212,13 +212,16 @@ def create_app(
         from graph.schema import schema as schema_of_taskloom
 
         schema = schema_of_taskloom
-    traced = settings.telemetry.traces
-    execute = execute_traced if traced else graph.engine.execute
-    engine = partial(execute, standard=settings.graphql.engine == "standard")
+    engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
     suggestions = settings.graphql.suggestions
     if suggestions is None:
         suggestions = not settings.server.production
-    executor = (TracedExecutor if traced else Executor)(
+    kind = (
+        partial(TracedExecutor, trace_fields=trace_fields)
+        if settings.telemetry.traces
+        else Executor
+    )
+    executor = kind(
         schema,
         engine=engine,
         operation_seconds=settings.graphql.operation_seconds,

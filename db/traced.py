@@ -73,6 +73,8 @@ def _main_part(text: str) -> str:
 
 
 def _record(text: str, start: int, error: BaseException | None) -> None:
+    if spans.current() is None:
+        return
     name, attributes = _described(text)
     if error is None:
         spans.record(name, "client", attributes, start=start)
@@ -90,16 +92,20 @@ class RecordsStatements:
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
         """Like the driver's; BEGIN and COMMIT pass through here."""
-        return await _recorded(query, super().execute(query, *args, **options))  # type: ignore[misc]  # the driver's
+        running: Awaitable[str] = super().execute(query, *args, **options)  # type: ignore[misc]  # the driver's
+        if spans.current() is None:
+            return await running
+        return await _recorded(query, running)
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> list[Any]:
         """Like the driver's."""
-        return await _recorded(query, super().fetch(query, *args, **options))  # type: ignore[misc]  # the driver's
+        running: Awaitable[list[Any]] = super().fetch(query, *args, **options)  # type: ignore[misc]  # the driver's
+        if spans.current() is None:
+            return await running
+        return await _recorded(query, running)
 
 
 async def _recorded(text: str, running: Awaitable[T]) -> T:
-    if spans.current() is None:
-        return await running
     start = time.time_ns()
     try:
         result = await running

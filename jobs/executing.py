@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +21,7 @@ from files.service import Files
 from graph.core.context import Context, Services
 from graph.core.node import TYPE_NAMES
 from graph.engine.sql_json import Columns
-from graph.engine.tracing import execute_traced
+from graph.engine.tracing import trace_fields
 from graph.kit.loading import read_by_keys
 from graph.request import scopes
 from graph.request.execution import Answer, Executor, GraphQLRequest, Prepared
@@ -35,9 +36,10 @@ class Graph:
     def __init__(self, context: WorkerContext) -> None:
         self.schema: strawberry.Schema = schema_of_taskloom
         traced = context.settings.telemetry.traces
-        self._executor = (TracedExecutor if traced else Executor)(
+        kind = partial(TracedExecutor, trace_fields=trace_fields) if traced else Executor
+        self._executor = kind(
             self.schema,
-            engine=execute_traced if traced else graph.engine.execute,
+            engine=graph.engine.execute,
             operation_seconds=context.settings.graphql.operation_seconds,
         )
         self._authenticator = Authenticator(context.settings, context.database, clock=context.clock)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -21,6 +22,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -67,11 +69,15 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 async def tracing(settings: TelemetrySettings, part: Part) -> AsyncIterator[None]:
     """Make and send spans during the block, and send the last ones at its end."""
     prepare(settings)
+    ids = _Ids()
     provider = TracerProvider(
-        sampler=_sampler(settings), resource=resource(settings, part), shutdown_on_exit=False
+        sampler=_sampler(settings),
+        resource=resource(settings, part),
+        shutdown_on_exit=False,
+        id_generator=ids,
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    spans.install(_Tracer(provider))
+    spans.install(_Tracer(provider, ids, _bound(settings)))
     try:
         yield
     finally:
@@ -82,8 +88,20 @@ async def tracing(settings: TelemetrySettings, part: Part) -> AsyncIterator[None
 class _Tracer:
     """See `telemetry.spans.Tracer`."""
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, ids: _Ids, bound: int) -> None:
         self._tracer = provider.get_tracer("taskloom", version())
+        self._ids = ids
+        self._bound = bound
+
+    def chooses(self) -> bool:
+        """Decide by the ID of the next trace, as the SDK's sampler does. With the SDK, a request
+        that is not recorded would cost 30 µs.
+        """
+        trace_id = random.getrandbits(128)
+        if trace_id & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound:
+            return False
+        self._ids.chosen = trace_id
+        return True
 
     def begin(
         self,
@@ -123,6 +141,26 @@ class _Tracer:
         if not context.is_valid:
             return None
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+class _Ids(RandomIdGenerator):
+    """Gives a trace the ID by which it was chosen."""
+
+    chosen: int | None = None
+
+    def generate_trace_id(self) -> int:
+        """The chosen one, once."""
+        chosen, self.chosen = self.chosen, None
+        return chosen or super().generate_trace_id()
+
+
+def _bound(settings: TelemetrySettings) -> int:
+    """The traces whose last 64 bits are below it are recorded, if no caller decides."""
+    if settings.sampler.endswith("always_on"):
+        return TraceIdRatioBased.get_bound_for_rate(1)
+    if settings.sampler.endswith("always_off"):
+        return 0
+    return TraceIdRatioBased.get_bound_for_rate(settings.sampler_arg)
 
 
 def _context_of(traceparent: str) -> SpanContext:

@@ -41,6 +41,9 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Makes spans; see `telemetry.export`."""
 
+    def chooses(self) -> bool:
+        """Whether the trace that begins next is recorded."""
+
     def begin(
         self,
         name: str,
@@ -49,7 +52,9 @@ class Tracer(Protocol):
         attributes: Attributes,
         links: Iterable[str],
     ) -> Span:
-        """The first span of a process in a trace: that of `parent` (a traceparent) or a new one."""
+        """The first span of a process in a trace: that of `parent` (a traceparent), or the one that
+        was chosen.
+        """
 
     def below(
         self, parent: Any, name: str, kind: Kind, attributes: Attributes, start: int | None = None
@@ -105,12 +110,37 @@ def continued(
     attributes: Attributes | None = None,
     links: Iterable[str] = (),
 ) -> Iterator[Span | None]:
-    """Where a trace enters this process: continue that of `parent`, or begin one. The sampler
-    decides whether it is recorded; the span is None if it is not.
+    """Where a trace enters this process: continue that of `parent`, or begin one, if the sampler
+    chooses so. The span is None if it is not recorded.
     """
-    if _tracer is None:
-        yield None
+    if not chosen(parent):
+        token = _current.set(None)
+        try:
+            yield None
+        finally:
+            _current.reset(token)
         return
+    with begun(name, kind, parent, attributes, links) as span:
+        yield span
+
+
+def chosen(parent: str | None) -> bool:
+    """Whether there is a trace: that of `parent`, recorded or not, or one that the sampler chooses,
+    which `begun` then begins.
+    """
+    return _tracer is not None and (parent is not None or _tracer.chooses())
+
+
+@contextlib.contextmanager
+def begun(
+    name: str,
+    kind: Kind,
+    parent: str | None,
+    attributes: Attributes | None = None,
+    links: Iterable[str] = (),
+) -> Iterator[Span | None]:
+    """The first span of a trace that is `chosen`."""
+    assert _tracer is not None
     span = _tracer.begin(name, kind, parent, attributes or {}, links)
     with _within(span, _tracer):
         yield span if span.is_recording() else None

@@ -33,9 +33,12 @@ class TracedRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        parent = header(scope, b"traceparent")
+        if not spans.chosen(parent):
+            await self._app(scope, receive, send)
+            return
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        attributes = {"http.request.method": method}
-        with _logged(method, header(scope, b"traceparent"), attributes) as span:
+        with _logged(method, parent, {"http.request.method": method}) as span:
             if span is None:
                 await self._app(scope, receive, send)
                 return
@@ -53,11 +56,12 @@ def traced_operation(handshake: str | None, extensions: Mapping[str, Any] | None
     """The span of an operation over a WebSocket. A browser cannot send headers with one, so the
     `traceparent` is that of the operation's `extensions`, or else that of the handshake.
     """
-    if not spans.enabled():
+    own = (extensions or {}).get("traceparent")
+    parent = own if isinstance(own, str) else handshake
+    if not spans.chosen(parent):
         yield
         return
-    own = (extensions or {}).get("traceparent")
-    with _logged(f"WS {PATH}", own if isinstance(own, str) else handshake, {"http.route": PATH}):
+    with _logged(f"WS {PATH}", parent, {"http.route": PATH}):
         yield
 
 
@@ -65,7 +69,7 @@ def traced_operation(handshake: str | None, extensions: Mapping[str, Any] | None
 def _logged(
     name: str, parent: str | None, attributes: spans.Attributes
 ) -> Iterator[spans.Span | None]:
-    with spans.continued(name, "server", parent, attributes) as span:
+    with spans.begun(name, "server", parent, attributes) as span:
         if span is None:
             yield None
             return

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graph.core.executed import Executed
-from graph.engine.executor import execute
+from graph.core.context import Context
 from graph.engine.explain import Explanation
 from graph.engine.plan import FieldPlan
 from graph.engine.state import EngineState
@@ -40,8 +39,6 @@ class FieldSpans(Explanation):
         """A field that came as JSON with its objects."""
 
 
-async def execute_traced(*args: Any, context_value: Any, **options: Any) -> Executed:
-    """`execute`, with spans if the operation is recorded."""
-    if spans.current() is not None:
-        context_value.of(EngineState).explanation = FieldSpans()
-    return await execute(*args, context_value=context_value, **options)
+def trace_fields(context: Context) -> None:
+    """Make spans for the fields of this operation, which is recorded."""
+    context.of(EngineState).explanation = FieldSpans()

@@ -24,7 +24,13 @@ _MOST_CHARACTERS: Final = 100
 
 
 class TracedExecutor(Executor):
-    """An `Executor` that makes a span for each operation and for each delivery."""
+    """An `Executor` that makes a span for each operation and for each delivery. `trace_fields` is
+    called before an operation that is recorded.
+    """
+
+    def __init__(self, *args: Any, trace_fields: Callable[[Context], None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._trace_fields = trace_fields
 
     async def subscribe(
         self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
@@ -52,7 +58,12 @@ class TracedExecutor(Executor):
     async def _run(
         self, prepared: Prepared, context: Context, *, root_value: Any, serialized: bool = True
     ) -> Answer:
+        if spans.current() is None:
+            return await super()._run(
+                prepared, context, root_value=root_value, serialized=serialized
+            )
         with spans.span(*_described(prepared)) as span:
+            self._trace_fields(context)
             answer = await super()._run(
                 prepared, context, root_value=root_value, serialized=serialized
             )
