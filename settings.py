@@ -123,7 +123,8 @@ class ServerSettings(_Group):
         validation_alias="TASKLOOM_PUBLIC_URL",
         json_schema_extra={"default_text": "http://HOST:PORT"},
     )
-    """Address of this server as clients see it; the issuer of its tokens."""
+    """Address of this server as clients see it; the issuer of its tokens. It may have a path, if a
+    proxy serves Taskloom below one: `https://example.com/taskloom`."""
     frontend_url: str = Field(
         default_factory=lambda data: data.get("public_url", "http://127.0.0.1:8000"),
         validation_alias="TASKLOOM_FRONTEND_URL",

@@ -214,8 +214,8 @@ async def test_only_the_operation_that_runs_counts(server: Http, mode: str) -> N
 
 
 async def test_its_cost_is_no_way_around(server: Http, mode: str) -> None:
-    more = {"extensions": {"costOnly": True}}
-    answer = await server.ask("post", DOCUMENTS["schema"], **more)
+    wanted = {"costOnly": True}
+    answer = await server.ask("post", DOCUMENTS["schema"], extensions=wanted)
     assert ("errors" in answer) is (mode != "public")
 
 
