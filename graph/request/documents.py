@@ -45,6 +45,7 @@ from graph.request.document_limits import DocumentLimits, check_document
 from graph.request.input_size import InputSize
 from graph.request.literals import LocatedValuesRule
 from graph.request.overlapping_fields import check_overlap
+from graph.request.persisted import sha256_of
 from graph.request.scopes import scopes_of
 from graph.request.shapes import Literal, Literals, Shape, separated, shape_of
 from graph.request.validation import validated
@@ -107,6 +108,8 @@ class Operation:
     introspection: bool
     # Whether it asks about the schema anywhere, beside whatever else.
     reads_schema: bool
+    # The SHA-256 of its document's text, by which clients register or persist it.
+    sha256: str
     # When something that its document uses is removed from the schema.
     removal: dt.date | None = None
     # That answer's `data`, once it is known, as JSON.
@@ -146,7 +149,10 @@ class Document:
         values = self.shape.values(text, literals)
         if values is None:
             return None
-        operations = [replace(operation, literals=values) for operation in self.operations]
+        digest = sha256_of(text)
+        operations = [
+            replace(operation, literals=values, sha256=digest) for operation in self.operations
+        ]
         return Document(operations, _size(text), self.shape)
 
     def select(self, name: str | None) -> Operation:
@@ -262,8 +268,9 @@ class Documents:
             for definition in tree.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
+        digest = sha256_of(text)
         operations = [
-            replace(self._operation(tree, definition, fragments, removal), literals=values)
+            replace(self._operation(tree, definition, fragments, digest, removal), literals=values)
             for definition in tree.definitions
             if isinstance(definition, OperationDefinitionNode)
         ]
@@ -274,6 +281,7 @@ class Documents:
         tree: DocumentNode,
         node: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
+        sha256: str,
         removal: dt.date | None,
     ) -> Operation:
         selection_index = SelectionIndex(self._schema, node, fragments)
@@ -290,6 +298,7 @@ class Documents:
             and not node.variable_definitions
             and all(name.startswith("__") for name in names),
             reads_schema=_reads_schema(node, fragments),
+            sha256=sha256,
             removal=removal,
         )
 
