@@ -39,6 +39,7 @@ from events.bus import make_bus
 from events.epoch import ensure_epoch
 from events.live import LiveEvents
 from events.log import EventLog
+from events.presence import Presence
 from files.service import Files
 from graph.core.context import Services, utc_now
 from graph.request.execution import Executor
@@ -149,12 +150,16 @@ class Application:
             live = LiveEvents(event_log, bus, self._clock)
             await live.start()
             stack.push_async_callback(live.close)
+            presence = Presence(event_log, bus, settings.redis, self._clock)
+            await presence.start()
+            stack.push_async_callback(presence.close)
             runtime.services = Services(
                 settings=settings,
                 database=database,
                 authenticator=authenticator,
                 bus=bus,
                 live=live,
+                presence=presence,
                 files=files,
                 clock=self._clock,
             )
@@ -271,7 +276,11 @@ def _gauges(runtime: Runtime) -> None:
     metrics.gauge(
         "taskloom_subscriptions",
         "Open subscriptions; a stream may carry several.",
-        lambda: runtime.services.live.listeners if runtime.started else 0,
+        lambda: (
+            runtime.services.live.listeners + runtime.services.presence.listeners
+            if runtime.started
+            else 0
+        ),
     )
     metrics.gauge(
         "taskloom_documents_bytes",
