@@ -94,13 +94,15 @@ class Application:
         self._websocket = GraphQLOverWebSocket(runtime)
         server = runtime.settings.server
         gate: ASGIApp = Gate(Faults(self._route), server, runtime.metrics)
+        if runtime.settings.telemetry.traces:
+            gate = TracedRequests(gate, api.router)
         if urlsplit(server.public_url).path:
             paths = [PATH, *(route.path for route in self._routes if isinstance(route, Route))]
             gate = BasePath(gate, server.public_url, [*paths, *EXPLORER_PATHS])
         if server.trusted_proxies:
             # Outermost, so that everything inside sees the client and not the proxy.
             gate = ProxyHeadersMiddleware(gate, trusted_hosts=list(server.trusted_proxies))  # type: ignore[arg-type, assignment]  # uvicorn's own names for ASGI's types
-        self._gate = TracedRequests(gate) if runtime.settings.telemetry.traces else gate
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, or the server's lifespan."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import structlog
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telemetry import spans
@@ -22,11 +23,12 @@ _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", 
 
 class TracedRequests:
     """Wraps the application if traces are exported. Continues the trace of a request's
-    `traceparent`.
+    `traceparent`. `router`: of the routes beside GraphQL.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, router: Router) -> None:
         self._app = app
+        self._router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """WebSockets pass."""
@@ -45,10 +47,28 @@ class TracedRequests:
 
             async def noting(message: Message) -> None:
                 if message["type"] == "http.response.start" and span.is_recording():
-                    _note(span, scope, method, message["status"])
+                    self._note(span, scope, method, message["status"])
                 await send(message)
 
             await self._app(scope, receive, noting)
+
+    def _note(self, span: spans.Span, scope: Scope, method: str, status: int) -> None:
+        route = self._route(scope)
+        if route is not None:
+            span.set_attribute("http.route", route)
+            span.update_name(f"{method} {route}")
+        span.set_attribute("http.response.status_code", status)
+        if status >= 500:
+            spans.fail(str(status))
+
+    def _route(self, scope: Scope) -> str | None:
+        """The template of the path, such as `/files/{id}`."""
+        if scope["path"] == PATH:
+            return PATH
+        # Known once the request was routed.
+        endpoint = scope.get("endpoint")
+        routes = (route for route in self._router.routes if isinstance(route, Route))
+        return next((route.path for route in routes if route.endpoint == endpoint), None)
 
 
 @contextlib.contextmanager
@@ -78,14 +98,3 @@ def _logged(
             yield span
         finally:
             structlog.contextvars.reset_contextvars(**bound)
-
-
-def _note(span: spans.Span, scope: Scope, method: str, status: int) -> None:
-    # Known once the request was routed.
-    route = PATH if scope["path"] == PATH else getattr(scope.get("route"), "path", None)
-    if route is not None:
-        span.set_attribute("http.route", route)
-        span.update_name(f"{method} {route}")
-    span.set_attribute("http.response.status_code", status)
-    if status >= 500:
-        spans.fail(str(status))

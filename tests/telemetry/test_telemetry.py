@@ -260,6 +260,19 @@ async def test_what_the_caller_does_not_record_is_not_recorded(scene: Scene) -> 
     assert tree(scene.collector.spans(), trace) == {}
 
 
+async def test_a_route(scene: Scene) -> None:
+    """By its template: an address may contain a token."""
+    header, trace, _ = traceparent()
+    await scene.http.get(f"/files/{MARK}?token={MARK}", headers={"traceparent": header})
+    found = await scene.until(trace, "GET /files/{id}")
+    attributes = found["GET /files/{id}"].attributes
+    assert attributes == {
+        "http.request.method": "GET",
+        "http.route": "/files/{id}",
+        "http.response.status_code": 404,
+    }
+
+
 async def test_errors(scene: Scene) -> None:
     header, trace, _ = traceparent()
     query = 'query Missing { task(id: "WEB-999999") { title } node(id: "confidentialword") { id } }'
