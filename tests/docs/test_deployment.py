@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from starlette.routing import Route
 
 from app import Application
@@ -271,7 +271,7 @@ def test_proxies_accept_what_the_server_accepts(settings: Settings) -> None:
 def test_render() -> None:
     made = yaml.safe_load((OPS / "render" / "render.yaml").read_text())
     names = {one["name"] for key in ("services", "databases", "envVarGroups") for one in made[key]}
-    given = {service["name"]: set() for service in made["services"]}
+    given: dict[str, set[str]] = {service["name"]: set() for service in made["services"]}
     for service in made["services"]:
         for command in ("dockerCommand", "preDeployCommand"):
             if command in service:
