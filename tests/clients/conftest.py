@@ -72,3 +72,10 @@ async def expiring(house: House) -> Person:
     """Somebody whose access token expires three seconds from now."""
     house.clock.forward(seconds=3 - house.settings.auth.access_token_seconds)
     return await house.person()
+
+
+@pytest.fixture
+async def expired(house: House) -> Person:
+    """Somebody whose access token has expired, and whose refresh token has not."""
+    house.clock.forward(seconds=-1 - house.settings.auth.access_token_seconds)
+    return await house.person()
