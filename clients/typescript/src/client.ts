@@ -143,7 +143,9 @@ export class Taskloom {
     variables: Variables = {},
     options: LiveOptions = {},
   ): AsyncGenerator<Answer> {
-    if (!/\$after\b/.test(query)) throw new TypeError("The subscription has no variable $after.");
+    const [hasAfter, hasCursor] = [/\$after\b/.test(query), /\bcursor\b/.test(query)];
+    if (hasAfter !== hasCursor)
+      throw new TypeError("To resume, a subscription has a variable $after and selects cursor.");
     const { transport = this.#webSocket ? "websocket" : "sse", onStatus } = options;
     if (transport === "websocket") {
       const token = () => this.#session.token();
@@ -153,7 +155,8 @@ export class Taskloom {
     const signal = either(this.#closing.signal, options.signal);
     const cursor = async () =>
       (await this.request(operations.EventCursorDocument, {}, { signal })).eventCursor;
-    return resumed(used, this.#session, query, variables, signal, cursor, onStatus);
+    const first = hasAfter ? cursor : null;
+    return resumed(used, this.#session, query, variables, signal, first, onStatus);
   }
 
   /** Attach a file to a task. */

@@ -138,7 +138,7 @@ const programs: Record<string, () => Promise<void>> = {
 
   /** Listens in every way until each has seen all tasks, or has failed. */
   async streams() {
-    const { tokens, cursor, count, names } = await hear();
+    const { tokens, cursor, count, names, late } = await hear();
     let writes = 0;
     const memory = memoryStorage(tokens);
     const storage: TokenStorage = {
@@ -151,10 +151,10 @@ const programs: Record<string, () => Promise<void>> = {
       (name) =>
         new Promise((resolve) => {
           const seen: string[] = [];
-          const done = (error: any) => resolve([name, { seen, error: error && error.constructor.name }]);
+          const done = (error: any) => resolve([name, { seen: [...seen], error: error && error.constructor.name }]);
           const next = (event: any) => {
             if (event.kind === "TASK_CREATED") seen.push(event.task.title);
-            if (seen.length === count) done(null);
+            if (seen.length === count || event.task?.title === late) done(null);
           };
           listeners[name]!(api, after, next, done);
         }),

@@ -40,14 +40,17 @@ const FAULTS = [1002, 1003, 1007, 1008, 1009, 4004, 4400, 4401, 4406, 4409, 4429
 // After this long, a connection was a good one.
 const GOOD_MS = 10_000;
 
-/** The answers of a subscription, whose variable `after` moves on with each event's cursor. */
+/**
+ * The answers of a subscription, whose variable `after` moves on with each event's cursor.
+ * `eventCursor` asks for the first one; null: the subscription has no cursors.
+ */
 export async function* resumed(
   transport: Transport,
   session: Session,
   query: string,
   variables: Variables,
   signal: AbortSignal,
-  eventCursor: () => Promise<string>,
+  eventCursor: (() => Promise<string>) | null,
   onStatus: (status: Status) => void = () => {},
 ): AsyncGenerator<Answer> {
   let token: string | null = null;
@@ -58,14 +61,12 @@ export async function* resumed(
       opened: () => ((openedAt = Date.now()), onStatus("connected")),
     };
     try {
-      if (variables.after === undefined) variables = { ...variables, after: await eventCursor() };
+      if (eventCursor && variables.after === undefined)
+        variables = { ...variables, after: await eventCursor() };
       for await (const answer of transport.open({ query, variables }, signal, hooks)) {
-        const event = Object.values<any>(answer.data ?? {}).find((value) => value?.cursor);
-        if (!event) {
-          dataOf(answer);
-          throw problem("BAD_REQUEST", "The subscription selects no cursor.");
-        }
-        variables = { ...variables, after: event.cursor };
+        const [event] = Object.values<any>(answer.data ?? {});
+        if (!event) dataOf(answer);
+        if (eventCursor) variables = { ...variables, after: event.cursor };
         failures = 0;
         yield answer;
       }
