@@ -25,6 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
+from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
 from graph.request.execution import Answer, GraphQLRequest, Prepared, refusal
@@ -92,8 +93,12 @@ class GraphQLOverWebSocket:
             reason = f"Subprotocol not acceptable; use {PROTOCOL}"
             await send({"type": "websocket.close", "code": NOT_ACCEPTABLE, "reason": reason})
             return
-        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        await _Connection(self._runtime, scope, send).serve(receive, self._init_seconds)
+        async with self._runtime.connections.turn():
+            await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        connection = _Connection(self._runtime, scope, send)
+        # Nothing reads them any more, and the server keeps the scope.
+        scope["headers"] = ()
+        await connection.serve(receive, self._init_seconds)
 
 
 async def _refuse_origin(scope: Scope, send: Send) -> None:
@@ -290,7 +295,8 @@ class _Connection:
             raise Closed(BAD_MESSAGE, "The payload of `connection_init` must be an object or null")
         authorization = _authorization(payload) or self._authorization
         try:
-            viewer = await self._runtime.services.authenticator.viewer(authorization)
+            async with self._runtime.connections.turn():
+                viewer = await self._runtime.services.authenticator.viewer(authorization)
             self.credentials = viewer.credentials
             self._runtime.connections.waited(self, self._info.ip)
             self._runtime.connections.open(self, self._info.ip)
@@ -410,7 +416,10 @@ class _Connection:
         async def fresh() -> Context:
             return await self._context(admitted.request)
 
-        deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
+        async with self._runtime.connections.turn():
+            deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
+        # The statements of deliveries would pile up for as long as the stream is open.
+        request_statements.set(None)
         sent = 0
         async with aclosing(deliveries):
             async for answer in deliveries:
