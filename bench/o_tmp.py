@@ -120,11 +120,21 @@ def main() -> int:
     exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_address[1]}"}
     kept = True
     with (
-        client({}) as off, client({}) as off2, client({**exporting, "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_SAMPLER": "always_off"}) as toff,
+        client({}) as off,
+        client({}) as off2,
+        client(
+            {**exporting, "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_SAMPLER": "always_off"}
+        ) as toff,
         client(exporting) as default,
         client({**exporting, "OTEL_TRACES_SAMPLER": "always_on"}) as all_,
     ):
-        clients = {"off": off, "off2": off2, "toff": toff, "default": default, "every request": all_}
+        clients = {
+            "off": off,
+            "off2": off2,
+            "toff": toff,
+            "default": default,
+            "every request": all_,
+        }
         for operation in ("board", "create"):
             for one in clients.values():
                 one.microseconds(one.body(operation), _WARM)
