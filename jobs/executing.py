@@ -15,6 +15,7 @@ from auth.viewer import Viewer
 from db import models
 from db.models import ApiKey, User
 from events.live import LiveEvents
+from events.presence import Presence
 from files.service import Files
 from graph.core.context import Context, Services
 from graph.core.node import TYPE_NAMES
@@ -44,6 +45,7 @@ class Graph:
             bus=context.bus,
             # Not started: the worker follows the log through its consumers.
             live=LiveEvents(context.log, context.bus, context.clock),
+            presence=Presence(context.log, context.bus, context.settings.redis, context.clock),
             files=Files(context.settings),
             clock=context.clock,
         )
