@@ -14,6 +14,7 @@ from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db import models
 from db.models import ApiKey, User
+from db.row_security import viewing
 from events.live import LiveEvents
 from files.service import Files
 from graph.core.context import Context, Services
@@ -75,7 +76,8 @@ class Graph:
         labels = prepared.operation.selection_index.labels.get(
             TYPE_NAMES[models.Event], frozenset()
         )
-        rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
+        with viewing(viewer.row_viewer):
+            rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
         return await self._executor.deliver(prepared, context, rows[event_id])

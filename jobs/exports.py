@@ -23,6 +23,7 @@ from graphql import GraphQLError
 from sqlalchemy import Select
 
 from auth.viewer import Viewer
+from db.row_security import viewing
 from db import models
 from db.base import Base
 from db.models import ExportFormat, ReportExport, User
@@ -95,7 +96,8 @@ async def _export(context: WorkerContext, job: RunningJob) -> None:
         return
     with tempfile.TemporaryFile() as file:
         try:
-            await maker.write(file)
+            with viewing(maker.viewer.row_viewer):
+                await maker.write(file)
         except _Cancelled:
             return
         except Failure as failure:
