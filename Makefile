@@ -21,7 +21,7 @@ find-python = for p in python3.13 python3.12 python3.11 python3.14 python3; do \
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
@@ -36,7 +36,7 @@ demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
 	@$(BIN)/taskloom demo --scale $(or $(SCALE),1)
 
 .PHONY: test
-test: $(STAMPS)/dev $(STAMPS)/explorer ## Run the tests; make test ARGS="-k name" for some
+test: $(STAMPS)/dev $(STAMPS)/explorer $(STAMPS)/client ## Run the tests; make test ARGS="-k name" for some
 	@$(BIN)/python scripts/chromium.py
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -68,6 +68,10 @@ schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 	@echo "Wrote schema.graphql"
 
+.PHONY: schema-checks
+schema-checks: $(STAMPS)/dev ## Check schema.graphql as clients' tools see it, and for breaking changes
+	@$(BIN)/python -m pytest -q -rs tests/schema
+
 .PHONY: docs
 docs: $(STAMPS)/docs ## Build the documentation as a site, in build/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_docs
@@ -80,7 +84,9 @@ lock: ## Update the lock files (needs uv)
 clean: ## Remove everything built; make clean DATA=1 removes the embedded database too
 	@if [ -n "$(DATA)" ] && [ -x $(BIN)/python ]; then $(BIN)/python scripts/remove_data.py; fi
 	@rm -rf $(VENV) explorer/node_modules explorer/dist bench/.data/build \
-		bench/peers/node/node_modules build *.egg-info \
+		clients/typescript/node_modules clients/typescript/dist clients/typescript/tests/build \
+		clients/typescript/tests/generated \
+		bench/peers/node/node_modules tests/*/node_modules build *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -112,3 +118,9 @@ $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '
 		-not -path '*/dist/*' 2>/dev/null)
 	@$(BIN)/python scripts/build_explorer.py && touch $@ || \
 		echo "The explorer could not be built (see above); the API works without it."
+
+# Only its tests need it.
+$(STAMPS)/client: $(STAMPS)/runtime $(shell find clients/typescript -type f \
+		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/tests/*' 2>/dev/null)
+	@$(BIN)/python -m scripts.build_client && touch $@ || \
+		echo "The TypeScript client could not be built (see above); its tests will be skipped."

@@ -136,7 +136,8 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
-        click.echo(f"Taskloom serves {ready.server.public_url}/graphql; the explorer is at /")
+        explorer = "" if ready.introspection == "off" else "; the explorer is at /"
+        click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}")
         with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
             run_server(ready, listener, reload=reload, stopping=stop_work)
 

@@ -16,6 +16,7 @@ from db import models
 from db.models import ApiKey, User
 from db.row_security import viewing
 from events.live import LiveEvents
+from events.presence import Presence
 from files.service import Files
 from graph.core.context import Context, Services
 from graph.core.node import TYPE_NAMES
@@ -45,6 +46,7 @@ class Graph:
             bus=context.bus,
             # Not started: the worker follows the log through its consumers.
             live=LiveEvents(context.log, context.bus, context.clock),
+            presence=Presence(context.log, context.bus, context.settings.redis, context.clock),
             files=Files(context.settings),
             clock=context.clock,
         )

@@ -53,6 +53,7 @@ class Api:
             bus=LocalBus(),
             files=Files(house.settings),
             live=None,  # type: ignore[arg-type]  # no subscription is opened here
+            presence=None,  # type: ignore[arg-type]  # as above
             clock=house.clock,
         )
         self.executor = Executor(schema, engine=partial(execute, standard=engine == "standard"))

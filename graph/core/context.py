@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from auth.authenticator import Authenticator
     from events.bus import Bus
     from events.live import LiveEvents
+    from events.presence import Presence
     from files.service import Files
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Services:
     authenticator: Authenticator
     bus: Bus
     live: LiveEvents
+    presence: Presence
     files: Files
     clock: Callable[[], dt.datetime] = utc_now
     limits: Limits = field(init=False)

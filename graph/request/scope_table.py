@@ -59,6 +59,8 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
 _MUTATIONS: Final[Mapping[str, Scopes]] = {
     "task": ("tasks:write",),
     "project": ("projects:write",),
+    # What others then see of you in the project.
+    "presence": ("projects:write",),
     "comment": ("comments:write",),
     "attachment": ("files:write",),
     "time": ("time:write",),
@@ -86,6 +88,7 @@ _MUTATIONS: Final[Mapping[str, Scopes]] = {
 }
 _SUBSCRIPTIONS: Final[Mapping[str, Scopes]] = {
     "task": ("events:read",),
+    "project": ("projects:read",),
     "notification": ("notifications:read",),
     "timer": ("time:read",),
     "report": ("time:read",),
@@ -105,7 +108,7 @@ _TYPES: Final[Mapping[str, str]] = {
         "Task TaskShare Tag SubtaskProgress ExternalReference TaskStats TaskStatusCount "
         "TaskPriorityCount TaskStatsGroup TaskBulkResult"
     ),
-    "projects:read": "Project ProjectMember",
+    "projects:read": "Project ProjectMember ProjectPresence Presence",
     "comments:read": "Comment CommentRevision",
     "files:read": "Attachment AttachmentUploadTarget",
     "time:read": (

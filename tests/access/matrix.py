@@ -579,6 +579,32 @@ CASES: list[Case] = [
     ),
     # All members may remove themselves: here, the viewer.
     mutates("projectMemberRemove", "member", ADMINS | {AccessRole.VIEWER}, MEMBERS, result=PROJECT),
+    Case(
+        "Subscription.projectPresence",
+        "subscription ($id: ID!) { projectPresence(projectId: $id) { people { since } } }",
+        by_id("project"),
+        "project",
+        MEMBERS,
+    ),
+    Case(
+        "Subscription.projectPresence by key",
+        "subscription ($key: ID!) { projectPresence(projectId: $key) { people { since } } }",
+        lambda fixtures: {"key": fixtures.project_key},
+        "project_key",
+        MEMBERS,
+    ),
+    mutates("presenceSet", "project", MEMBERS, NOBODY, result="expiresAt", path="projectId"),
+    mutates(
+        "presenceSet",
+        "project",
+        MEMBERS,
+        NOBODY,
+        result="expiresAt",
+        suffix=" at a task",
+        path="projectId",
+        more=lambda s: {"taskId": s.task},
+    ),
+    mutates("presenceClear", "project", MEMBERS, NOBODY, result="replayed", path="projectId"),
     # --- users
     Case("Query.user", one("user"), by_id("target"), "target", SIGNED_IN),
     Case(

@@ -48,7 +48,7 @@ NOUNS = {
         "Task TaskShare Tag TaskStats TaskStatsGroup TaskStatusCount TaskPriorityCount "
         "SubtaskProgress ExternalReference"
     ),
-    "projects": "Project ProjectMember",
+    "projects": "Project ProjectMember ProjectPresence Presence",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
     "time": ("TimeEntry TimeReport TimeReportGroup TimerEvent ReportExport ReportExportEvent"),
@@ -156,7 +156,8 @@ GIVES = {
 # Mutations by the beginning of their names, the longest first.
 WRITES = {
     "time": "time", "timer": "time", "report": "time", "task": "tasks", "project": "projects",
-    "comment": "comments", "attachment": "files", "notification": "notifications",
+    "presence": "projects", "comment": "comments", "attachment": "files",
+    "notification": "notifications",
     "reminder": "reminders", "webhook": "webhooks", "integration": "integrations",
     "admin": "admin", "userRegister": NO_KEY, "account": NO_KEY, "session": NO_KEY,
     "streamToken": NO_KEY, "password": NO_KEY,

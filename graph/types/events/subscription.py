@@ -22,6 +22,7 @@ from graph.types.events.event import Event
 from graph.types.events.event_filter import EventFilter
 from graph.types.events.wanted import Wanted, demand_within, wanted_of
 from graph.types.notifications.notification import NotificationSubscription
+from graph.types.projects.presence import ProjectPresence, presence_of
 from graph.types.time.report_export import ReportExportEvent, progress_of
 from graph.types.time.timer_events import TimerEvent, about_time, own_time
 
@@ -107,11 +108,26 @@ async def _export_progress(
     return await progress_of(info.context, key, given(after))
 
 
+async def _project_presence(
+    info: strawberry.Info[Context, None],
+    project_id: Annotated[
+        strawberry.ID, strawberry.argument(description="The project's ID or key.")
+    ],
+) -> AsyncIterator[ProjectPresence]:
+    return await presence_of(info.context, project_id)  # type: ignore[return-value]  # its sources
+
+
 @strawberry.type(description="Subscriptions, over graphql-transport-ws or server-sent events.")
 class Subscription(NotificationSubscription):
     report_export_changed: ReportExportEvent = _subscription(
         _export_progress,
         "Delivers the progress of one of your exports; ends when the export does.",
+    )
+    project_presence: ProjectPresence = _subscription(
+        _project_presence,
+        "Delivers who is looking at a project: first as it is now, then after each change. You say "
+        "so yourself with `presenceSet`. Ends with `NOT_FOUND` when you lose access to the "
+        "project.",
     )
     timer_changed: TimerEvent = _subscription(
         _timer_changed,
