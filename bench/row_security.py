@@ -16,7 +16,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -66,9 +66,7 @@ async def main(scales: list[int], rounds: int) -> None:
             await _measure(settings, postgres, scale, rounds)
 
 
-async def _measure(
-    settings: Settings, postgres: EmbeddedPostgres, scale: int, rounds: int
-) -> None:
+async def _measure(settings: Settings, postgres: EmbeddedPostgres, scale: int, rounds: int) -> None:
     database = await Database.connect(settings.database)
     await seed_demo(database, settings, scale=scale)
     async with database.connection() as connection:
@@ -89,7 +87,10 @@ async def _measure(
     async with contextlib.AsyncExitStack() as stack:
         for app in apps.values():
             await stack.enter_async_context(app.lifespan())
-        print(f"\n{total:,} tasks, {len(tasks):,} of them in {len(projects)} projects of the viewer. Processor time of one operation in µs: server, PostgreSQL")
+        print(
+            f"\n{total:,} tasks, {len(tasks):,} of them in {len(projects)} projects\n"
+            "Processor time of one operation in µs: server, PostgreSQL"
+        )
         for case in CASES:
             variables = case.variables(sample, "taskloom")
             random.Random(7).shuffle(variables)
@@ -116,10 +117,10 @@ async def _measure(
 
 
 def _sender(
-    app: Application, document: str, variables: list[dict[str, Any]], user_id: UUID
+    app: Application, document: str, variables: Sequence[Mapping[str, Any]], user_id: UUID
 ) -> Callable[[], Awaitable[None]]:
     executor, services = app.runtime.executor, app.runtime.services
-    all_variables: Iterator[dict[str, Any]] = itertools.cycle(variables)
+    all_variables = itertools.cycle(variables)
     viewer = Viewer(user_id=user_id)
 
     async def run() -> None:

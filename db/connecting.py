@@ -89,12 +89,12 @@ async def server_at(connect_args: Mapping[str, Any]) -> Server:
         number = connection.get_server_pid()
         async with _answering(connection, connect_args["timeout"]):
             pid = await connection.fetchval("SELECT pg_backend_pid()")
-            names, above = await connection.fetchrow(_ABOUT)
+            (about,) = await connection.fetch(_ABOUT)
             await connection.close()
         # A pooler gives its clients numbers of its own, by which they can cancel a statement.
         pooler: Pooler = connect_args["pooler"]
         pooled = pid != number if pooler == "auto" else pooler == "transaction"
-        found = _found[dsn] = Server(pooled, frozenset(names), above)
+        found = _found[dsn] = Server(pooled, frozenset(about[0]), about[1])
     return found
 
 

@@ -154,9 +154,7 @@ class Database:
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed if the block ends without an error."""
-        return begun(
-            self._changes, self._heard, self._failed, row_security=self._row_security
-        )
+        return begun(self._changes, self._heard, self._failed, row_security=self._row_security)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:

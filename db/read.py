@@ -409,9 +409,7 @@ class Reader:
         ):
             moment = await connection.fetchval("SELECT now()")
             if self._row_security:
-                await connection.fetchval(
-                    "SELECT set_config($1, $2, true)", PARAMETER, viewed_by()
-                )
+                await connection.fetchval("SELECT set_config($1, $2, true)", PARAMETER, viewed_by())
             yield Snapshot(connection, moment, self._on_statement)
 
     async def _fetch(

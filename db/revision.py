@@ -38,10 +38,10 @@ async def is_newest(settings: DatabaseSettings) -> bool:
     connection = await connect_driver(**settings.connect_args)
     try:
         rows = await connection.fetch("SELECT version_num FROM alembic_version")
-        prepared, version = await connection.fetchrow(row_security.STATE)
+        (state,) = await connection.fetch(row_security.STATE)
     except asyncpg.UndefinedTableError:
         return False
     finally:
         await connection.close()
-    suits = row_security.suits(settings.row_security, prepared=prepared, version=version)
+    suits = row_security.suits(settings.row_security, prepared=state[0], version=state[1])
     return suits and [row[0] for row in rows] == [newest()]

@@ -22,7 +22,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -154,8 +154,10 @@ _EXPRESSIONS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "taskloom_key_allows(project uuid)": (
         "boolean",
-        f"nullif(substr({_PARAMETER}, 38), '') IS NULL"
-        f" OR coalesce(project = ANY (substr({_PARAMETER}, 38)::uuid[]), false)",
+        (
+            f"nullif(substr({_PARAMETER}, 38), '') IS NULL"
+            f" OR coalesce(project = ANY (substr({_PARAMETER}, 38)::uuid[]), false)"
+        ),
     ),
 }
 # These read tables, as the tables' owner. If the owner obeys the policies as well, each statement
@@ -164,39 +166,48 @@ _EXPRESSIONS: Final[Mapping[str, tuple[str, str]]] = {
 _FUNCTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "taskloom_is_admin()": (
         "boolean",
-        "RETURN EXISTS (SELECT FROM {schema}.users WHERE id = me"
-        " AND is_admin);",
+        ("RETURN EXISTS (SELECT FROM {schema}.users WHERE id = me AND is_admin);"),
     ),
     "taskloom_my_projects(at_least integer)": (
         "uuid[]",
-        "RETURN ARRAY(SELECT project_id FROM {schema}.project_members"
-        " WHERE user_id = me AND role >= at_least"
-        " AND {schema}.taskloom_key_allows(project_id));",
+        (
+            "RETURN ARRAY(SELECT project_id FROM {schema}.project_members"
+            " WHERE user_id = me AND role >= at_least"
+            " AND {schema}.taskloom_key_allows(project_id));"
+        ),
     ),
     "taskloom_my_shares()": (
         "uuid[]",
-        "RETURN ARRAY(SELECT task_id FROM {schema}.task_shares"
-        f" WHERE user_id = me AND {_UNEXPIRED});",
+        (
+            "RETURN ARRAY(SELECT task_id FROM {schema}.task_shares"
+            f" WHERE user_id = me AND {_UNEXPIRED});"
+        ),
     ),
     "taskloom_is_given(VARIADIC ancestors uuid[])": (
         "boolean",
-        "RETURN EXISTS (SELECT FROM {schema}.tasks WHERE id = ANY (ancestors)"
-        " AND (me = assignee_id"
-        " OR (project_id IS NULL AND owner_id = me)));",
+        (
+            "RETURN EXISTS (SELECT FROM {schema}.tasks WHERE id = ANY (ancestors)"
+            " AND (me = assignee_id"
+            " OR (project_id IS NULL AND owner_id = me)));"
+        ),
     ),
     "taskloom_projects_of_given()": (
         "uuid[]",
-        "RETURN ARRAY(SELECT project_id FROM {schema}.tasks"
-        " WHERE assignee_id = me AND project_id IS NOT NULL"
-        " UNION SELECT project_id FROM {schema}.tasks"
-        " WHERE id = ANY ({schema}.taskloom_my_shares()) AND project_id IS NOT NULL);",
+        (
+            "RETURN ARRAY(SELECT project_id FROM {schema}.tasks"
+            " WHERE assignee_id = me AND project_id IS NOT NULL"
+            " UNION SELECT project_id FROM {schema}.tasks"
+            " WHERE id = ANY ({schema}.taskloom_my_shares()) AND project_id IS NOT NULL);"
+        ),
     ),
     "taskloom_is_managed(task uuid)": (
         "boolean",
-        "RETURN EXISTS (SELECT FROM {schema}.tasks WHERE id = task"
-        " AND (project_id = ANY ({schema}.taskloom_my_projects(30))"
-        " OR (owner_id = me AND (project_id IS NULL"
-        " OR project_id = ANY ({schema}.taskloom_my_projects(10))))));",
+        (
+            "RETURN EXISTS (SELECT FROM {schema}.tasks WHERE id = task"
+            " AND (project_id = ANY ({schema}.taskloom_my_projects(30))"
+            " OR (owner_id = me AND (project_id IS NULL"
+            " OR project_id = ANY ({schema}.taskloom_my_projects(10))))));"
+        ),
     ),
     # Of an expired share the task is hidden, but the share is listed until the task is in the
     # trash. To set the parameter is allowed to no parallel plan.
@@ -230,14 +241,17 @@ def _definitions(schema: str) -> list[str]:
         f" AS $$ SELECT {expression} $$"
         for signature, (returns, expression) in _EXPRESSIONS.items()
     ]
-    for signature, (returns, body) in _FUNCTIONS.items():
-        body = body.format(schema=schema)
+    for signature, (returns, text_) in _FUNCTIONS.items():
+        body = text_.format(schema=schema)
         safety = "UNSAFE" if "set_config" in body else "SAFE"
-        if not body.endswith("END"):
-            body = f"DECLARE me uuid := {schema}.taskloom_viewer_id(); BEGIN {body} END"
+        block = (
+            body
+            if body.endswith("END")
+            else f"DECLARE me uuid := {schema}.taskloom_viewer_id(); BEGIN {body} END"
+        )
         made.append(
             f"CREATE FUNCTION {signature} RETURNS {returns} LANGUAGE plpgsql STABLE"
-            f" PARALLEL {safety} SECURITY DEFINER AS $$ {body} $$"
+            f" PARALLEL {safety} SECURITY DEFINER AS $$ {block} $$"
         )
     for table, seen in POLICIES.items():
         made += [
@@ -329,9 +343,7 @@ def take_down(connection: Connection) -> None:
 
 def _allow_reader(connection: Connection) -> None:
     """Create the role as which superusers read, and let it read all tables."""
-    ignores = text(
-        "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-    )
+    ignores = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
     if not connection.scalar(ignores):
         return
     # Roles belong to the whole server: another database may create it at the same time.

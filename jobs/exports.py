@@ -23,11 +23,11 @@ from graphql import GraphQLError
 from sqlalchemy import Select
 
 from auth.viewer import Viewer
-from db.row_security import viewing
 from db import models
 from db.base import Base
 from db.models import ExportFormat, ReportExport, User
 from db.read import Snapshot, Statement
+from db.row_security import viewing
 from domain import timezones
 from domain.time import export as domain
 from domain.time import export_csv, export_pdf, export_rows
