@@ -36,7 +36,7 @@ from settings import (
     unknown_variables,
 )
 from web.log_lines import configure_logging
-from web.serving import end_with_parent, listen, run_server
+from web.parent import end_with_parent
 from web.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def _unusable(error: BaseException) -> str | None:
 @click.option("--demo/--no-demo", default=True, help="Fill a new embedded database with demo data.")
 def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     """Migrate the database and serve the API."""
+    # The worker, whose process starts in this module, does not need it.
+    from web.serving import listen, run_server
+
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     settings = load_settings()
