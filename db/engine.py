@@ -178,10 +178,11 @@ class Database:
         now = time.monotonic()
         if fault is DatabaseFault.READ_ONLY and now - self._renewed_at > _RENEW_SECONDS:
             self._renewed_at = now
-            # Reads too: what was the primary may go on as a replica, behind the new one.
-            for pool in (self._changes, *self.reader.pools().values()):
-                pool.renew()
+            self._changes.renew()
             self.single.renew()
+            # What was the primary may go on as a replica, behind the new one.
+            for pool in self.reader.pools().values():
+                pool.renew()
         if fault in _REFUSALS:
             assert fault is not None
             self.refused = (now, fault)
