@@ -232,11 +232,7 @@ class Machinery:
 
     def start_redis(self) -> None:
         """On its socket."""
-        program = shutil.which("redis-server") or _valkey()
-        path = self.folder / "redis"
-        path.unlink(missing_ok=True)
-        command = [program, "--port", "0", "--unixsocket", str(path), "--save", ""]
-        self._redis = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
+        self._redis = start_redis(self.folder)
 
     def _run(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
@@ -277,7 +273,7 @@ class Load:
         self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-        self._token = token
+        self.token = token
         self.project = project
         limits = httpx.Limits(max_connections=IN_FLIGHT + 10)
         self._http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
@@ -352,7 +348,7 @@ class Load:
                     address, subprotocols=[Subprotocol("graphql-transport-ws")]
                 ) as socket_:
                     hello = {"type": "connection_init"}
-                    hello["payload"] = {"Authorization": f"Bearer {self._token}"}  # type: ignore[assignment]  # JSON
+                    hello["payload"] = {"Authorization": f"Bearer {self.token}"}  # type: ignore[assignment]  # JSON
                     await socket_.send(json.dumps(hello))
                     variables = {"after": cursor, "project": self.project}
                     payload = {"query": _LISTEN, "variables": variables}
@@ -475,6 +471,15 @@ def children_of(parent: int) -> list[int]:
     # Each thread has a list of its own.
     lists = Path(f"/proc/{parent}/task").glob("*/children")
     return [int(pid) for path in lists for pid in path.read_text().split()]
+
+
+def start_redis(folder: Path) -> subprocess.Popen[bytes]:
+    """A Redis without data, on the socket `redis` in the folder."""
+    program = shutil.which("redis-server") or _valkey()
+    path = folder / "redis"
+    path.unlink(missing_ok=True)
+    command = [program, "--port", "0", "--unixsocket", str(path), "--save", ""]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def _valkey() -> str:
