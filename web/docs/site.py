@@ -42,7 +42,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
         "rest-to-graphql.md",
     ),
     "Reference": (errors.PATH, *reference.PATHS),
-    "Running a server": ("running.md", "database.md", "mail.md", "secrets.md"),
+    "Running a server": ("running.md", "database.md", "scaling.md", "mail.md", "secrets.md"),
     "Versions": ("changelog.md", "deprecation.md"),
 }
 HOME: Final = "first-ten-minutes"
