@@ -36,7 +36,7 @@ from settings import (
     unknown_variables,
 )
 from web.log_lines import configure_logging
-from web.serving import end_with_parent, listen, run_server
+from web.parent import end_with_parent
 from web.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def _unusable(error: BaseException) -> str | None:
 @click.option("--demo/--no-demo", default=True, help="Fill a new embedded database with demo data.")
 def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     """Migrate the database and serve the API."""
+    # The worker, whose process starts in this module, does not need it.
+    from web.serving import listen, run_server
+
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     settings = load_settings()
@@ -409,6 +412,22 @@ def check(*, counters: bool, repair: bool) -> None:
         return
     click.echo(f"{wrong} wrong{', now right' if repair else ''}.")
     sys.exit(1)
+
+
+@main.command("row-security")
+@_explained
+@click.argument("wanted", type=click.Choice(["on", "off"]))
+def row_security(*, wanted: str) -> None:
+    """Turn PostgreSQL's row-level security on or off.
+
+    While it is on, processes without TASKLOOM_ROW_SECURITY see no rows. So set it to `prepared` for
+    all processes before you turn it on or off; `on` turns it on at every start.
+    """
+    from db import migrate as migrations
+
+    with _database(load_settings(), migrate=False) as ready:
+        asyncio.run(migrations.secure_rows(ready.database, on=wanted == "on"))
+    click.echo(f"Row-level security is {wanted}.")
 
 
 # People and demo data

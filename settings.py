@@ -221,6 +221,11 @@ class DatabaseSettings(_Group):
         json_schema_extra={"default_text": "the server's own"},
     )
     """PostgreSQL schema to use, created by `taskloom migrate`; for shared servers."""
+    row_security: Literal["off", "prepared", "on"] = Field(
+        "off", validation_alias="TASKLOOM_ROW_SECURITY"
+    )
+    """`on`: PostgreSQL hides rows that the viewer may not see even from a faulty statement. See
+    `docs/access.md` for what it costs, and for `prepared`."""
     connections: int = Field(15, ge=4, le=1000, validation_alias="TASKLOOM_DB_CONNECTIONS")
     """Most connections that each process opens, opened when needed. Processes are the server's
     (`TASKLOOM_WORKERS`) and the workers: six of them fit PostgreSQL's default of 100."""
@@ -531,6 +536,11 @@ class LimitSettings(_Group):
         60.0, ge=0.1, le=3600, validation_alias="TASKLOOM_LIMIT_ANSWER_SECONDS"
     )
     """Seconds for which a client may read nothing of a response that is ready."""
+    keep_alive_seconds: int = Field(
+        5, ge=1, le=4000, validation_alias="TASKLOOM_LIMIT_KEEP_ALIVE_SECONDS"
+    )
+    """Seconds for which a connection stays open between two requests. It must be more than the
+    load balancer keeps it: more than 60 for AWS."""
     json_depth: int = Field(20, ge=5, le=200, validation_alias="TASKLOOM_LIMIT_JSON_DEPTH")
     """Maximum nesting of objects and lists in a request body."""
     subscriptions_per_connection: int = Field(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID, uuid4
 
 import strawberry
 
 import graph.engine
-from auth.api_keys import viewer_with
 from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db import models
-from db.models import ApiKey, User
+from db.row_security import viewing
 from events.live import LiveEvents
 from events.presence import Presence
 from files.service import Files
@@ -77,31 +75,11 @@ class Graph:
         labels = prepared.operation.selection_index.labels.get(
             TYPE_NAMES[models.Event], frozenset()
         )
-        rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
+        with viewing(viewer.row_viewer):
+            rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
         return await self._executor.deliver(prepared, context, rows[event_id])
 
     async def _prepare(self, document: str, request_id: str) -> Prepared:
         return await self._executor.prepare(GraphQLRequest(query=document), request_id=request_id)
-
-
-def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
-    """The viewer for a user, as in a session, or as a program with their API key."""
-    if key is not None:
-        return viewer_with(key, user)
-    return Viewer(
-        user_id=user.id,
-        is_admin=user.is_admin,
-        timezone=user.timezone,
-        week_start=user.week_start,
-    )
-
-
-def graph_of(context: WorkerContext) -> Graph:
-    """The worker's own, made on first use."""
-    made: Any = context.parts.get(Graph)
-    if made is None:
-        made = context.parts[Graph] = Graph(context)
-        context.closing.append(made.close)
-    return made  # type: ignore[no-any-return]

@@ -1,17 +1,13 @@
 """Run the application: its socket, its processes, its end.
 
-uvicorn does most of it. The rest: the socket is bound before anything else starts, the children of
-a killed parent end, and a reload watches only our own files.
+uvicorn does most of it. The rest: the socket is bound before anything else starts, and a reload
+watches only our own files.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,8 +28,6 @@ from web.protocol import LimitedWebSocket, http_protocol
 
 log = logging.getLogger("taskloom.serving")
 
-# For what runs when a parent was killed.
-_END_SECONDS = 30.0
 # How long a process may not answer before it is replaced: on a busy machine it has to wait, and a
 # new one would only make it busier. One that has never answered still imports the application.
 _ANSWER_SECONDS = 30
@@ -95,6 +89,7 @@ def protocol_options(limits: LimitSettings) -> dict[str, Any]:
         # uvicorn trusts every process of this machine; the application trusts the configured
         # proxies.
         "proxy_headers": False,
+        "timeout_keep_alive": limits.keep_alive_seconds,
         # A message over a WebSocket is a request body too.
         "ws_max_size": limits.body_bytes,
         # Compression would use 300 kB of memory for each connection.
@@ -175,19 +170,3 @@ class _Reloader(StatReload):
                 yield path
             elif (path / "__init__.py").exists():
                 yield from path.rglob("*.py")
-
-
-def end_with_parent() -> None:
-    """Stop a child process when its parent was killed; otherwise it would hold the port forever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-        # Nothing may keep it: nobody is left who could end it.
-        time.sleep(_END_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -32,6 +32,8 @@ import asyncpg
 from db import migrate
 from db.connecting import connect_driver
 from db.engine import Database
+from db.read import with_settings
+from db.row_security import EVERYTHING, PARAMETER
 from errors import ErrorCode, Failure
 from events import months
 from events.epoch import ensure_epoch
@@ -127,7 +129,8 @@ async def restore(settings: Settings, source: Path) -> Contents:
 
 
 async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
-    connection = await connect_driver(**settings.database.connect_args)
+    arguments = with_settings(settings.database.connect_args, **{PARAMETER: EVERYTHING})
+    connection = await connect_driver(**arguments)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             tables = await connection.fetch(_TABLES)

@@ -13,9 +13,8 @@ import asyncio
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
@@ -28,6 +27,9 @@ from graph.schema import sdl
 from web.docs.search import search
 from web.docs.site import HOME, Page, content, pages
 from web.runtime import Runtime
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _HERE: Final = Path(__file__).resolve().parent
 _HEADERS: Final = {
@@ -66,12 +68,6 @@ class _Routes:
         self._hidden_status = 401 if code is ErrorCode.UNAUTHENTICATED else 403
         # What depends on the viewer must not be kept by a cache in between.
         self._cached = {} if self._is_public else {"Cache-Control": "private, no-store"}
-        templates = Environment(
-            loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined
-        )
-        self._layout = templates.get_template("page.html")
-        self._found = templates.get_template("found.html")
-        self._hidden = templates.get_template("hidden.html")
 
     async def schema(self, request: Request) -> Response:
         """`GET /schema.graphql`, for code generators."""
@@ -104,17 +100,17 @@ class _Routes:
             status = self._hidden_status
             url = f"{self._runtime.settings.server.public_url}/schema.graphql"
             values = {"signing_in": status == 401, "schema_url": url}
-            return self._response(self._hidden, None, shows_schema, values, status)
+            return self._response("hidden.html", None, shows_schema, values, status)
         shown = await asyncio.to_thread(content, wanted.name)
         values = {"html": shown.html, "headings": shown.headings}
-        return self._response(self._layout, wanted, shows_schema, values)
+        return self._response("page.html", wanted, shows_schema, values)
 
     async def results(self, request: Request) -> Response:
         """`GET /docs/search?q=…`."""
         query = request.query_params.get("q", "")[:_LONGEST_QUERY]
         shows_schema = await self._shows_schema(request)
         hits = await asyncio.to_thread(search, query, of_schema=shows_schema)
-        return self._response(self._found, None, shows_schema, {"query": query, "hits": hits})
+        return self._response("found.html", None, shows_schema, {"query": query, "hits": hits})
 
     async def style(self, _: Request) -> Response:
         """`GET /docs/style.css`."""
@@ -132,7 +128,7 @@ class _Routes:
 
     def _response(
         self,
-        template: Template,
+        template: str,
         current: Page | None,
         shows_schema: bool,
         values: Mapping[str, Any],
@@ -142,10 +138,20 @@ class _Routes:
         for page in pages().values():
             if shows_schema or not page.of_schema:
                 sections.setdefault(page.section, []).append(page)
-        text = template.render(sections=sections, current=current, **values)
+        text = (
+            _templates().get_template(template).render(sections=sections, current=current, **values)
+        )
         return HTMLResponse(text, status, {**_HEADERS, **self._cached})
 
 
 @functools.cache
 def _schema_text() -> str:
     return sdl()
+
+
+@functools.cache
+def _templates() -> Environment:
+    # A server whose pages nobody reads does not need it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)

@@ -27,6 +27,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
         "guide/changing.md",
         "guide/live.md",
         "guide/polling.md",
+        "guide/clients.md",
         "guide/persisted-documents.md",
         "guide/cookbook.md",
     ),
@@ -42,7 +43,22 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
         "rest-to-graphql.md",
     ),
     "Reference": (errors.PATH, *reference.PATHS),
-    "Running a server": ("running.md", "database.md", "scaling.md", "mail.md", "secrets.md"),
+    "Deploying": (
+        "deployment/compose.md",
+        "deployment/systemd.md",
+        "deployment/kubernetes.md",
+        "deployment/render.md",
+        "deployment/aws.md",
+        "deployment/proxies.md",
+    ),
+    "Running a server": (
+        "running.md",
+        "database.md",
+        "scaling.md",
+        "mail.md",
+        "secrets.md",
+        "threat-model.md",
+    ),
     "Versions": ("changelog.md", "deprecation.md"),
 }
 HOME: Final = "first-ten-minutes"
