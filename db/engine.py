@@ -192,6 +192,9 @@ class Database:
             self._renewed_at = now
             self._changes.renew()
             self.single.renew()
+            # What was the primary may go on as a replica, behind the new one.
+            for pool in self.reader.pools().values():
+                pool.renew()
         if fault in _REFUSALS:
             assert fault is not None
             self.refused = (now, fault)
