@@ -232,7 +232,7 @@ async def test_lost_answers_and_busy_servers(server: Server, ada: Person) -> Non
         "second": {"unavailable": True, "seen": ["lose"]},
         "third": {"titles": ["once", "perhaps"], "seen": ["cut", "cut", "pass"]},
         "aborted": "AbortError",
-        "single": "UNAVAILABLE",
+        "codes": ["UNAVAILABLE", "UNAVAILABLE"],
     }
 
 
