@@ -414,6 +414,22 @@ def check(*, counters: bool, repair: bool) -> None:
     sys.exit(1)
 
 
+@main.command("row-security")
+@_explained
+@click.argument("wanted", type=click.Choice(["on", "off"]))
+def row_security(*, wanted: str) -> None:
+    """Turn PostgreSQL's row-level security on or off.
+
+    While it is on, processes without TASKLOOM_ROW_SECURITY see no rows. So set it to `prepared` for
+    all processes before you turn it on or off; `on` turns it on at every start.
+    """
+    from db import migrate as migrations
+
+    with _database(load_settings(), migrate=False) as ready:
+        asyncio.run(migrations.secure_rows(ready.database, on=wanted == "on"))
+    click.echo(f"Row-level security is {wanted}.")
+
+
 # People and demo data
 
 

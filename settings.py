@@ -221,6 +221,11 @@ class DatabaseSettings(_Group):
         json_schema_extra={"default_text": "the server's own"},
     )
     """PostgreSQL schema to use, created by `taskloom migrate`; for shared servers."""
+    row_security: Literal["off", "prepared", "on"] = Field(
+        "off", validation_alias="TASKLOOM_ROW_SECURITY"
+    )
+    """`on`: PostgreSQL hides rows that the viewer may not see even from a faulty statement. See
+    `docs/access.md` for what it costs, and for `prepared`."""
     connections: int = Field(15, ge=4, le=1000, validation_alias="TASKLOOM_DB_CONNECTIONS")
     """Most connections that each process opens, opened when needed. Processes are the server's
     (`TASKLOOM_WORKERS`) and the workers: six of them fit PostgreSQL's default of 100."""
@@ -586,7 +591,8 @@ class EventSettings(_Group):
         validation_alias="TASKLOOM_EVENT_RETENTION_DAYS",
         json_schema_extra={"default_text": "kept forever"},
     )
-    """Days after which events are permanently deleted, also from the audit log."""
+    """Days for which events are kept, also in the audit log. Then they are permanently deleted, a
+    calendar month at a time: when its newest event is older."""
 
 
 class MailSettings(_Group):

@@ -148,7 +148,7 @@ class ApiKeys:
         if known is not None and self._clock() < known.until:
             return known.viewer
         generation, now = self._generation, self._clock()
-        rows = await self._database.reader.fetch(_KEY, {"hash": hash_})
+        rows = await self._database.all_rows.fetch(_KEY, {"hash": hash_})
         row = rows[0] if rows else None
         if row is None or row.deleted_at is not None:
             raise Unauthenticated("This API key does not exist.")

@@ -246,7 +246,7 @@ class Authenticator:
         # The time before the read: the answer is cached from then on.
         now = self._clock()
         try:
-            rows = await self.database.reader.fetch(_STANDING, {"session_id": session_id})
+            rows = await self.database.all_rows.fetch(_STANDING, {"session_id": session_id})
             standing = _Standing(rows[0] if rows else None, now)
             if self._asking.get(session_id) is this:
                 self._standings[session_id] = standing

@@ -82,6 +82,15 @@ class Viewer:
         return self.user_id is not None
 
     @property
+    def row_viewer(self) -> str:
+        """Whose reads these are to PostgreSQL; see `db.row_security`."""
+        if self.user_id is None:
+            return ""
+        if self.projects is None:
+            return str(self.user_id)
+        return f"{self.user_id} {{{','.join(map(str, self.projects))}}}"
+
+    @property
     def person(self) -> Viewer:
         """The same user without the limits of their API key."""
         return replace(self, scopes=None, projects=None)

@@ -25,6 +25,11 @@ _AT_START = ("application_name", "options")
 # Has no effect on a transaction that has begun; this one has.
 _IN_TRANSACTION = {"default_transaction_read_only": "transaction_read_only"}
 
+_ABOUT = (
+    "SELECT ARRAY(SELECT lower(name) FROM pg_settings),"
+    " (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)"
+)
+
 
 class Server(NamedTuple):
     """What is at an address.
@@ -35,6 +40,14 @@ class Server(NamedTuple):
 
     pooled: bool
     settings: frozenset[str]
+    # Whether the role ignores the policies of tables.
+    above_policies: bool
+
+    def has(self, name: str) -> bool:
+        """Whether a setting can be set. Ones with a dot are ours (`db.row_security`)."""
+        if name == "role":
+            return self.above_policies
+        return name.lower() in self.settings or "." in name
 
 
 # By address: a process does not ask twice.
@@ -76,12 +89,12 @@ async def server_at(connect_args: Mapping[str, Any]) -> Server:
         number = connection.get_server_pid()
         async with _answering(connection, connect_args["timeout"]):
             pid = await connection.fetchval("SELECT pg_backend_pid()")
-            names = await connection.fetchval("SELECT ARRAY(SELECT lower(name) FROM pg_settings)")
+            (about,) = await connection.fetch(_ABOUT)
             await connection.close()
         # A pooler gives its clients numbers of its own, by which they can cancel a statement.
         pooler: Pooler = connect_args["pooler"]
         pooled = pid != number if pooler == "auto" else pooler == "transaction"
-        found = _found[dsn] = Server(pooled, frozenset(names))
+        found = _found[dsn] = Server(pooled, frozenset(about[0]), about[1])
     return found
 
 
@@ -97,7 +110,7 @@ async def connect_driver(
     settings = {
         name: value
         for name, value in server_settings.items()
-        if name not in at_start and name.lower() in server.settings
+        if name not in at_start and server.has(name)
     }
     if server.pooled:
         own = {"statement_cache_size": 0, "connection_class": PooledConnection}

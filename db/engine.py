@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from db.connecting import connect_driver, sqlalchemy_arguments
 from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
-from db.read import PLAN_ONCE, Reader, acquired, connect_reader, with_settings
+from db.read import PLAN_ONCE, AllRows, Reader, acquired, connect_reader, with_settings
 from db.replica import Replica, ReplicatedReader
+from db.row_security import EVERYTHING, PARAMETER
 from db.transaction import SessionConnection, Single, Transaction, begun, released
 from settings import DatabaseSettings, RedisSettings
 
@@ -87,8 +88,13 @@ class Database:
         reader: Reader,
         singles: Pool[Connection],
         listeners: list[StatementListener],
+        *,
+        row_security: bool = False,
     ) -> None:
+        self._row_security = row_security
         self.reader = reader
+        # For the server itself: sees all rows (`db.row_security`).
+        self.all_rows = AllRows(reader)
         self.single = Single(singles, self._heard, self._failed)
         self.listeners = listeners
         # When a change last could not be stored, in seconds of `time.monotonic`, and why.
@@ -111,13 +117,15 @@ class Database:
         heard = partial(_note, listeners)
 
         arguments = settings.connect_args
-        timeouts = {
+        changing = {
             "statement_timeout": str(settings.statement_timeout_ms),
             "lock_timeout": str(settings.lock_timeout_ms),
             "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
         }
+        if settings.row_security != "off":
+            changing[PARAMETER] = EVERYTHING
         own = await sqlalchemy_arguments(arguments)
-        engine = _engine(with_settings(arguments, **timeouts), own, heard)
+        engine = _engine(with_settings(arguments, **changing), own, heard)
         wait = settings.pool_timeout_seconds
         size = shares(settings.connections)
         changes = Pool(partial(SessionConnection.opened, engine), size.changes, timeout=wait)
@@ -128,13 +136,15 @@ class Database:
             statement_timeout_ms=settings.statement_timeout_ms,
             pool_timeout=wait,
             on_statement=heard,
+            row_security=settings.row_security,
         )
         reader = await reading(arguments, kind=ReplicatedReader)
         assert isinstance(reader, ReplicatedReader)
         singles = acquired(
-            arguments, max_size=size.single_changes, timeout=wait, **timeouts, **PLAN_ONCE
+            arguments, max_size=size.single_changes, timeout=wait, **changing, **PLAN_ONCE
         )
-        made = cls(engine, changes, reader, singles, listeners)
+        secure = settings.row_security != "off"
+        made = cls(engine, changes, reader, singles, listeners, row_security=secure)
         elsewhere = settings.read_connect_args
         if elsewhere is not None and shared is not None:
             other = await reading(elsewhere, at_once=False)
@@ -144,7 +154,7 @@ class Database:
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed if the block ends without an error."""
-        return begun(self._changes, self._heard, self._failed)
+        return begun(self._changes, self._heard, self._failed, row_security=self._row_security)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:

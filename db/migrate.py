@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -38,10 +39,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from db import row_security
 from db.base import Base
 from db.connecting import connect_driver, sqlalchemy_arguments
 from db.faults import DatabaseFault, database_fault
 from db.models.event import Xid8  # with all models, since it imports their package
+from db.read import with_settings
 from db.transaction import WITHOUT_TIME_LIMITS
 from settings import DatabaseSettings
 
@@ -54,6 +57,8 @@ LOCK_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0
 # Begins the comment on the table of the current revision.
 _OLDEST = "Works with the code of revision "
+
+_PARTITION = re.compile(r"events_(first|\d{6})")
 
 # Any number that no other program uses on the same database; this one spells "taskloom".
 _LOCK = int.from_bytes(b"taskloom", "big", signed=True)
@@ -70,17 +75,34 @@ class MigrationError(Exception):
 async def upgrade(settings: DatabaseSettings) -> list[str]:
     """Apply all pending migrations and return their names, in order. Safe to run concurrently.
 
+    Row-level security is turned on if the settings say so. Migrations run without it.
+
     Raises `MigrationError`, also if a lock cannot be had within `PATIENCE_SECONDS`.
     """
+    secure = settings.row_security == "on"
 
     def run(connection: Connection) -> tuple[list[str], bool]:
         if settings.schema_name is not None:
             # The settings check the name; it is quoted because it may be an SQL keyword.
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
+        nonlocal secure
+        up = row_security.is_up(connection)
+        if up and settings.row_security == "off":
+            raise MigrationError(
+                "Row-level security is on in this database. Set TASKLOOM_ROW_SECURITY=on, or turn "
+                "it off with `taskloom row-security off`."
+            )
+        secure |= up
         missing = _pending(connection)
-        if not missing:
-            return [], False
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
+        if not missing:
+            if secure:
+                row_security.put_up(connection)
+            elif settings.row_security == "prepared":
+                row_security.prepare(connection)
+            return [], False
+        if up:
+            row_security.take_down(connection)
         config = _config(connection)
         scripts = ScriptDirectory.from_config(config)
         # Nobody uses an empty database yet.
@@ -91,7 +113,7 @@ async def upgrade(settings: DatabaseSettings) -> list[str]:
         connection.execute(
             text(f"COMMENT ON TABLE alembic_version IS '{_OLDEST}{_oldest_code(scripts, last)}'")
         )
-        return (missing, False) if alone else (missing[:1], len(missing) > 1)
+        return (missing if alone else missing[:1]), True
 
     applied: list[str] = []
     more = True
@@ -130,6 +152,16 @@ def _oldest_code(scripts: ScriptDirectory, last: str) -> str:
     return oldest
 
 
+async def secure_rows(settings: DatabaseSettings, *, on: bool) -> None:
+    """Turn row-level security on or off, whatever the settings want."""
+
+    def run(connection: Connection) -> None:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
+        (row_security.put_up if on else row_security.take_down)(connection)
+
+    await _patiently(lambda: _locked(settings, run))
+
+
 async def pending(settings: DatabaseSettings) -> list[str]:
     """The migrations that this database lacks. Changes nothing and waits for no lock."""
     return await _connected(settings, _pending)
@@ -142,11 +174,19 @@ async def differences(settings: DatabaseSettings) -> list[str]:
         options = {
             "compare_type": True,
             "compare_server_default": True,
+            "include_name": is_compared,
         }
         migration = MigrationContext.configure(connection, opts=options)
         return [repr(difference) for difference in compare_metadata(migration, Base.metadata)]
 
     return await _connected(settings, run)
+
+
+def is_compared(name: str | None, kind: str, _: Any) -> bool:
+    """Whether models and database are compared in this: not in the log's partitions, which come and
+    go.
+    """
+    return not (kind == "table" and name is not None and _PARTITION.fullmatch(name))
 
 
 async def revise(settings: DatabaseSettings, message: str) -> Path:
@@ -224,7 +264,9 @@ async def create(
 
 @asynccontextmanager
 async def _engine(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
-    arguments = settings.connect_args
+    arguments = with_settings(
+        settings.connect_args, **{row_security.PARAMETER: row_security.EVERYTHING}
+    )
     engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args=await sqlalchemy_arguments(arguments),

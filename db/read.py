@@ -35,6 +35,7 @@ from db.base import Base, Ordered
 from db.connecting import connect_driver
 from db.faults import AWAY, database_fault
 from db.pool import Connection, Pool
+from db.row_security import EVERYTHING, PARAMETER, READER_ROLE, viewed_by
 
 
 def _dump_json(value: Any) -> str:
@@ -219,9 +220,11 @@ class Statement:
     PostgreSQL plans again at each execution if it guesses that the values matter; for a statement
     with access rules in it, that takes longer than reading the rows. True if the conditions are
     keys, positions in an index and access rules; false if a client writes the conditions.
+
+    `explains`: an EXPLAIN, which reads no rows.
     """
 
-    __slots__ = ("plan_once", "row", "sql", "text")
+    __slots__ = ("_viewed", "explains", "plan_once", "row", "sql", "text")
 
     def __init__(
         self,
@@ -233,6 +236,7 @@ class Statement:
         *,
         labels: Sequence[str] | None = None,
         plan_once: bool = False,
+        explains: bool = False,
         ordering: Any = None,
     ) -> None:
         if isinstance(query, Sql):
@@ -246,7 +250,17 @@ class Statement:
                 raise ValueError(f"the statement for rows of {model.__name__} has no FROM clause")
         self.text: str = self.sql.text
         self.plan_once = plan_once
+        self.explains = explains
         self.row = row_class(Row, model, tuple(labels), ordering)
+        self._viewed: str | None = None
+
+    @property
+    def viewed(self) -> str:
+        """The text with one more parameter: who reads (`db.row_security`)."""
+        if self._viewed is None:
+            viewer = f"${len(self.sql.names) + 1}::taskloom_viewer"
+            self._viewed = f"SELECT * FROM ({self.text}) AS viewed WHERE {viewer} IS NOT NULL"  # noqa: S608 - our own text
+        return self._viewed
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """Values in the order of the placeholders; those not given keep their compiled value."""
@@ -358,24 +372,31 @@ class Reader:
         by_values: Pool[Connection],
         *,
         on_statement: Callable[[str], None],
+        row_security: bool = False,
     ) -> None:
         self._once = once
         self._by_values = by_values
         self._on_statement = on_statement
+        self._row_security = row_security
 
-    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
-        """All rows of the statement."""
+    async def fetch(
+        self, statement: Statement, params: Mapping[str, Any], *, viewer: str | None = None
+    ) -> list[Any]:
+        """All rows of the statement that the viewer sees; see `db.row_security`."""
         self._on_statement(statement.text)
-        arguments = statement.arguments(params)
+        text, arguments = statement.text, statement.arguments(params)
+        if self._row_security and not statement.explains:
+            text = statement.viewed
+            arguments.append(viewed_by() if viewer is None else viewer)
         connections = self._once if statement.plan_once else self._by_values
         try:
-            return await self._fetch(connections, statement, arguments)
+            return await self._fetch(connections, text, arguments, statement.row)
         except Exception as error:
             if database_fault(error) not in AWAY:
                 raise
         # The server had closed the connection, or was restarted: a read can be repeated.
         connections.discard_free()
-        return await self._fetch(connections, statement, arguments)
+        return await self._fetch(connections, text, arguments, statement.row)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
@@ -387,14 +408,16 @@ class Reader:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             moment = await connection.fetchval("SELECT now()")
+            if self._row_security:
+                await connection.fetchval("SELECT set_config($1, $2, true)", PARAMETER, viewed_by())
             yield Snapshot(connection, moment, self._on_statement)
 
     async def _fetch(
-        self, connections: Pool[Connection], statement: Statement, arguments: list[Any]
+        self, connections: Pool[Connection], text: str, arguments: list[Any], row: type[Row]
     ) -> list[Any]:
         connection = await connections.acquire()
         with connections.answering(connection):
-            return await connection.fetch(statement.text, *arguments, record_class=statement.row)
+            return await connection.fetch(text, *arguments, record_class=row)
 
     def pools(self) -> dict[str, Pool[Connection]]:
         """The connections, by what they are for."""
@@ -404,6 +427,17 @@ class Reader:
         """Close the connections."""
         await self._once.close()
         await self._by_values.close()
+
+
+class AllRows:
+    """Reads for the server itself, which see all rows."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
+        """All rows of the statement."""
+        return await self._reader.fetch(statement, params, viewer=EVERYTHING)
 
 
 async def _prepare(connection: Connection) -> None:
@@ -428,6 +462,7 @@ async def connect_reader(
     on_statement: Callable[[str], None] = lambda _: None,
     at_once: bool = True,
     kind: type[Reader] = Reader,
+    row_security: str = "off",
 ) -> Reader:
     """Open the first connection, if `at_once`. `connect_args`: `settings.database.connect_args`.
 
@@ -437,11 +472,14 @@ async def connect_reader(
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
     }
+    if row_security == "on":
+        # Only if the connection's own role ignores policies.
+        read_only["role"] = READER_ROLE
     once = acquired(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
     others = acquired(connect_args, max_size=by_values, timeout=pool_timeout, **read_only)
     if at_once:
         once.release(await once.acquire())
-    return kind(once, others, on_statement=on_statement)
+    return kind(once, others, on_statement=on_statement, row_security=row_security != "off")
 
 
 def acquired(

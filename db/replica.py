@@ -179,16 +179,18 @@ class ReplicatedReader(Reader):
 
     replica: Replica | None = None
 
-    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
-        """All rows of the statement."""
+    async def fetch(
+        self, statement: Statement, params: Mapping[str, Any], *, viewer: str | None = None
+    ) -> list[Any]:
+        """See `Reader`."""
         if self.replica is not None and _on_replica.get():
             try:
-                return await self.replica.reader.fetch(statement, params)
+                return await self.replica.reader.fetch(statement, params, viewer=viewer)
             except Exception as error:
                 # Also if the replica has ended the query, since repeating the log must not wait.
                 if database_fault(error) is None:
                     raise
-        return await super().fetch(statement, params)
+        return await super().fetch(statement, params, viewer=viewer)
 
     def pools(self) -> dict[str, Pool[Connection]]:
         """The connections, by what they are for."""

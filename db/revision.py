@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 
+from db import row_security
 from db.connecting import connect_driver
 from settings import DatabaseSettings
 
@@ -31,12 +32,16 @@ def newest() -> str:
 
 
 async def is_newest(settings: DatabaseSettings) -> bool:
-    """Whether all migrations are applied, and none that this version does not know of."""
+    """Whether all migrations are applied, none that this version does not know of, and
+    row-level security is as the settings want it.
+    """
     connection = await connect_driver(**settings.connect_args)
     try:
         rows = await connection.fetch("SELECT version_num FROM alembic_version")
+        (state,) = await connection.fetch(row_security.STATE)
     except asyncpg.UndefinedTableError:
         return False
     finally:
         await connection.close()
-    return [row[0] for row in rows] == [newest()]
+    suits = row_security.suits(settings.row_security, prepared=state[0], version=state[1])
+    return suits and [row[0] for row in rows] == [newest()]

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from db.faults import OutcomeUnknown
 from db.pool import Connection, Pool
 from db.read import Statement
+from db.row_security import BEGIN_VIEWING, END_VIEWING
 
 # Until the end of the transaction, for work whose statements take as long as there is data: a
 # migration, the demo in bulk. The limits that our settings, or a hosted database, give a connection
@@ -112,11 +113,14 @@ class _Session(AsyncSession):
 class Transaction:
     """Created and ended by `begun`."""
 
-    __slots__ = ("_connection", "_heard", "_session")
+    __slots__ = ("_connection", "_heard", "_row_security", "_session")
 
-    def __init__(self, connection: SessionConnection, heard: Callable[[str], None]) -> None:
+    def __init__(
+        self, connection: SessionConnection, heard: Callable[[str], None], *, row_security: bool
+    ) -> None:
         self._connection = connection
         self._heard = heard
+        self._row_security = row_security
         self._session: AsyncSession | None = None
 
     @property
@@ -135,6 +139,19 @@ class Transaction:
             return await self._connection.driver.fetch(
                 statement.text, *statement.arguments(params), record_class=statement.row
             )
+
+    @asynccontextmanager
+    async def viewing(self, viewer: str) -> AsyncIterator[None]:
+        """Statements in this block see what the viewer sees (`db.row_security`), and only read."""
+        if not self._row_security:
+            yield
+            return
+        if self._session is not None:
+            await self._session.flush()
+        await self._connection.driver.fetch(BEGIN_VIEWING, viewer)
+        # After an error, the transaction is rolled back, and the settings with it.
+        yield
+        await self._connection.driver.fetch(END_VIEWING)
 
     async def commit(self) -> None:
         """Flush the session and commit. Raises `OutcomeUnknown` if the connection is lost while
@@ -228,6 +245,8 @@ async def begun(
     connections: Pool[SessionConnection],
     heard: Callable[[str], None],
     failed: Callable[[Exception], None],
+    *,
+    row_security: bool = False,
 ) -> AsyncIterator[Transaction]:
     """A transaction that commits if the block ends without an error, and rolls back otherwise.
 
@@ -235,7 +254,7 @@ async def begun(
     cancelled, it is discarded: the server's state is unknown, and nothing may be awaited.
     """
     connection = await _begin(connections)
-    transaction = Transaction(connection, heard)
+    transaction = Transaction(connection, heard, row_security=row_security)
     async with released(connections, connection, transaction.close):
         try:
             yield transaction

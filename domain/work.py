@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from inspect import isawaitable
@@ -300,10 +300,16 @@ class Work:
             # A separate statement: the next one sees what was committed while this one waited.
             await locks.lock_row(self, model, id_)
         statement = _visible(model, placeholder_viewer(self.viewer.shape), right)
-        found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
+        async with self._viewing():
+            answer = await self.session.execute(statement, {"id": id_, **self.viewer.params})
+        found = answer.first()
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=path)
         return found
+
+    def _viewing(self) -> AbstractAsyncContextManager[None]:
+        assert isinstance(self.transaction, Transaction)
+        return self.transaction.viewing(self.viewer.row_viewer)
 
     async def demand(
         self, row: Base, right: Any, verb: str, *, path: Sequence[str | int] = ("id",)
@@ -312,10 +318,11 @@ class Work:
         an archived project is the only reason, otherwise `FORBIDDEN`.
         """
         model = type(row)
-        answer = await self.session.execute(
-            _allowed(model, placeholder_viewer(self.viewer.shape), right),
-            {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
-        )
+        async with self._viewing():
+            answer = await self.session.execute(
+                _allowed(model, placeholder_viewer(self.viewer.shape), right),
+                {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
+            )
         found = answer.one()
         demand_right(model, verb, allowed=found[0], held=found[1], path=path)
 

@@ -11,6 +11,7 @@ from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db import models
+from db.row_security import viewing
 from events.live import LiveEvents
 from events.presence import Presence
 from files.service import Files
@@ -74,7 +75,8 @@ class Graph:
         labels = prepared.operation.selection_index.labels.get(
             TYPE_NAMES[models.Event], frozenset()
         )
-        rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
+        with viewing(viewer.row_viewer):
+            rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
         return await self._executor.deliver(prepared, context, rows[event_id])

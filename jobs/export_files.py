@@ -27,6 +27,7 @@ from db import models
 from db.base import Base
 from db.models import ExportFormat, ReportExport, User
 from db.read import Snapshot, Statement
+from db.row_security import viewing
 from domain import timezones
 from domain.time import export as domain
 from domain.time import export_csv, export_pdf, export_rows
@@ -80,7 +81,8 @@ async def write_export(context: WorkerContext, job: RunningJob) -> None:
         return
     with tempfile.TemporaryFile() as file:
         try:
-            await maker.write(file)
+            with viewing(maker.viewer.row_viewer):
+                await maker.write(file)
         except _Cancelled:
             return
         except Failure as failure:

@@ -65,6 +65,8 @@ async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> S
             # the machine is.
             "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
             "TASKLOOM_PUBLIC_URL": PUBLIC_URL,
+            # The whole suite passes with row-level security too.
+            "TASKLOOM_ROW_SECURITY": os.environ.get("TASKLOOM_TEST_ROW_SECURITY", "off"),
             "TASKLOOM_STORAGE_URL": tmp_path_factory.mktemp("files").as_uri(),
             **servers.UNLIMITED,
         },

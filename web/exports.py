@@ -94,7 +94,7 @@ async def _found(runtime: Runtime, request: Request) -> Any:
         export_id = ids.decode_only(models.ReportExport, request.path_params["id"], ())
     except BadInput:
         raise NotFound("file") from None
-    rows = await services.database.reader.fetch(_EXPORT, {"export_id": export_id})
+    rows = await services.database.all_rows.fetch(_EXPORT, {"export_id": export_id})
     if not rows or rows[0].expires_at <= services.clock():
         raise NotFound("file")
     return rows[0]

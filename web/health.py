@@ -121,7 +121,7 @@ class Health:
 
     async def _database(self) -> _Finding:
         database = self._runtime.services.database
-        await database.reader.fetch(_ONE, {})
+        await database.all_rows.fetch(_ONE, {})
         if database.refused is not None:
             at, fault = database.refused
             # Reads work, so the process stays in service. The next change will show.
@@ -149,7 +149,7 @@ class Health:
 
     async def _worker(self) -> _Finding:
         services = self._runtime.services
-        if await workers_alive(services.database.reader, services.clock()):
+        if await workers_alive(services.database.all_rows, services.clock()):
             return _Finding()
         return _Finding(_Status.DEGRADED, "none was seen within the last minute")
 
@@ -196,8 +196,8 @@ class _Figures:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 head = await services.live.log.head()
-                queue = await queue_state(services.database.reader, now)
-                circuits = await open_circuits(services.database.reader, now)
+                queue = await queue_state(services.database.all_rows, now)
+                circuits = await open_circuits(services.database.all_rows, now)
         except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
             log.warning("the figures of the event log and the queue cannot be read: %s", error)
             return

@@ -116,7 +116,7 @@ async def _by_name(auth: Authenticator, login: str) -> Any:
     # No account can have such a name.
     if len(wanted) > LONGEST_LOGIN or "\0" in wanted or not wanted.isascii():
         return None
-    rows = await auth.database.reader.fetch(statement, {"login": wanted.lower()})
+    rows = await auth.database.all_rows.fetch(statement, {"login": wanted.lower()})
     return rows[0] if rows else None
 
 
@@ -186,7 +186,7 @@ async def proven(
     `still_holding` then locks the row and checks that the password was not changed in the meantime.
     """
     user_id = work.viewer.require()
-    rows = await auth.database.reader.fetch(_BY_ID, {"id": user_id})
+    rows = await auth.database.all_rows.fetch(_BY_ID, {"id": user_id})
     kept = _kept(rows[0] if rows else None)
     if not await auth.passwords.verify(password, kept) or kept is None:
         raise InvalidCredentials("The password is wrong.", path=(path,))
@@ -225,7 +225,7 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
     ends.
     """
     hash_ = Tokens.refresh_hash(refresh_token)
-    rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
+    rows = await auth.database.all_rows.fetch(_REFRESH_TOKEN, {"hash": hash_})
     if not rows:
         raise _invalid()
     found = rows[0]
@@ -271,7 +271,7 @@ async def _successor_was_used(auth: Authenticator, refresh_token: str) -> bool:
     """Whether the token's successor has been exchanged."""
     for successor in auth.tokens.successors(refresh_token):
         hash_ = Tokens.refresh_hash(successor)
-        rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
+        rows = await auth.database.all_rows.fetch(_REFRESH_TOKEN, {"hash": hash_})
         if rows and rows[0].used_at is not None:
             return True
     return False
@@ -344,7 +344,7 @@ async def revoke_by_token(work: Work, auth: Authenticator, token: str) -> None:
 
 async def _session_of(work: Work, auth: Authenticator, token: str) -> UUID | None:
     hash_ = Tokens.refresh_hash(token)
-    rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
+    rows = await auth.database.all_rows.fetch(_REFRESH_TOKEN, {"hash": hash_})
     if rows:
         session_id: UUID = rows[0].session_id
         return session_id

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, DateTime, bindparam, func, select
 
 from db.models import Job, JobState, Worker
-from db.read import Reader, Statement
+from db.read import Fetching, Statement
 from domain.work import Work
 from errors import BadInput, Forbidden, NotFound
 
@@ -54,13 +54,13 @@ _WORKERS_ALIVE = Statement(_WORKERS)
 _CIRCUITS = Statement(select(Worker.circuits).where(Worker.seen_at > _NOW - WORKER_LIVES))
 
 
-async def queue_state(reader: Reader, now: dt.datetime) -> QueueState:
+async def queue_state(reader: Fetching, now: dt.datetime) -> QueueState:
     """The statistics of the queue, in one statement."""
     (row,) = await reader.fetch(_STATE, {"now": now})
     return QueueState(*row)
 
 
-async def open_circuits(reader: Reader, now: dt.datetime) -> Counter[str]:
+async def open_circuits(reader: Fetching, now: dt.datetime) -> Counter[str]:
     """The number of unresponsive destinations that are paused, by kind, added up over all
     workers.
     """
@@ -68,7 +68,7 @@ async def open_circuits(reader: Reader, now: dt.datetime) -> Counter[str]:
     return sum((Counter(row.circuits) for row in rows), Counter())
 
 
-async def workers_alive(reader: Reader, now: dt.datetime) -> int:
+async def workers_alive(reader: Fetching, now: dt.datetime) -> int:
     """The number of workers that reported within the last minute."""
     (row,) = await reader.fetch(_WORKERS_ALIVE, {"now": now})
     workers: int = row.workers

@@ -33,6 +33,7 @@ from strawberry import Schema
 
 from auth.limits import Budget, payer
 from auth.viewer import Viewer
+from db.row_security import viewing
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
 from graph.core.executed import Data, Deliveries, Executed, Interrupted
@@ -384,32 +385,36 @@ class Executor:
         if isinstance(built, list):
             errors = format_errors(built, request_id)
             raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
-        source = create_source_event_stream(built)
-        if isawaitable(source):
-            source = await source
+        with viewing(context.viewer.row_viewer):
+            source = create_source_event_stream(built)
+            if isawaitable(source):
+                source = await source
         if isinstance(source, ExecutionResult):
             errors = format_errors(source.errors or [], request_id)
             raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
-        return self._deliveries(prepared, fresh, aiter(source), request_id, context.viewer.rights)
+        return self._deliveries(prepared, fresh, aiter(source), context)
 
     async def _deliveries(
         self,
         prepared: Prepared,
         fresh: Callable[[], Awaitable[Context]],
         source: AsyncIterator[Any],
-        request_id: str,
-        rights: object,
+        opened: Context,
     ) -> AsyncGenerator[Answer, None]:
+        request_id, rights = opened.request.id, opened.viewer.rights
+        viewer = opened.viewer.row_viewer
         requested = (prepared.operation, _comparable(prepared.variables))
         try:
             while True:
                 try:
-                    found = await anext(source)
+                    with viewing(viewer):
+                        found = await anext(source)
                     events = found.events if isinstance(found, Deliveries) else [found]
                     while events:
                         context = await fresh()
                         _demand_unchanged(rights, context.viewer)
-                        answers = await self._delivered(prepared, context, events, requested)
+                        with viewing(viewer):
+                            answers = await self._delivered(prepared, context, events, requested)
                         read, sent = time.monotonic(), 0
                         for answer in answers:
                             yield answer
@@ -419,7 +424,8 @@ class Executor:
                         events = events[sent:]
                         if events:
                             # The client was slow, and the rest may be out of date.
-                            events = await found.still_visible(events)
+                            with viewing(viewer):
+                                events = await found.still_visible(events)
                 except StopAsyncIteration:
                     return
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
@@ -479,7 +485,7 @@ class Executor:
         context.selection_index = operation.selection_index
         request_id = context.request.id
         try:
-            with self._deadlines.running() as deadline:
+            with self._deadlines.running() as deadline, viewing(context.viewer.row_viewer):
                 await take_event_cursor(context)
                 result = await self._engine(
                     self.schema,

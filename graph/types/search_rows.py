@@ -213,7 +213,7 @@ def _expected_statement() -> Statement:
         for of in ("matches", "rows")
     )
     text = f"EXPLAIN (FORMAT JSON) WITH {', '.join(parts)} SELECT {', '.join(counted)}"
-    return Statement(Sql(text, ("query",), {}, {}, {}), labels=["plan"])
+    return Statement(Sql(text, ("query",), {}, {}, {}), labels=["plan"], explains=True)
 
 
 _EXPECTED: Final = _expected_statement()

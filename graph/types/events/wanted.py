@@ -41,7 +41,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerColumn, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Ordered
-from db.read import Reader, Statement
+from db.read import Fetching, Statement
 from domain import rules
 from errors import NotFound
 from events.filter import LogFilter
@@ -215,7 +215,7 @@ class Wanted:
     """A validated filter and its viewer."""
 
     events: LogFilter
-    _reader: Reader
+    _reader: Fetching
     _together: Together
     viewer: Viewer
     shape: Hashable = None
@@ -333,7 +333,8 @@ _IN_MEMORY = {
 
 def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
     """Validate a filter. Raises `BadInput` with a path under `filter`."""
-    reader, viewer = context.services.database.reader, context.viewer
+    # One statement may ask for many users.
+    reader, viewer = context.services.database.all_rows, context.viewer
     together = context.services.together
     within = None if viewer.projects is None else frozenset(viewer.projects)
     bound = Values()
