@@ -24,11 +24,11 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
-serve: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
+serve: $(STAMPS)/runtime $(STAMPS)/explorer $(STAMPS)/board ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
 	@exec $(BIN)/taskloom serve
 
 .PHONY: dev
-dev: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve, and restart when the code changes
+dev: $(STAMPS)/runtime $(STAMPS)/explorer $(STAMPS)/board ## Serve, and restart when the code changes
 	@exec $(BIN)/taskloom serve --reload
 
 .PHONY: demo
@@ -36,7 +36,7 @@ demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
 	@$(BIN)/taskloom demo --scale $(or $(SCALE),1)
 
 .PHONY: test
-test: $(STAMPS)/dev $(STAMPS)/explorer ## Run the tests; make test ARGS="-k name" for some
+test: $(STAMPS)/dev $(STAMPS)/explorer $(STAMPS)/board ## Run the tests; make test ARGS="-k name" for some
 	@$(BIN)/python scripts/chromium.py
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -63,6 +63,9 @@ mutants: $(STAMPS)/dev ## Insert small faults and print those that no test notic
 .PHONY: explorer
 explorer: $(STAMPS)/explorer ## Build the explorer, if it has changed
 
+.PHONY: board
+board: $(STAMPS)/board ## Build the board, if it has changed
+
 .PHONY: schema
 schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
@@ -80,6 +83,7 @@ lock: ## Update the lock files (needs uv)
 clean: ## Remove everything built; make clean DATA=1 removes the embedded database too
 	@if [ -n "$(DATA)" ] && [ -x $(BIN)/python ]; then $(BIN)/python scripts/remove_data.py; fi
 	@rm -rf $(VENV) explorer/node_modules explorer/dist bench/.data/build \
+		clients/board/node_modules clients/board/dist \
 		bench/peers/node/node_modules build *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -112,3 +116,8 @@ $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '
 		-not -path '*/dist/*' 2>/dev/null)
 	@$(BIN)/python scripts/build_explorer.py && touch $@ || \
 		echo "The explorer could not be built (see above); the API works without it."
+
+$(STAMPS)/board: $(STAMPS)/runtime $(shell find clients/board clients/typescript/src -type f \
+		-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+	@$(BIN)/python scripts/build_board.py && touch $@ || \
+		echo "The board could not be built (see above); the API works without it."

@@ -46,6 +46,7 @@ from graph.request.execution import Executor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments
 from settings import Settings, load_settings, version
 from web.account import account_routes
+from web.board import board_routes
 from web.connections import Connections
 from web.docs import docs_routes
 from web.explorer import DemoUser, ExplorerConfig, explorer_routes
@@ -241,6 +242,10 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api.router.routes.extend(docs_routes())
     api.router.routes.extend(file_routes(runtime))
     api.router.routes.extend(export_routes(runtime))
+    board = board_routes(
+        dist=ROOT / "clients" / "board" / "dist", public_url=runtime.settings.server.public_url
+    )
+    api.router.routes.extend(board)
     return api
 
 
