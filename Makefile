@@ -36,7 +36,7 @@ demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
 	@$(BIN)/taskloom demo --scale $(or $(SCALE),1)
 
 .PHONY: test
-test: $(STAMPS)/dev $(STAMPS)/explorer $(STAMPS)/board ## Run the tests; make test ARGS="-k name" for some
+test: $(STAMPS)/dev $(STAMPS)/explorer $(STAMPS)/board $(STAMPS)/client ## Run the tests; make test ARGS="-k name" for some
 	@$(BIN)/python scripts/chromium.py
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -84,6 +84,8 @@ clean: ## Remove everything built; make clean DATA=1 removes the embedded databa
 	@if [ -n "$(DATA)" ] && [ -x $(BIN)/python ]; then $(BIN)/python scripts/remove_data.py; fi
 	@rm -rf $(VENV) explorer/node_modules explorer/dist bench/.data/build \
 		clients/board/node_modules clients/board/dist \
+		clients/typescript/node_modules clients/typescript/dist clients/typescript/tests/build \
+		clients/typescript/tests/generated \
 		bench/peers/node/node_modules build *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -119,5 +121,11 @@ $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '
 
 $(STAMPS)/board: $(STAMPS)/runtime $(shell find clients/board clients/typescript/src -type f \
 		-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
-	@$(BIN)/python scripts/build_board.py && touch $@ || \
+	@$(BIN)/python -m scripts.build_board && touch $@ || \
 		echo "The board could not be built (see above); the API works without it."
+
+# Only its tests need it.
+$(STAMPS)/client: $(STAMPS)/runtime $(shell find clients/typescript -type f \
+		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/tests/*' 2>/dev/null)
+	@$(BIN)/python -m scripts.build_client && touch $@ || \
+		echo "The TypeScript client could not be built (see above); its tests will be skipped."

@@ -49,8 +49,7 @@ class Shares(NamedTuple):
 def shares(connections: int) -> Shares:
     """How the pools share the connections of a process.
 
-    A change may need two connections at once (`Work.separately`). A change of one statement takes
-    less than a millisecond, so a few connections do.
+    A change of one statement takes less than a millisecond, so a few connections do.
     """
     single_changes = max(1, connections // 7)
     filtered_reads = max(1, connections // 5)

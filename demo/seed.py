@@ -28,9 +28,8 @@ from db.transaction import WITHOUT_TIME_LIMITS, Transaction
 from demo import plan
 from demo import scale as bulk
 from demo.company import LOGIN, PASSWORD, PEOPLE, Person
-from domain.work import Transactions, Work
+from domain.work import Work
 from errors import ErrorCode, Failure
-from events.bus import LocalBus
 from settings import AuthSettings, Settings
 
 _SEED = "larkspur"
@@ -158,7 +157,6 @@ async def _make_company(
     auth.passwords = _OnePassword(settings.auth)
     zones = {person.username: person.timezone for person in PEOPLE}
     admins = {person.username for person in PEOPLE if person.is_admin}
-    transactions = Transactions(database, LocalBus())
     cast = plan.Cast()
     random = Random(f"{_SEED} ids")  # noqa: S311 - ids that are the same every time
     try:
@@ -175,7 +173,6 @@ async def _make_company(
                 viewer=viewer,
                 now=act.at,
                 request=RequestInfo(id=f"demo-{number:05d}"),
-                transactions=transactions,
                 random=random,
             )
             await act.do(work, cast)

@@ -72,7 +72,6 @@ class Work:
     viewer: Viewer
     now: dt.datetime
     request: RequestInfo
-    transactions: Transactions
     # What is announced on the bus after the commit; filled by `record`.
     touched_projects: set[UUID] = field(default_factory=set)
     touched_users: set[UUID] = field(default_factory=set)
@@ -82,6 +81,10 @@ class Work:
     # Run in order once the transaction has committed, such as to drop cached sessions. A failure
     # here loses them: what must not get lost is an event or a job.
     after_commit: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
+    # What happens although the change is refused: each runs in a transaction of its own once this
+    # one was rolled back, before the failure is raised. Until then it would need a second
+    # connection, and changes that all hold one and wait for another would wait for each other.
+    after_refusal: list[Act[None]] = field(default_factory=list)
 
     @property
     def session(self) -> AsyncSession:
@@ -97,13 +100,6 @@ class Work:
         """
         demand_no_problems()
         return await self.transaction.fetch(statement, {**self.viewer.params, **params})
-
-    async def separately(self, act: Act[T], viewer: Viewer = NOBODY) -> T:
-        """What `act` returns, committed in a transaction of its own, whatever becomes of this one.
-
-        It must not wait for rows that this transaction has locked.
-        """
-        return await self.transactions.run(act, viewer, now=self.now, request=self.request)
 
     def new_id(self) -> UUID:
         """A new UUIDv7 of this moment."""
@@ -419,10 +415,16 @@ class Transactions:
 
         One attempt: prefer `run`.
         """
-        with lost_races():
-            async with self.database.transaction() as transaction:
-                work = Work(transaction, viewer, now, request, self)
-                yield work
+        despite: list[Act[None]] = []
+        try:
+            with lost_races():
+                async with self.database.transaction() as transaction:
+                    work = Work(transaction, viewer, now, request, after_refusal=despite)
+                    yield work
+        except Failure:
+            for act in despite:
+                await self.run(act, now=now, request=request)
+            raise
         await self._finish(work)
 
     @asynccontextmanager
@@ -430,7 +432,7 @@ class Transactions:
         self, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
     ) -> AsyncIterator[Work]:
         """A work of a single statement, committed with it: it has no session."""
-        work = Work(self.database.single, viewer, now, request, self)
+        work = Work(self.database.single, viewer, now, request)
         with lost_races():
             yield work
         await self._finish(work)

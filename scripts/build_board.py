@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from build_explorer import ROOT, build
+from scripts.build_explorer import ROOT, build
 
 
 def main() -> int:

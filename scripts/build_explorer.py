@@ -22,16 +22,21 @@ def main() -> int:
     if not (EXPLORER / "package.json").exists():
         print("There is no explorer/package.json, so no explorer to build.")
         return 1
+    print("Building the explorer …")
+    return build(EXPLORER)
+
+
+def build(folder: Path) -> int:
+    """Install the npm packages of a folder and run its script `build`; 1 if that fails."""
     npm, environment = npm_command()
     if not npm:
         return 1
-    print("Building the explorer …")
     # One retry is enough: without a network, nobody should wait for minutes.
     install = ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
     for arguments in (install, ["run", "build", "--silent"]):
         result = subprocess.run(
             [*npm, *arguments],
-            cwd=EXPLORER,
+            cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

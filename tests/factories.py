@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import math
+import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -42,9 +43,11 @@ from graph.request.execution import Executor, GraphQLRequest, Refused, refusal
 from settings import Settings
 from tests.accounts import House, Person
 from tests.databases import address_of, fresh_database
+from tests.waiting import all_events_readable
 
 Engine = Literal["batch", "standard"]
 ENGINES: tuple[Engine, ...] = ("batch", "standard")
+_READS_LOG = re.compile(r"\b(events|eventCursor|activity|activityStats|adminAuditLog)\b")
 
 
 @dataclass(slots=True)
@@ -136,6 +139,7 @@ class World:
         context = self.context(person)
         if at is not None:
             context.now = at
+        await self._settle(query)
         executor = self.executors[engine]
         request = GraphQLRequest(query=query, variables=variables)
         with self.heard() as statements:
@@ -150,11 +154,17 @@ class World:
 
     async def post(self, query: str, person: Person | None, /, **variables: Any) -> Reply:
         """Send an operation over HTTP, with the user's credentials."""
+        await self._settle(query)
         headers = {} if person is None else {"Authorization": person.header}
         response = await self.http.post(
             "/graphql", json={"query": query, "variables": variables}, headers=headers
         )
         return Reply.of(response.content, response.status_code)
+
+    async def _settle(self, query: str) -> None:
+        """If the operation reads the log, wait until it can read all that has happened."""
+        if _READS_LOG.search(query):
+            await all_events_readable(self.database)
 
     async def deliveries(
         self, query: str, person: Person | None, /, **variables: Any

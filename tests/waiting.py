@@ -1,8 +1,9 @@
-"""Two concurrent changes in a fixed order: the first holds its locks while the second begins.
+"""Waiting for the database: for a lock, and for the log of events.
 
-The second either waits for the first, or finishes at once if nothing makes it wait. Then the first
-is committed. So a test is as fast without the lock as with it, and distinguishes the two by the
-content of the database at the end.
+`begun_beside` runs two concurrent changes in a fixed order: the first holds its locks while the
+second begins. The second either waits for the first, or finishes at once if nothing makes it wait.
+Then the first is committed. So a test is as fast without the lock as with it, and distinguishes the
+two by the content of the database at the end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from db.engine import Database
 
 T = TypeVar("T")
 _PATIENCE = 20
+_BEHIND = "SELECT EXISTS (SELECT FROM events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
 
 
 async def begun_beside(
@@ -40,3 +42,15 @@ async def begun_beside(
                     break
             await asyncio.sleep(0.005)
     return running
+
+
+async def all_events_readable(database: Database) -> None:
+    """Wait until every committed event can be read.
+
+    Readers of the log stop at the oldest open writing transaction of the server, in whichever
+    database; autovacuum has such transactions at any time. So a test that reads the log once after
+    a change has to wait for them first.
+    """
+    async with asyncio.timeout(_PATIENCE), database.connection() as connection:
+        while await connection.fetchval(_BEHIND):
+            await asyncio.sleep(0.005)

@@ -90,7 +90,7 @@ class GraphQLOverHTTP:
             _check_accepted(accepted)
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             kind = prepared.kind.value
-            entry.operation(request, prepared)
+            entry.operation(prepared)
             _check_method(scope["method"], prepared)
             streamed = _as_stream(prepared, accepted)
             viewer = await self._viewer_for(prepared, scope)

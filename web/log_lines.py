@@ -9,20 +9,53 @@ A log contains nothing that users wrote: no variables, no tokens, no values in a
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import datetime as dt
 import logging
 import logging.config
+import re
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from db.faults import described
-from logs import SHARED
+from logs import SHARED, logger
 from settings import ServerSettings
+
+# Text that a reader can tell from the fields around it, and that does nothing to a terminal.
+_PLAIN: Final = re.compile(r"""[^\s='"\x00-\x1f\x7f-\x9f]*""")
+# As wide as structlog's columns.
+_LEVEL_WIDTH: Final = 9
+_MESSAGE_WIDTH: Final = 30
+
+# What `write_line` writes, of the fields `timestamp`, `level`, `logger`, `message` and others. None
+# until logging is configured.
+_line: Callable[[EventDict], str] | None = None
+
+
+def write_line(name: str, level: int, message: str, fields: EventDict) -> None:
+    """Write what the logger of this name would, in a fifth of its time: for what is logged with
+    each request. The caller has asked the logger whether the level is enabled.
+    """
+    if _line is None:
+        logger(name).log(level, message, **fields)
+        return
+    line = dict(fields)
+    for key, value in structlog.contextvars.get_contextvars().items():
+        line.setdefault(key, value)
+    line["logger"] = name
+    line["level"] = logging.getLevelName(level).lower()
+    line["timestamp"] = f"{dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat()}Z"
+    line["message"] = message
+    # Standard error may be closed or full; the request is answered nevertheless.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(_line(line))
 
 
 class LogFormatter(structlog.stdlib.ProcessorFormatter):
@@ -82,6 +115,37 @@ class LogFormatter(structlog.stdlib.ProcessorFormatter):
         return argument
 
 
+def json_line(line: EventDict) -> str:
+    """A line of `write_line` as JSON."""
+    return f"{_dumped(line)}\n"
+
+
+class TextLine:
+    """A line of `write_line` to read, as structlog's `ConsoleRenderer` writes it."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._styles = structlog.dev.ConsoleRenderer.get_default_column_styles(colors)
+        self._levels = structlog.dev.ConsoleRenderer.get_default_level_styles(colors)
+
+    def __call__(self, line: EventDict) -> str:
+        style = self._styles
+        reset, bright = style.reset, style.bright
+        level = line.pop("level")
+        parts = [
+            (
+                f"{style.timestamp}{line.pop('timestamp')}{reset} "
+                f"[{self._levels[level]}{bright}{level:<{_LEVEL_WIDTH}}{reset}] "
+                f"{bright}{line.pop('message'):<{_MESSAGE_WIDTH}}{reset} "
+                f"[{reset}{bright}{style.logger_name}{line.pop('logger')}{reset}]{reset}"
+            )
+        ]
+        for name in sorted(line):
+            value = line[name]
+            text = value if isinstance(value, str) and _PLAIN.fullmatch(value) else repr(value)
+            parts.append(f"{style.kv_key}{name}{reset}={style.kv_value}{text}{reset}")
+        return f"{' '.join(parts)}\n"
+
+
 def level_of_libraries(settings: ServerSettings) -> str:
     """At level `debug`, libraries would log the frames of WebSockets, with tokens and texts, and a
     hundred thousand lines for one long comment; so it applies to our own messages.
@@ -91,6 +155,8 @@ def level_of_libraries(settings: ServerSettings) -> str:
 
 def configure_logging(settings: ServerSettings) -> None:
     """Log as the module says; `TASKLOOM_LOG_LEVEL` is the least severe level."""
+    global _line  # noqa: PLW0603 - the configuration of `logging` is global too
+    _line = json_line if settings.production else TextLine(colors=sys.stderr.isatty())
     logging.config.dictConfig(
         {
             "version": 1,

@@ -10,7 +10,6 @@ line lists the statements; `debug` for health checks and metrics; otherwise `inf
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -23,10 +22,12 @@ from auth.request import RequestInfo
 from db.engine import request_statements
 from errors import ErrorCode
 from graph.core.context import Context
-from graph.request.execution import Answer, GraphQLRequest, Prepared
-from logs import logger
+from graph.request.execution import Answer, Prepared
+from web.log_lines import write_line
 
-log = logger("taskloom.access")
+LOGGER: Final = "taskloom.access"
+
+_levels = logging.getLogger(LOGGER)
 
 # Asked for every few seconds by machines.
 _QUIET: Final = ("/health", "/metrics")
@@ -53,11 +54,11 @@ class Entry:
         self._statements = statements
         self._fields: dict[str, Any] = {}
 
-    def operation(self, request: GraphQLRequest, prepared: Prepared) -> None:
+    def operation(self, prepared: Prepared) -> None:
         """The operation that was requested."""
         self._fields["operation"] = (prepared.operation.name or "")[:100] or None
         self._fields["kind"] = prepared.kind.value
-        self._fields["hash"] = _hash(request)
+        self._fields["hash"] = prepared.operation.sha256
 
     def context(self, context: Context) -> None:
         """Who asks, and what it costs."""
@@ -87,7 +88,7 @@ class Entry:
         failed = (status or 0) >= 500 or not _FAILED.isdisjoint(self._fields.get("codes", ()))
         quiet = str(fields.get("path", "")).startswith(_QUIET)
         level = logging.WARNING if slow or failed else logging.DEBUG if quiet else logging.INFO
-        if not log.isEnabledFor(level):
+        if not _levels.isEnabledFor(level):
             return
         line = {
             **fields,
@@ -100,7 +101,7 @@ class Entry:
         if slow:
             texts = dict.fromkeys(text[:_MOST_CHARACTERS] for text in self._statements)
             line["slow"] = list(texts)[:_MOST_STATEMENTS]
-        log.log(level, "request", **line)
+        write_line(LOGGER, level, "request", line)
 
 
 @contextmanager
@@ -116,12 +117,3 @@ def noted(info: RequestInfo, slow_seconds: float) -> Iterator[Entry]:
     finally:
         structlog.contextvars.reset_contextvars(**bound)
         request_statements.reset(token)
-
-
-def _hash(request: GraphQLRequest) -> str | None:
-    """The SHA-256 by which a client could send the document, as it registers or persists it."""
-    if request.query is not None:
-        return hashlib.sha256(request.query.encode(errors="replace")).hexdigest()
-    persisted = (request.extensions or {}).get("persistedQuery")
-    given = persisted.get("sha256Hash") if isinstance(persisted, Mapping) else None
-    return given[:64] if isinstance(given, str) else None

@@ -357,7 +357,7 @@ class _Connection:
         try:
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             operation.kind = prepared.kind
-            entry.operation(request, prepared)
+            entry.operation(prepared)
             name = prepared.kind.value
             context = await self._context(info, public=prepared.operation.public)
             try:

@@ -233,7 +233,7 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
     if used and (
         _is_reuse(found.used_at, work.now) or await _successor_was_used(auth, refresh_token)
     ):
-        await _end_reused(work, auth, found.session_id)
+        work.after_refusal.append(partial(_end_reused, auth, found.session_id))
         raise _invalid()
     standing = await work.session.execute(
         select(models.Session, models.User)
@@ -291,19 +291,12 @@ async def _given_before(work: Work, successors: Sequence[str]) -> str:
     return hashes[kept]
 
 
-async def _end_reused(work: Work, auth: Authenticator, session_id: UUID) -> None:
-    """End a session because one of its tokens was copied.
-
-    Uses its own transaction, since the one of the refused refresh is rolled back.
-    """
-
-    async def end(own: Work) -> None:
-        session = await own.session.get(models.Session, session_id, with_for_update=True)
-        if session is not None:
-            _revoke(own, session, "a refresh token was used twice")
-        own.after_commit.append(partial(auth.forget_everywhere, session_id=session_id))
-
-    await work.separately(end)
+async def _end_reused(auth: Authenticator, session_id: UUID, work: Work) -> None:
+    """End a session because one of its tokens was copied."""
+    session = await work.session.get(models.Session, session_id, with_for_update=True)
+    if session is not None:
+        _revoke(work, session, "a refresh token was used twice")
+    work.after_commit.append(partial(auth.forget_everywhere, session_id=session_id))
 
 
 async def rename(

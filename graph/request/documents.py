@@ -42,6 +42,7 @@ from graph.request.document_limits import DocumentLimits, check_document
 from graph.request.input_size import InputSize
 from graph.request.literals import LocatedValuesRule
 from graph.request.overlapping_fields import check_overlap
+from graph.request.persisted import sha256_of
 from graph.request.scopes import scopes_of
 from graph.request.shapes import Literal, Literals, Shape, separated, shape_of
 from graph.request.validation import validated
@@ -101,6 +102,8 @@ class Operation:
     public: bool
     # Whether it only asks about the schema, without variables: its answer is the same for everyone.
     introspection: bool
+    # The SHA-256 of its document's text, by which clients register or persist it.
+    sha256: str
     # When something that its document uses is removed from the schema.
     removal: dt.date | None = None
     # That answer's `data`, once it is known, as JSON.
@@ -140,7 +143,10 @@ class Document:
         values = self.shape.values(text, literals)
         if values is None:
             return None
-        operations = [replace(operation, literals=values) for operation in self.operations]
+        digest = sha256_of(text)
+        operations = [
+            replace(operation, literals=values, sha256=digest) for operation in self.operations
+        ]
         return Document(operations, _size(text), self.shape)
 
     def select(self, name: str | None) -> Operation:
@@ -258,8 +264,9 @@ class Documents:
             for definition in tree.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
+        digest = sha256_of(text)
         operations = [
-            replace(self._operation(tree, definition, fragments, removal), literals=values)
+            replace(self._operation(tree, definition, fragments, digest, removal), literals=values)
             for definition in tree.definitions
             if isinstance(definition, OperationDefinitionNode)
         ]
@@ -270,6 +277,7 @@ class Documents:
         tree: DocumentNode,
         node: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
+        sha256: str,
         removal: dt.date | None,
     ) -> Operation:
         selection_index = SelectionIndex(self._schema, node, fragments)
@@ -285,6 +293,7 @@ class Documents:
             introspection=kind is OperationType.QUERY
             and not node.variable_definitions
             and all(name.startswith("__") for name in names),
+            sha256=sha256,
             removal=removal,
         )
 

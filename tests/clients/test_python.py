@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,9 +31,8 @@ from taskloom_client import (
 from db.base import new_id
 from events.cursor import Cursor
 from graph.core.context import utc_now
-from settings import Settings
-from tests import servers
-from tests.accounts import PASSWORD, House, Person
+from tests.accounts import PASSWORD, Person
+from tests.clients.conftest import Server
 from tests.factories import World, gid, missing
 
 CREATE = (
@@ -54,56 +51,6 @@ LIVE = (
     "subscription ($after: String) { taskEvents(after: $after) "
     "{ cursor kind matches subjectId task { id title version } } }"
 )
-
-
-@dataclass(slots=True)
-class Server:
-    """A server process on a port of its own, which can be killed and started again."""
-
-    settings: Settings
-    port: int
-    _running: Any = None
-    _ending: Any = None
-
-    @property
-    def url(self) -> str:
-        """Its address, the same after a restart."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start it and wait until it accepts connections."""
-        self._ending = contextlib.ExitStack()
-        made = servers.process(self.settings, port=self.port, TASKLOOM_PUBLIC_URL=self.url)
-        _, self._running = self._ending.enter_context(made)
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._running.kill()
-        self._running.wait()
-
-    def stop(self) -> None:
-        """SIGTERM, and wait."""
-        self._ending.close()
-
-
-@pytest.fixture(scope="module")
-def server(settings: Settings) -> Iterator[Server]:
-    made = Server(settings, servers.free_port())
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-async def ada(world: World) -> Person:
-    return await world.person()
-
-
-@pytest.fixture
-async def expiring(house: House) -> Person:
-    """Somebody whose access token expires three seconds from now."""
-    house.clock.forward(seconds=3 - house.settings.auth.access_token_seconds)
-    return await house.person()
 
 
 def tokens_of(person: Person) -> Tokens:

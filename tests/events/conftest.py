@@ -10,6 +10,7 @@ from inspect import isawaitable
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import ColumnElement, text
@@ -156,6 +157,11 @@ def event_server() -> Iterator[EmbeddedPostgres]:
 
 @pytest_asyncio.fixture(scope="session")
 async def event_settings(event_server: EmbeddedPostgres) -> DatabaseSettings:
+    # Its transactions delay readers of the log, and these tests read it once after each change.
+    connection = await asyncpg.connect(event_server.dsn())
+    await connection.execute("ALTER SYSTEM SET autovacuum = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
     settings = load_settings(env_file=None).with_database(event_server.dsn()).database
     await migrate.upgrade(settings)
     return settings

@@ -7,15 +7,20 @@ in these 200, ten do.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from random import Random
 from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
+from settings import Settings
 from tests.accounts import PASSWORD
 from tests.factories import World
 from tests.rights.driver import DisagreementError, Driver
@@ -450,6 +455,38 @@ async def test_the_server_follows_the_model_of_the_contract(
     """The server and the model do each step, and everything is compared."""
     for seed in range(first, first + 50):
         await explore(world, password_hash, seed, most=12)
+
+
+@asynccontextmanager
+async def _writing_elsewhere(settings: Settings) -> AsyncIterator[None]:
+    """Short writing transactions in another database of the server, as autovacuum makes them.
+
+    The log's readers stop at the oldest of them, so events are complete a moment later.
+    """
+    url = urlunsplit(urlsplit(settings.database.dsn)._replace(path="/postgres"))
+    elsewhere = await asyncpg.connect(url)
+
+    async def write() -> None:
+        while True:
+            async with elsewhere.transaction():
+                await elsewhere.execute("SELECT pg_current_xact_id()")
+                await asyncio.sleep(0.05)
+
+    writing = asyncio.create_task(write())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
+        await elsewhere.close()
+
+
+async def test_what_others_write_on_the_server_delays_events_and_nothing_else(
+    settings: Settings, world: World, password_hash: str
+) -> None:
+    async with _writing_elsewhere(settings):
+        for seed in (24, 25):
+            await explore(world, password_hash, seed, most=12)
 
 
 @pytest.mark.nightly

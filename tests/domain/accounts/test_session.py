@@ -231,6 +231,20 @@ async def test_reuse_ends_no_other_session(house: House) -> None:
     await house.refresh(second.refresh_token)
 
 
+async def test_many_reuses_at_once_do_not_wait_for_each_other(house: House) -> None:
+    # More than there are connections for changes: if each held one and needed another, all would
+    # wait until the pool gives up.
+    people = [await house.person() for _ in range(15)]
+    await asyncio.gather(*(house.refresh(person.grant.refresh_token) for person in people))
+    house.clock.forward(seconds=11)
+    refusals = await asyncio.gather(
+        *(house.refresh(person.grant.refresh_token) for person in people), return_exceptions=True
+    )
+    assert {type(refusal) for refusal in refusals} == {InvalidCredentials}
+    for person in people:
+        assert (await house.kinds(person.id))[-1] == "SESSION_REVOKED"
+
+
 async def test_refresh_tokens_expire_after_seven_days_unless_used(house: House) -> None:
     person = await house.person()
     house.clock.forward(days=6)

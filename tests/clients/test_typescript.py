@@ -1,0 +1,410 @@
+"""The TypeScript client against a server of its own: expired tokens, a SIGKILL, a restart.
+
+Programs in `clients/typescript/tests` use the client and the libraries it has adapters for. They
+run in Node.js, and say in JSON what they see; what should be seen is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from db.base import new_id
+from events.cursor import Cursor
+from graph.core.context import utc_now
+from scripts.build_explorer import npm_command
+from tests.accounts import PASSWORD, Person
+from tests.clients.conftest import Server
+from tests.factories import World, gid
+
+FOLDER = Path(__file__).resolve().parents[2] / "clients" / "typescript"
+LISTENERS = ["websocket", "sse", "apollo", "urql", "relay"]
+LONG = 60
+
+
+class Program:
+    """A program of `clients/typescript/tests/programs.ts` that runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def say(self, value: Any) -> None:
+        """Tell it something."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(value).encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def hear(self) -> Any:
+        """What it says next."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(LONG):
+            line = await self._process.stdout.readline()
+        assert line, "the program has ended; what it printed is above"
+        return json.loads(line)
+
+
+@functools.cache
+def node() -> list[str]:
+    """How to run Node.js, after the programs were compiled like those of a user."""
+    if not (FOLDER / "dist").exists():
+        pytest.skip("The TypeScript client is not built: make test builds it from npm.")
+    _, environment = npm_command()
+    found = shutil.which("node", path=environment["PATH"])
+    assert found is not None
+    for tool in (["graphql-codegen", "--config", "tests/codegen.ts"], ["tsc", "-p", "tests"]):
+        command = [found, str(FOLDER / "node_modules" / ".bin" / tool[0]), *tool[1:]]
+        done = subprocess.run(
+            command, cwd=FOLDER, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return [found]
+
+
+@contextlib.asynccontextmanager
+async def program(name: str, server: Server, *told: Any) -> AsyncIterator[Program]:
+    """Start a program, and tell it something."""
+    command = await asyncio.to_thread(node)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        str(FOLDER / "tests" / "build" / "programs.js"),
+        name,
+        env={**os.environ, "SERVER": server.url},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )
+    made = Program(process)
+    try:
+        for value in told:
+            await made.say(value)
+        yield made
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def tokens_of(person: Person) -> dict[str, str]:
+    return {
+        "accessToken": person.grant.access_token,
+        "refreshToken": person.grant.refresh_token,
+    }
+
+
+async def test_reading_changing_and_uploading(server: Server, ada: Person) -> None:
+    told = {"login": ada.username, "password": PASSWORD, "missing": f"task_{uuid4().hex}"}
+    async with program("requests", server, told) as running:
+        said = await running.hear()
+        assert said["titles"] == [f"task {number}" for number in range(5)]
+        assert said["wrong"] == "INVALID_CREDENTIALS"
+        assert said["conflict"] == ["theirs", ["title"]]
+        assert said["notFound"]["origin"] == "request"
+        assert said["notFound"]["path"] == ["task"]
+        assert sorted(said["invalid"]) == [["input", "estimate"], ["input", "title"]]
+        assert said["invalidDocument"] == "GRAPHQL_VALIDATION_FAILED"
+        said = await running.hear()
+        size = 2_200_000
+        assert said["attachment"]["byteSize"] == size
+        assert said["steps"] == sorted(said["steps"])
+        assert len(said["steps"]) > 3
+        assert said["steps"][-1] == size
+        assert said["aborted"] == "AbortError"
+        assert said["refused"] == "FILE_TYPE_MISMATCH"
+        assert await running.hear() == {"signedIn": False, "after": True}
+
+
+async def test_an_expired_token_is_renewed_once_for_all_requests(
+    server: Server, expiring: Person
+) -> None:
+    await asyncio.sleep(4)
+    async with program("expired", server, {"tokens": tokens_of(expiring)}) as running:
+        assert await running.hear() == {"names": [expiring.username] * 8, "writes": 1}
+
+
+async def test_two_programs_renew_one_session(
+    server: Server, expiring: Person, tmp_path: Path
+) -> None:
+    """At once, with the tokens in a file, and then again by one of them until it is signed out."""
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps(tokens_of(expiring)), encoding="utf-8")
+    told = {"file": str(file)}
+    async with program("shared", server, told) as one, program("shared", server, told) as other:
+        assert [await one.hear(), await other.hear()] == ["ready", "ready"]
+        await asyncio.sleep(4)
+        await asyncio.gather(one.say("ask"), other.say("ask"))
+        said = list(await asyncio.gather(one.hear(), other.hear()))
+        assert said == [{"name": expiring.username, "ended": []}] * 2
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    assert stored["refreshToken"] != expiring.grant.refresh_token
+    async with httpx.AsyncClient() as http:
+        reply = await http.post(
+            f"{server.url}/graphql",
+            json={"query": "{ viewer { user { username } } }"},
+            headers={"Authorization": f"Bearer {stored['accessToken']}"},
+        )
+    assert reply.json()["data"]["viewer"]["user"]["username"] == expiring.username
+
+
+async def test_a_lost_answer_changes_nothing_twice(server: Server, ada: Person) -> None:
+    """The server is killed among forty creates, and started again."""
+    told = {"login": ada.username, "password": PASSWORD}
+    async with program("creating", server, told) as running:
+        acknowledged = [await running.hear()]
+        server.kill()
+        await asyncio.to_thread(server.start)
+        acknowledged += [await running.hear() for _ in range(39)]
+        found = (await running.hear())["found"]
+    assert sorted(id_ for id_, _ in found) == sorted(acknowledged)
+    assert len({title for _, title in found}) == 40
+
+
+async def test_streams_continue_after_everything(
+    server: Server, expiring: Person, world: World
+) -> None:
+    """While tasks are created, the token expires and the server is killed."""
+    titles = [f"task {number}" for number in range(30)]
+    told = {"tokens": tokens_of(expiring), "count": len(titles), "names": LISTENERS}
+    async with program("streams", server, told) as running:
+        assert await running.hear() == "listening"
+        for number, title in enumerate(titles):
+            await world.task(expiring, title)
+            await asyncio.sleep(0.3)
+            if number == 18:
+                server.kill()
+            if number == 21:
+                await asyncio.to_thread(server.start)
+        said = await running.hear()
+    assert said["results"] == {name: {"seen": titles, "error": None} for name in LISTENERS}
+    assert said["writes"] == 1
+
+
+async def test_a_cursor_of_another_epoch_has_expired(server: Server, ada: Person) -> None:
+    cursor = str(Cursor(uuid4(), 1, 1))
+    told = {"tokens": tokens_of(ada), "cursor": cursor, "count": 1, "names": LISTENERS}
+    async with program("streams", server, told) as running:
+        assert await running.hear() == "listening"
+        said = await running.hear()
+    assert said["results"] == {
+        name: {"seen": [], "error": "CursorExpiredError"} for name in LISTENERS
+    }
+
+
+async def test_libraries_read_and_change(server: Server, ada: Person) -> None:
+    async with program("libraries", server, {"tokens": tokens_of(ada)}) as running:
+        assert await running.hear() == {
+            "apollo": ["new", 1, "CombinedGraphQLErrors"],
+            "urql": ["new", 2, 1],
+            "relay": ada.username,
+        }
+
+
+OPEN = {"isOpen": True}
+
+
+class Story:
+    """Random changes of a project's tasks, made by its owner over HTTP."""
+
+    def __init__(self, world: World, owner: Person, project: str, other: str, seed: int) -> None:
+        self._world = world
+        self._owner = owner
+        self._project, self._other = project, other
+        self._random = random.Random(seed)
+        self._tasks: list[str] = []
+        self._deleted: list[str] = []
+
+    async def begin(self, count: int) -> None:
+        """Make the tasks that are there at the beginning."""
+        for _ in range(count):
+            await self._create()
+
+    async def marker(self, title: str) -> None:
+        """A task that is in every list, or behind its last page."""
+        await self._do("taskCreate", "task { id }", title=title, **self._at_home)
+
+    async def step(self) -> None:
+        """One change."""
+        steps = [self._create, self._update, self._update, self._assign, self._move, self._move]
+        steps += [self._delete, self._restore, self._comment, self._leave]
+        await self._random.choice(steps)()
+
+    async def lists(self, filter_: Any, order: Any) -> list[Any]:
+        """What the server lists."""
+        query = (
+            "query ($filter: TaskFilter, $order: [TaskOrder!]) "
+            "{ tasks(filter: $filter, orderBy: $order, first: 100) { nodes { id version title "
+            "status priority dueAt createdAt position tags commentCount assignee { username } } } }"
+        )
+        reply = await self._world.post(query, self._owner, filter=filter_, order=order)
+        nodes: list[Any] = reply.good["tasks"]["nodes"]
+        return nodes
+
+    @property
+    def _at_home(self) -> dict[str, str]:
+        return {"projectId": self._project, "assigneeId": gid(self._owner)}
+
+    async def _create(self) -> None:
+        home = self._at_home if self._random.random() < 0.8 else {"projectId": self._project}
+        payload = await self._do(
+            "taskCreate", "task { id }", title=self._title(), priority=self._priority(), **home
+        )
+        self._tasks.append(payload["task"]["id"])
+
+    async def _update(self) -> None:
+        # The due times have fractions of seconds, or none.
+        due = f"2027-01-01T00:00:{self._random.choice(['00', '00.5', '00.25', '01'])}Z"
+        values: dict[str, Any] = {
+            "title": self._title(),
+            "priority": self._priority(),
+            "status": self._random.choice(["TODO", "IN_PROGRESS", "COMPLETED", "CANCELLED"]),
+            "due": self._random.choice([{"at": due}, None]),
+            "tags": self._random.sample(["a", "b", "c"], 2),
+        }
+        name = self._random.choice(sorted(values))
+        await self._do("taskUpdate", id=self._task(), **{name: values[name]})
+
+    async def _assign(self) -> None:
+        assignee = self._random.choice([gid(self._owner), None])
+        await self._do("taskUpdate", id=self._task(), assigneeId=assignee)
+
+    async def _move(self) -> None:
+        place = {self._random.choice(["before", "after"]): self._task()}
+        await self._do("taskMove", id=self._task(), place=place)
+
+    async def _leave(self) -> None:
+        """To the other project, or back from it."""
+        home = self._random.choice([self._project, self._other])
+        await self._do("taskMove", id=self._task(), projectId=home)
+
+    async def _delete(self) -> None:
+        task = self._task()
+        await self._do("taskDelete", id=task)
+        self._tasks.remove(task)
+        self._deleted.append(task)
+
+    async def _restore(self) -> None:
+        if self._deleted:
+            task = self._deleted.pop()
+            await self._do("taskRestore", id=task)
+            self._tasks.append(task)
+
+    async def _comment(self) -> None:
+        await self._do("commentCreate", taskId=self._task(), body="A word.")
+
+    async def _do(self, mutation: str, selection: str = "", **input_: Any) -> Any:
+        kind = mutation[0].upper() + mutation[1:]
+        query = (
+            f"mutation ($input: {kind}Input!) "
+            f"{{ {mutation}(input: $input) {{ {selection} errors {{ code path message }} }} }}"
+        )
+        reply = await self._world.post(query, self._owner, input=input_)
+        # A task cannot be moved beside itself, or beside one of another project.
+        assert set(reply.codes) <= {"BAD_USER_INPUT", "NOT_FOUND"}, reply.body
+        return reply.data[mutation]
+
+    def _task(self) -> str:
+        return self._random.choice(self._tasks)
+
+    def _title(self) -> str:
+        return (
+            "".join(self._random.choices("aAbBzZäÄéßøŁ 1_-ς中🙂", k=self._random.randint(1, 3)))
+            + "."
+        )
+
+    def _priority(self) -> str:
+        return self._random.choice(["NONE", "LOW", "MEDIUM", "HIGH", "URGENT"])
+
+
+async def test_lists_follow_a_story_of_changes(server: Server, ada: Person, world: World) -> None:
+    """The server's own list, read after every few changes, is what each list must show: its pages,
+    down to the last one that was read.
+    """
+    project, other = [await world.project(ada) for _ in range(2)]
+    seed = int(os.environ.get("STORY", "1"))
+    story = Story(world, ada, gid(project), gid(other), seed)
+    await story.begin(25)
+    here = {"project": {"id": {"eq": gid(project)}}}
+    wanted: list[dict[str, Any]] = [
+        {"filter": here, "order": [{"position": "ASC"}], "first": 100},
+        {"filter": {**here, **OPEN}, "order": [{"title": "ASC"}], "first": 5},
+        {"filter": here, "order": [{"priority": "DESC"}, {"title": "DESC"}], "first": 6},
+        {"filter": here, "order": [{"dueAt": "ASC"}, {"createdAt": "DESC"}], "first": 4},
+        {
+            "filter": {**here, "assignee": {"isMe": True}},
+            "order": [{"status": "ASC"}, {"dueAt": "DESC_NULLS_FIRST"}],
+            "first": 7,
+        },
+    ]
+    choices = random.Random(seed)
+    sizes = set()
+    async with program("lists", server, {"tokens": tokens_of(ada)}, wanted) as running:
+        assert await running.hear() == "ready"
+
+        async def tell(said: str, **more: Any) -> None:
+            await running.say({"said": said, **more})
+
+        for number in range(1, 201):
+            await story.step()
+            if number % 5 == 0:
+                await tell("more", list=choices.randrange(len(wanted)))
+                assert await running.hear() == "ready"
+            if number % 4 == 0:
+                breaks = choices.choice([None, None, "conflict", "input"])
+                title, chosen = f"changed {number}", choices.randrange(len(wanted))
+                await tell("change", list=chosen, title=title, breaks=breaks)
+                assert await running.hear() == "ready"
+            if number % 40 == 0:
+                await story.marker(f"marker {number}")
+                await tell("compare", marker=f"marker {number}")
+                said = await running.hear()
+                assert await running.hear() == "ready"
+                assert said["flaws"] == []
+                for one, shown in zip(wanted, said["lists"], strict=True):
+                    nodes = await story.lists(one["filter"], one["order"])
+                    assert shown["error"] is None
+                    assert shown["items"]
+                    sizes.add(shown["hasNextPage"])
+                    size = len(shown["items"]) if shown["hasNextPage"] else len(nodes)
+                    assert shown["items"] == nodes[:size], (number, one["order"])
+        await tell("end")
+    assert sizes == {True, False}
+
+
+async def test_webhooks_are_verified(server: Server) -> None:
+    secret = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    other = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    id_, body, now = str(new_id(utc_now())), b'{"kind":"TASK_CREATED"}', utc_now()
+    headers = {
+        "Webhook-Id": id_,
+        "Webhook-Timestamp": str(int(now.timestamp())),
+        "Webhook-Signature": "v1,bm8= " + Webhook(secret).sign(id_, now, body.decode()),
+    }
+    good, bad = {"json": {"kind": "TASK_CREATED"}}, {"error": "WebhookError"}
+    async with program("webhooks", server) as running:
+        for secrets, given, content, at, said in (
+            (secret, headers, body, None, good),
+            ([other, secret], headers, body, None, good),
+            (other, headers, body, None, bad),
+            (secret, headers, body + b" ", None, bad),
+            (secret, headers, body, now.timestamp() + 301, bad),
+            (secret, {**headers, "Webhook-Id": "another"}, body, None, bad),
+            (secret, {**headers, "Webhook-Signature": "v1,%%%"}, body, None, bad),
+            (secret, {}, body, None, bad),
+        ):
+            encoded = base64.b64encode(content).decode()
+            await running.say({"secrets": secrets, "headers": given, "body": encoded, "now": at})
+            assert await running.hear() == said
