@@ -7,7 +7,7 @@
  */
 
 import { SignInError, TaskloomError, UnavailableError } from "@taskloom/client";
-import { api } from "./api.ts";
+import { api, connected } from "./api.ts";
 import {
   CreateCommentDocument,
   CreateTaskDocument,
@@ -34,6 +34,7 @@ export interface Change {
 
 interface Entry extends Change {
   key: string;
+  at: number;
   requestId?: string;
 }
 
@@ -45,31 +46,40 @@ interface Waiting {
 class Outbox {
   /** The changes that the server has not answered, and whether it can be reached. */
   readonly state = new Store({ count: 0, reachable: true });
-  #name: string | null = null;
+  // Of what is stored, by user; each change by itself, since several tabs may have some.
+  #prefix: string | null = null;
   #entries: Entry[] = [];
   readonly #waiting = new Map<string, Waiting>();
   #running = false;
 
-  /** Go on with the changes of a user, from before the page was loaded. */
+  /**
+   * Go on with the changes of a user, from before the page was loaded. If they are those of another
+   * tab, both send them, and they are done once.
+   */
   open(user: string): void {
-    this.#name = `taskloom-board:outbox:${user}`;
-    this.#entries = JSON.parse(localStorage.getItem(this.#name) ?? "[]") as Entry[];
-    this.#changed();
+    const prefix = (this.#prefix = `taskloom-board:outbox:${user}:`);
+    this.#entries = Object.keys(localStorage)
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => JSON.parse(localStorage.getItem(key)!) as Entry)
+      .sort((one, other) => one.at - other.at);
+    this.#counted();
     void this.#run();
   }
 
   /** Stop; what was not sent stays for the next time. */
   close(): void {
-    this.#name = null;
+    this.#prefix = null;
     this.#entries = [];
-    this.#changed();
+    this.#counted();
   }
 
   /** Send a change. Resolves with the payload's object, once the server has answered. */
   send(change: Change, requestId?: string): Promise<any> {
-    const entry = { ...change, key: crypto.randomUUID(), ...(requestId && { requestId }) };
+    const key = crypto.randomUUID();
+    const entry = { ...change, key, at: Date.now(), ...(requestId && { requestId }) };
     this.#entries.push(entry);
-    this.#changed();
+    this.#save(entry);
+    this.#counted();
     void this.#run();
     return this.#answered(entry);
   }
@@ -122,18 +132,23 @@ class Outbox {
   /** What was changed on top of a change is meant for the version that this one has made. */
   #follow({ task }: Entry, { version = 0 }: { version?: number }): void {
     for (const later of this.#entries)
-      if (later.task === task && later.input.ifVersion === version - 1)
+      if (later.task === task && later.input.ifVersion === version - 1) {
         later.input.ifVersion = version;
-    this.#changed();
+        this.#save(later);
+      }
   }
 
   #remove(entry: Entry): void {
     this.#entries = this.#entries.filter(({ key }) => key !== entry.key);
-    this.#changed();
+    localStorage.removeItem(`${this.#prefix}${entry.key}`);
+    this.#counted();
   }
 
-  #changed(): void {
-    if (this.#name) localStorage.setItem(this.#name, JSON.stringify(this.#entries));
+  #save(entry: Entry): void {
+    localStorage.setItem(`${this.#prefix}${entry.key}`, JSON.stringify(entry));
+  }
+
+  #counted(): void {
     this.state.set({ ...this.state.value, count: this.#entries.length });
   }
 }
@@ -147,14 +162,16 @@ function passes(error: unknown): boolean {
   );
 }
 
-/** Wait a little longer each time, but no longer than until the browser is online again. */
+/** Wait a little longer each time, but no longer than until the server can be reached again. */
 function pause(failures: number): Promise<void> {
   const ms = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]!;
   return new Promise((resolve) => {
     const timer = setTimeout(done, ms);
+    const stop = connected.subscribe(() => connected.value && done());
     addEventListener("online", done);
     function done() {
       clearTimeout(timer);
+      stop();
       removeEventListener("online", done);
       resolve();
     }

@@ -1,6 +1,13 @@
 /** A value that components follow: the whole state management of this application. */
 
-import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import {
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 
 export class Store<T> {
   #value: T;
@@ -27,6 +34,19 @@ export class Store<T> {
 
 export function useStore<T>(store: Store<T>): T {
   return useSyncExternalStore(store.subscribe, () => store.value);
+}
+
+/** Whether a media query holds. */
+export function useMedia(query: string): boolean {
+  const media = useMemo(() => matchMedia(query), [query]);
+  const listen = useCallback(
+    (listener: () => void) => {
+      media.addEventListener("change", listener);
+      return () => media.removeEventListener("change", listener);
+    },
+    [media],
+  );
+  return useSyncExternalStore(listen, () => media.matches);
 }
 
 export interface Loaded<T> {

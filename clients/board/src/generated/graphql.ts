@@ -1225,6 +1225,8 @@ export type SearchQuery = { search: { nodes: Array<{ kind: SearchKind, subject:
         | { __typename: 'Task', id: string, identifier: string | null, title: string, status: TaskStatus, project: { key: string } | null }
        | null }> } };
 
+export type NoticeFragment = { id: string, kind: NotificationKind, message: string | null, isRead: boolean, createdAt: string, actor: { displayName: string } | null, task: { id: string, identifier: string | null, title: string, project: { key: string } | null } | null };
+
 export type InboxQueryVariables = Exact<{ [key: string]: never; }>;
 
 
@@ -1235,21 +1237,21 @@ export type MarkReadMutationVariables = Exact<{
 }>;
 
 
-export type MarkReadMutation = { notificationMarkRead: { errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+export type MarkReadMutation = { notificationMarkRead: { unreadCount: number | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
 
 export type MarkAllReadMutationVariables = Exact<{
   input: NotificationMarkAllReadInput;
 }>;
 
 
-export type MarkAllReadMutation = { notificationMarkAllRead: { errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+export type MarkAllReadMutation = { notificationMarkAllRead: { unreadCount: number | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
 
 export type NotifiedSubscriptionVariables = Exact<{
   after?: string | null | undefined;
 }>;
 
 
-export type NotifiedSubscription = { notificationReceived: { cursor: string, unreadCount: number, notification: { id: string, message: string | null } | null } };
+export type NotifiedSubscription = { notificationReceived: { cursor: string, unreadCount: number, notification: { id: string, kind: NotificationKind, message: string | null, isRead: boolean, createdAt: string, actor: { displayName: string } | null, task: { id: string, identifier: string | null, title: string, project: { key: string } | null } | null } | null } };
 
 export type TimerFragment = { id: string, startedAt: string, task: { id: string, identifier: string | null, title: string, project: { key: string } | null } | null };
 
@@ -1350,6 +1352,26 @@ export const ProblemFragmentDoc = new TypedDocumentString(`
   conflictingFields
 }
     `, {"fragmentName":"Problem"}) as unknown as TypedDocumentString<ProblemFragment, unknown>;
+export const NoticeFragmentDoc = new TypedDocumentString(`
+    fragment Notice on Notification {
+  id
+  kind
+  message
+  isRead
+  createdAt
+  actor {
+    displayName
+  }
+  task {
+    id
+    identifier
+    title
+    project {
+      key
+    }
+  }
+}
+    `, {"fragmentName":"Notice"}) as unknown as TypedDocumentString<NoticeFragment, unknown>;
 export const TimerFragmentDoc = new TypedDocumentString(`
     fragment Timer on TimeEntry {
   id
@@ -1744,30 +1766,33 @@ export const InboxDocument = new TypedDocumentString(`
     unreadNotificationCount
     notifications(orderBy: [{createdAt: DESC}], first: 20) {
       nodes {
-        id
-        kind
-        message
-        isRead
-        createdAt
-        actor {
-          displayName
-        }
-        task {
-          id
-          identifier
-          title
-          project {
-            key
-          }
-        }
+        ...Notice
       }
     }
   }
 }
-    `) as unknown as TypedDocumentString<InboxQuery, InboxQueryVariables>;
+    fragment Notice on Notification {
+  id
+  kind
+  message
+  isRead
+  createdAt
+  actor {
+    displayName
+  }
+  task {
+    id
+    identifier
+    title
+    project {
+      key
+    }
+  }
+}`) as unknown as TypedDocumentString<InboxQuery, InboxQueryVariables>;
 export const MarkReadDocument = new TypedDocumentString(`
     mutation MarkRead($input: NotificationMarkReadInput!) {
   notificationMarkRead(input: $input) {
+    unreadCount
     errors {
       ...Problem
     }
@@ -1782,6 +1807,7 @@ export const MarkReadDocument = new TypedDocumentString(`
 export const MarkAllReadDocument = new TypedDocumentString(`
     mutation MarkAllRead($input: NotificationMarkAllReadInput!) {
   notificationMarkAllRead(input: $input) {
+    unreadCount
     errors {
       ...Problem
     }
@@ -1799,12 +1825,28 @@ export const NotifiedDocument = new TypedDocumentString(`
     cursor
     unreadCount
     notification {
-      id
-      message
+      ...Notice
     }
   }
 }
-    `) as unknown as TypedDocumentString<NotifiedSubscription, NotifiedSubscriptionVariables>;
+    fragment Notice on Notification {
+  id
+  kind
+  message
+  isRead
+  createdAt
+  actor {
+    displayName
+  }
+  task {
+    id
+    identifier
+    title
+    project {
+      key
+    }
+  }
+}`) as unknown as TypedDocumentString<NotifiedSubscription, NotifiedSubscriptionVariables>;
 export const StartTimerDocument = new TypedDocumentString(`
     mutation StartTimer($input: TimerStartInput!) {
   timerStart(input: $input) {

@@ -1,11 +1,10 @@
 /** The bar at the top: where one is, search, timer, notifications, and whether all is saved. */
 
-import { api } from "../api.ts";
+import { api, connected } from "../api.ts";
 import type { Viewer } from "../app.tsx";
 import { outbox } from "../outbox.ts";
 import { Icon } from "../parts/icons.tsx";
 import { Person } from "../parts/person.tsx";
-import { connected } from "../project/board.ts";
 import { linkTo } from "../route.ts";
 import { useStore } from "../store.ts";
 import { Inbox } from "./inbox.tsx";

@@ -4,9 +4,9 @@ import { useEffect, useRef, useState } from "react";
 import { api } from "../api.ts";
 import {
   InboxDocument,
-  type InboxQuery,
   MarkAllReadDocument,
   MarkReadDocument,
+  type NoticeFragment,
   NotifiedDocument,
 } from "../generated/graphql.ts";
 import { Icon } from "../parts/icons.tsx";
@@ -14,8 +14,7 @@ import { failed, say } from "../parts/messages.tsx";
 import { Ago } from "../parts/times.tsx";
 import { go } from "../route.ts";
 import { useLoaded } from "../store.ts";
-
-type Notice = NonNullable<InboxQuery["viewer"]>["notifications"]["nodes"][number];
+import { textOf } from "./notices.ts";
 
 export function Inbox({ unread, cursor }: { unread: number; cursor: string | null }) {
   const [count, setCount] = useState(unread);
@@ -53,26 +52,34 @@ export function Inbox({ unread, cursor }: { unread: number; cursor: string | nul
         <Icon name="bell" />
         {count > 0 && <span className="badge">{count > 99 ? "99+" : count}</span>}
       </button>
-      {isOpen && <Latest count={count} close={() => setOpen(false)} />}
+      {isOpen && <Latest count={count} setCount={setCount} close={() => setOpen(false)} />}
     </div>
   );
 }
 
-function Latest({ count, close }: { count: number; close: () => void }) {
-  const { data, error, reload } = useLoaded(`inbox ${count}`, () => api.request(InboxDocument));
+interface LatestProps {
+  count: number;
+  setCount: (count: number) => void;
+  close: () => void;
+}
+
+function Latest({ count, setCount, close }: LatestProps) {
+  const { data, error } = useLoaded(`inbox ${count}`, () => api.request(InboxDocument));
   const notices = data?.viewer?.notifications.nodes ?? [];
 
   async function read(ids: string[] | null) {
     try {
-      if (ids) await api.request(MarkReadDocument, { input: { ids } });
-      else await api.request(MarkAllReadDocument, { input: {} });
-      reload();
+      // Not all are listed, so the server counts them.
+      const { unreadCount } = ids
+        ? (await api.request(MarkReadDocument, { input: { ids } })).notificationMarkRead
+        : (await api.request(MarkAllReadDocument, { input: {} })).notificationMarkAllRead;
+      setCount(unreadCount ?? 0);
     } catch (error) {
       failed(error);
     }
   }
 
-  function open({ id, isRead, task }: Notice) {
+  function open({ id, isRead, task }: NoticeFragment) {
     if (!isRead) void read([id]);
     if (task?.project && task.identifier) go(task.project.key, task.identifier);
     close();
@@ -92,7 +99,7 @@ function Latest({ count, close }: { count: number; close: () => void }) {
         {notices.map((notice) => (
           <li key={notice.id} className={notice.isRead ? "" : "unread"}>
             <button type="button" onClick={() => open(notice)}>
-              <span>{notice.message}</span>
+              <span>{textOf(notice)}</span>
               <span className="quiet">
                 {notice.task?.identifier} <Ago at={notice.createdAt} />
               </span>
@@ -112,7 +119,7 @@ async function follow(
   try {
     for await (const event of api.live(NotifiedDocument, { after }, { signal })) {
       show(event.unreadCount);
-      if (event.notification?.message) say(event.notification.message);
+      if (event.notification) say(textOf(event.notification));
     }
   } catch {
     // The number is right again after the next reload; nothing else depends on it.

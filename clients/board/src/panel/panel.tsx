@@ -11,7 +11,7 @@ import { Trouble } from "../parts/trouble.tsx";
 import type { Board, Card } from "../project/board.ts";
 import type { Other } from "../project/presence.ts";
 import { linkTo } from "../route.ts";
-import { useLoaded } from "../store.ts";
+import { useLoaded, useMedia } from "../store.ts";
 import { Comments } from "./comments.tsx";
 import { Description, Title } from "./texts.tsx";
 import { Fields } from "./fields.tsx";
@@ -22,6 +22,9 @@ export type Details = NonNullable<PanelQuery["task"]>;
 
 // Events that come together are one reason to read again.
 const TOGETHER_MS = 120;
+
+// So narrow, the panel is shown instead of the board; as in the style sheet.
+const NARROW = "(max-width: 860px)";
 
 interface Props {
   board: Board;
@@ -55,8 +58,12 @@ export function Panel({ board, name, card, others, close }: Props) {
   // The card is newer than what was read: it shows changes that are under way.
   const task = card ?? data;
   const here = others.filter((other) => other.task === id);
+  // On a phone it is the page.
+  const isPage = useMedia(NARROW);
+  const Element = isPage ? "main" : "aside";
+  const Heading = isPage ? "h1" : "h2";
   return (
-    <aside
+    <Element
       ref={panel}
       className="panel"
       tabIndex={-1}
@@ -64,7 +71,7 @@ export function Panel({ board, name, card, others, close }: Props) {
       onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && close()}
     >
       <header>
-        <span className="quiet">{task?.identifier}</span>
+        <Heading className="quiet">{task?.identifier}</Heading>
         {here.map(({ user }) => (
           <Person key={user.id} person={user} label={`${user.displayName} is looking at it too`} />
         ))}
@@ -76,7 +83,7 @@ export function Panel({ board, name, card, others, close }: Props) {
       {task && <Title key={`title ${task.id}`} board={board} task={task} />}
       {task && <Fields board={board} task={task} />}
       {data && task && <Parts board={board} task={task} data={data} reload={reload} />}
-    </aside>
+    </Element>
   );
 }
 
@@ -121,9 +128,10 @@ function Parts({ board, task, data, reload }: PartsProps) {
 }
 
 export function Part({ title, children }: { title: string; children: ReactNode }) {
+  const Heading = useMedia(NARROW) ? "h2" : "h3";
   return (
     <section aria-label={title}>
-      <h3>{title}</h3>
+      <Heading>{title}</Heading>
       {children}
     </section>
   );

@@ -57,7 +57,10 @@ export function ConflictDialog() {
 function Dialog({ what, mine, theirs, choose }: Conflict) {
   const dialog = useRef<HTMLDialogElement>(null);
   const text = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    dialog.current?.showModal();
+    text.current?.focus();
+  }, []);
   return (
     <dialog ref={dialog} aria-labelledby="conflict" onClose={() => choose(null)}>
       <h2 id="conflict">Somebody else has changed the {what}</h2>

@@ -29,5 +29,5 @@ function initialsOf(name: string): string {
 function colorOf(id: string): { background: string } {
   let hue = 0;
   for (const letter of id) hue = (hue * 31 + letter.charCodeAt(0)) % 360;
-  return { background: `hsl(${hue} 42% 34%)` };
+  return { background: `hsl(${hue} 42% 30%)` };
 }

@@ -1,7 +1,7 @@
 /** The tasks of a project: read once, kept up to date by events, and changed at once. */
 
 import { type WatchedList, orderBy, watchList } from "@taskloom/client";
-import { api } from "../api.ts";
+import { api, connected } from "../api.ts";
 import {
   type CardFragment,
   ProjectDocument,
@@ -28,9 +28,6 @@ export const STATUS_NAMES: Record<TaskStatus, string> = {
 
 // More are not shown; a board of thousands of cards helps nobody.
 const MOST_PAGES = 6;
-
-/** Whether live updates arrive. */
-export const connected = new Store(true);
 
 export class Board {
   readonly project: Project;

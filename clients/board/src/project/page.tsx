@@ -6,12 +6,12 @@ import { Panel } from "../panel/panel.tsx";
 import { Person } from "../parts/person.tsx";
 import { Trouble } from "../parts/trouble.tsx";
 import { go } from "../route.ts";
-import { useLoaded } from "../store.ts";
-import { Board, type Card, STATUSES } from "./board.ts";
+import { type Board, type Card, STATUSES } from "./board.ts";
 import { Column } from "./column.tsx";
 import { useDrag } from "./drag.ts";
 import { Ghost } from "./ghost.tsx";
 import { type Other, usePresence } from "./presence.ts";
+import { useBoard } from "./use-board.ts";
 
 interface Props {
   projectKey: string;
@@ -20,11 +20,10 @@ interface Props {
 }
 
 export function BoardPage({ projectKey, task, viewer }: Props) {
-  const { data: board, error, reload } = useLoaded(projectKey, () => Board.open(projectKey));
-  useEffect(() => () => board?.close(), [board]);
-  if (error) return <Trouble error={error} retry={reload} />;
+  const { board, error, retry } = useBoard(projectKey);
+  if (error) return <Trouble error={error} retry={retry} />;
   if (!board) return <p className="loading">Loading …</p>;
-  return <Loaded board={board} task={task} viewer={viewer} retry={reload} />;
+  return <Loaded board={board} task={task} viewer={viewer} retry={retry} />;
 }
 
 interface LoadedProps {
