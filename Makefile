@@ -21,7 +21,7 @@ find-python = for p in python3.13 python3.12 python3.11 python3.14 python3; do \
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(STAMPS)/runtime $(STAMPS)/explorer $(STAMPS)/board ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
@@ -71,6 +71,10 @@ schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 	@echo "Wrote schema.graphql"
 
+.PHONY: schema-checks
+schema-checks: $(STAMPS)/dev ## Check schema.graphql as clients' tools see it, and for breaking changes
+	@$(BIN)/python -m pytest -q -rs tests/schema
+
 .PHONY: docs
 docs: $(STAMPS)/docs ## Build the documentation as a site, in build/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_docs
@@ -86,7 +90,7 @@ clean: ## Remove everything built; make clean DATA=1 removes the embedded databa
 		clients/board/node_modules clients/board/dist \
 		clients/typescript/node_modules clients/typescript/dist clients/typescript/tests/build \
 		clients/typescript/tests/generated \
-		bench/peers/node/node_modules build *.egg-info \
+		bench/peers/node/node_modules tests/*/node_modules build *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from sqlalchemy import ColumnElement
@@ -24,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry import Schema
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -46,9 +48,11 @@ from graph.request.execution import Executor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments
 from settings import Settings, load_settings, version
 from web.account import account_routes
+from web.base_path import BasePath
 from web.board import board_routes
 from web.connections import Connections
-from web.docs import docs_routes
+from web.docs import SCHEMA_DOCS, docs_routes
+from web.explorer import PATHS as EXPLORER_PATHS
 from web.explorer import DemoUser, ExplorerConfig, explorer_routes
 from web.exports import export_routes
 from web.files import file_routes
@@ -87,6 +91,9 @@ class Application:
         self._websocket = GraphQLOverWebSocket(runtime)
         server = runtime.settings.server
         gate: ASGIApp = Gate(Faults(self._route), server, runtime.metrics)
+        if urlsplit(server.public_url).path:
+            paths = [PATH, *(route.path for route in self._routes if isinstance(route, Route))]
+            gate = BasePath(gate, server.public_url, [*paths, *EXPLORER_PATHS])
         if server.trusted_proxies:
             # Outermost, so that everything inside sees the client and not the proxy.
             gate = ProxyHeadersMiddleware(gate, trusted_hosts=list(server.trusted_proxies))  # type: ignore[arg-type, assignment]  # uvicorn's own names for ASGI's types
@@ -185,9 +192,14 @@ class Application:
             version=version(),
             environment=server.env,
             demo=None if login is None else DemoUser(*login),
-            endpoint=PATH,
+            endpoint=PATH.removeprefix("/"),
         )
-        explorer = explorer_routes(dist=ROOT / "explorer" / "dist", config=config)
+        explorer = explorer_routes(
+            dist=ROOT / "explorer" / "dist",
+            config=config,
+            address=server.public_url,
+            enabled=self.runtime.settings.introspection != "off",
+        )
         self._api.router.routes[:] = [*self._routes, *explorer]
 
 
@@ -206,15 +218,13 @@ def create_app(
 
         schema = schema_of_taskloom
     engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
-    suggestions = settings.graphql.suggestions
-    if suggestions is None:
-        suggestions = not settings.server.production
     executor = Executor(
         schema,
         engine=engine,
         operation_seconds=settings.graphql.operation_seconds,
-        suggestions=suggestions,
-        introspection=settings.graphql.introspection,
+        suggestions=settings.suggestions,
+        introspection=settings.introspection,
+        introspection_docs=f"{settings.server.public_url}{SCHEMA_DOCS}",
         registered_only=settings.graphql.documents == "registered",
         persisted=PersistedDocuments(settings.redis),
         explain=not settings.server.production,
@@ -229,6 +239,8 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api = FastAPI(
         title=NAME,
         version=version(),
+        # A redirect to an address without a slash would be absolute, which proxies get wrong.
+        redirect_slashes=False,
         # The API is GraphQL, and the explorer is its documentation.
         openapi_url=None,
         exception_handlers={HTTPException: _http_error},
@@ -239,7 +251,7 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api.router.routes.extend(oauth_routes(runtime))
     api.router.routes.extend(health_routes(runtime, version=version()))
     api.router.routes.extend(unsubscribe_routes(runtime))
-    api.router.routes.extend(docs_routes())
+    api.router.routes.extend(docs_routes(runtime))
     api.router.routes.extend(file_routes(runtime))
     api.router.routes.extend(export_routes(runtime))
     board = board_routes(

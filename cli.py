@@ -36,7 +36,7 @@ from settings import (
     unknown_variables,
 )
 from web.log_lines import configure_logging
-from web.serving import end_with_parent, listen, run_server
+from web.parent import end_with_parent
 from web.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def _unusable(error: BaseException) -> str | None:
 @click.option("--demo/--no-demo", default=True, help="Fill a new embedded database with demo data.")
 def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     """Migrate the database and serve the API."""
+    # The worker, whose process starts in this module, does not need it.
+    from web.serving import listen, run_server
+
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     settings = load_settings()
@@ -136,7 +139,8 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
-        click.echo(f"Taskloom serves {ready.server.public_url}/graphql; the explorer is at /")
+        explorer = "" if ready.introspection == "off" else "; the explorer is at /"
+        click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}")
         with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
             run_server(ready, listener, reload=reload, stopping=stop_work)
 

@@ -46,6 +46,9 @@ DEVELOPMENT_PEPPER = "taskloom-development-pepper-do-not-use-in-production"
 
 ENV_FILE = Path(".env")
 
+# Who can read the schema.
+Introspection = Literal["public", "signed-in", "off"]
+
 _RATE = r"[1-9][0-9]{0,8}/([1-9][0-9]{0,3} ?)?(second|minute|hour|day)"
 
 
@@ -120,7 +123,8 @@ class ServerSettings(_Group):
         validation_alias="TASKLOOM_PUBLIC_URL",
         json_schema_extra={"default_text": "http://HOST:PORT"},
     )
-    """Address of this server as clients see it; the issuer of its tokens."""
+    """Address of this server as clients see it; the issuer of its tokens. It may have a path, if a
+    proxy serves Taskloom below one: `https://example.com/taskloom`."""
     frontend_url: str = Field(
         default_factory=lambda data: data.get("public_url", "http://127.0.0.1:8000"),
         validation_alias="TASKLOOM_FRONTEND_URL",
@@ -472,14 +476,26 @@ class GraphQLSettings(_Group):
     documents: Literal["any", "registered"] = Field("any", validation_alias="TASKLOOM_DOCUMENTS")
     """`registered`: only documents registered with `taskloom documents register` are executed.
     Registered documents are always exempt from the limits on documents."""
-    introspection: bool = Field(True, validation_alias="TASKLOOM_INTROSPECTION")
-    """Whether introspection is allowed. The explorer needs it."""
+    introspection: Introspection | None = Field(
+        None,
+        validation_alias="TASKLOOM_INTROSPECTION",
+        json_schema_extra={"default_text": "public in development, signed-in in production"},
+    )
+    """Who can read the schema, by introspection, at `/schema.graphql` and in the reference at
+    `/docs`: `public`, `signed-in` users, or nobody (`off`), which turns the explorer off too."""
     suggestions: bool | None = Field(
         None,
         validation_alias="TASKLOOM_SUGGESTIONS",
-        json_schema_extra={"default_text": "in development"},
+        json_schema_extra={"default_text": "in development, if TASKLOOM_INTROSPECTION is public"},
     )
-    """Whether error messages say “Did you mean …”, which reveals names of the schema."""
+    """Whether error messages say “Did you mean …”, which reveals names of the schema to everyone.
+    """
+
+    @field_validator("introspection", mode="before")
+    @classmethod
+    def _as_before(cls, value: object) -> object:
+        # Until version 0.1 the setting was `true` or `false`.
+        return {"true": "public", "false": "off"}.get(str(value).lower(), value)
 
 
 class LimitSettings(_Group):
@@ -822,6 +838,30 @@ class Settings(BaseModel):
         if problems:
             raise SettingsError(problems)
         return self
+
+    @model_validator(mode="after")
+    def _schema_is_kept(self) -> Self:
+        """Suggestions are in answers to everyone, so they would give away a schema that is not
+        public.
+        """
+        if self.graphql.suggestions and self.introspection != "public":
+            problem = "TASKLOOM_SUGGESTIONS requires TASKLOOM_INTROSPECTION=public"
+            raise SettingsError([f"{problem} (it is {self.introspection})"])
+        return self
+
+    @property
+    def introspection(self) -> Introspection:
+        """Who can read the schema."""
+        given = self.graphql.introspection
+        return given or ("signed-in" if self.server.production else "public")
+
+    @property
+    def suggestions(self) -> bool:
+        """Whether error messages suggest names of the schema."""
+        given = self.graphql.suggestions
+        if given is not None:
+            return given
+        return not self.server.production and self.introspection == "public"
 
     def with_database(self, url: str) -> Settings:
         """The same settings with another database, such as the embedded one after it started."""

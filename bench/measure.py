@@ -50,7 +50,17 @@ def spent(before: dict[int, float], after: dict[int, float]) -> float:
 
 def resident_mib(pid: int) -> float:
     """The resident memory of a process (VmRSS)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/{pid}/status contains no VmRSS")
+    return _memory(pid)["VmRSS"]
+
+
+def tree_mib(parent: int) -> float:
+    """The memory that a process and its children take together, as a container counts it: each
+    one's own, and files that they have mapped (the interpreter and its libraries) once.
+    """
+    each = [_memory(pid) for pid in [parent, *children(parent)]]
+    return sum(memory["RssAnon"] for memory in each) + max(memory["RssFile"] for memory in each)
+
+
+def _memory(pid: int) -> dict[str, float]:
+    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {words[0][:-1]: int(words[1]) / 1024 for words in lines if words[-1] == "kB"}

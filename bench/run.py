@@ -27,7 +27,7 @@ from bench.building import ROOT
 from bench.cases import CASES, NEW, Case, Sample, new_document, take_sample
 from bench.data import PEOPLE, Seeded, prepare
 from bench.lag import BUSY
-from bench.measure import children, cpu_seconds, resident_mib, tree_seconds
+from bench.measure import cpu_seconds, tree_mib, tree_seconds
 from bench.recipes import KEYS, PLAIN, TASKLOOM, TUNED_CASES
 from bench.results import Cell, Cells, Results, Slice
 from bench.servers import BenchError, Server, running
@@ -230,10 +230,6 @@ def _hold_equal(case: str, told: dict[str, Any]) -> None:
             raise BenchError(f"{case}: Taskloom and {name} differ at {found}")
 
 
-def _memory(server: Server) -> float:
-    return sum(resident_mib(pid) for pid in [server.pid, *children(server.pid)])
-
-
 def measure(options: argparse.Namespace) -> Results:
     """A whole run."""
     DATA.mkdir(parents=True, exist_ok=True)
@@ -261,7 +257,7 @@ def measure(options: argparse.Namespace) -> Results:
                     cases,
                     bench.cells,
                     fields,
-                    {server.name: _memory(server) for server in found.servers},
+                    {server.name: tree_mib(server.pid) for server in found.servers},
                     rounds,
                     seconds,
                     tuned=options.tuned,

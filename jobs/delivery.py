@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 from auth.encryption import Encryption
@@ -27,8 +26,8 @@ from graph.core import ids
 from graph.request.execution import Answer as Executed
 from graph.request.execution import Refused as RefusedDocument
 from graph.types.integrations.webhook_payload import FIELD, body_of, document_of
-from jobs.executing import graph_of
-from jobs.outgoing import Answer, Outgoing, Unreachable
+from jobs.graph import graph_of
+from jobs.outgoing import Outgoing, Unreachable, asked_wait
 from jobs.worker_context import WorkerContext
 from settings import version
 
@@ -127,20 +126,6 @@ async def attempt(
         error=error if answer is None else _meaning(answer.status),
         retry_after=None if answer is None else asked_wait(answer, now),
     )
-
-
-def asked_wait(answer: Answer, now: dt.datetime) -> dt.timedelta | None:
-    """How long the receiver asks to wait: seconds, or a date (RFC 9110, 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return dt.timedelta(seconds=min(int(text[:10]), 10**6))
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return max(moment - now, dt.timedelta())
 
 
 def _meaning(status: int) -> str | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID, uuid4
 
 import strawberry
 
 import graph.engine
-from auth.api_keys import viewer_with
 from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db import models
-from db.models import ApiKey, User
 from events.live import LiveEvents
 from events.presence import Presence
 from files.service import Files
@@ -84,24 +81,3 @@ class Graph:
 
     async def _prepare(self, document: str, request_id: str) -> Prepared:
         return await self._executor.prepare(GraphQLRequest(query=document), request_id=request_id)
-
-
-def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
-    """The viewer for a user, as in a session, or as a program with their API key."""
-    if key is not None:
-        return viewer_with(key, user)
-    return Viewer(
-        user_id=user.id,
-        is_admin=user.is_admin,
-        timezone=user.timezone,
-        week_start=user.week_start,
-    )
-
-
-def graph_of(context: WorkerContext) -> Graph:
-    """The worker's own, made on first use."""
-    made: Any = context.parts.get(Graph)
-    if made is None:
-        made = context.parts[Graph] = Graph(context)
-        context.closing.append(made.close)
-    return made  # type: ignore[no-any-return]

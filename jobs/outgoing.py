@@ -10,11 +10,13 @@ followed.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +42,20 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def asked_wait(answer: Answer, now: dt.datetime) -> dt.timedelta | None:
+    """How long the receiver asks to wait: seconds, or a date (RFC 9110, 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return dt.timedelta(seconds=min(int(text[:10]), 10**6))
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return max(moment - now, dt.timedelta())
 
 
 @lru_cache(maxsize=1)

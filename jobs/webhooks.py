@@ -14,10 +14,9 @@ import logging
 import random
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from graphql import GraphQLError
 from sqlalchemy import Select, select, tuple_
 
 from auth.viewer import Viewer
@@ -38,16 +37,15 @@ from domain.integrations.webhook import REPLAY_JOB
 from domain.integrations.webhook_delivery import DELIVER_JOB
 from domain.work import Work
 from errors import Failure
-from graph.kit.stored_input import from_json
-from graph.types.events.event_filter import EventFilter
-from graph.types.events.wanted import Wanted, wanted_of
 from jobs.consumer import consumer
-from jobs.delivery import attempt
-from jobs.executing import graph_of, viewer_of
+from jobs.graph import graph_of, load, viewer_of
 from jobs.handlers import handler, nothing_to_end
 from jobs.outcomes import Later
 from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
+
+if TYPE_CHECKING:
+    from graph.types.events.wanted import Wanted
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -100,6 +98,9 @@ async def _wanted_by(
     """The events that match a webhook's filter and that its key, if any, can read. A filter that
     has become invalid disables the webhook.
     """
+    await load()
+    from graphql import GraphQLError
+
     try:
         wanted = _filters_of(context).of(context, webhook, viewer)
     except (GraphQLError, Failure) as error:
@@ -130,7 +131,7 @@ class _Filters:
     """Parsed filters, kept from one batch of events to the next."""
 
     def __init__(self) -> None:
-        self._known = BoundedCache[Any, Wanted](_MOST_FILTERS)
+        self._known: BoundedCache[Any, Wanted] = BoundedCache(_MOST_FILTERS)
 
     def of(self, context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
         """Raises `GraphQLError` or `Failure` if the filter has become invalid."""
@@ -142,6 +143,10 @@ class _Filters:
 
     @staticmethod
     def _read(context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
+        from graph.kit.stored_input import from_json
+        from graph.types.events.event_filter import EventFilter
+        from graph.types.events.wanted import wanted_of
+
         executing = graph_of(context)
         kept = webhook.filter
         given = None if kept is None else from_json(executing.schema, EventFilter, kept)
@@ -163,6 +168,9 @@ async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
 @handler(DELIVER_JOB, on_given_up=_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def deliver(context: WorkerContext, job: RunningJob) -> None:
     """Make one attempt, unless it is no longer needed. The job determines when."""
+    await load("jobs.delivery")
+    from jobs.delivery import attempt
+
     delivery_id = UUID(job.payload["delivery"])
     async with context.database.session() as session:
         found = (

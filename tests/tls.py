@@ -33,7 +33,9 @@ class TlsServer(NamedTuple):
         return f"postgres://taskloom@{host}:{self.port}/taskloom?{query}"
 
 
-class _Authority:
+class Authority:
+    """Signs certificates."""
+
     def __init__(self, name: str) -> None:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -56,6 +58,7 @@ class _Authority:
         )
 
     def signed(self, host: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """A certificate for this host, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
@@ -79,22 +82,27 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def write_certificate(authority: Authority, host: str, folder: Path) -> None:
+    """`authority.pem`, and `server.pem` with a certificate for this host and its key."""
+    certificate, key = authority.signed(host)
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "authority.pem").write_bytes(_pem(authority.certificate))
+    (folder / "server.pem").write_bytes(_pem(certificate) + text)
+
+
 @contextlib.asynccontextmanager
 async def tls_server(dsn: str, *, tls: bool = True) -> AsyncIterator[TlsServer]:
     """A server that accepts TLS only or, with `tls=False`, no TLS."""
     path = f"{parse_qs(urlsplit(dsn).query)['host'][0]}/.s.PGSQL.5432"
     with tempfile.TemporaryDirectory(prefix="taskloom-tls-") as folder:
         home = Path(folder)
-        authority, stranger = _Authority("Our authority"), _Authority("Another authority")
-        (home / "authority.pem").write_bytes(_pem(authority.certificate))
+        authority, stranger = Authority("Our authority"), Authority("Another authority")
         (home / "stranger.pem").write_bytes(_pem(stranger.certificate))
-        certificate, key = authority.signed("localhost")
-        text = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        (home / "server.pem").write_bytes(_pem(certificate) + text)
+        write_certificate(authority, "localhost", home)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(home / "server.pem")
         open_: set[asyncio.StreamWriter] = set()

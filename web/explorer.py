@@ -4,7 +4,8 @@ The page is a static application that `make explorer` builds from the folder `ex
 nothing from other hosts, and its Content-Security-Policy forbids it, so it works in a closed
 network and leaks nothing.
 
-If the application has not been built, the server runs all the same, and the page says so.
+If the application has not been built, the server runs all the same, and the page says so. If
+nobody can read the schema (`TASKLOOM_INTROSPECTION=off`), it is not served.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import BaseRoute, Route
 
 from web.assets import asset, weighed
+
+PATHS: Final = ("/", "/explorer/config.json", "/explorer/assets/{name}")
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "; ".join(
@@ -63,14 +66,18 @@ class ExplorerConfig:
     version: str
     environment: str
     demo: DemoUser | None = None
-    endpoint: str = "/graphql"
+    # Relative to the page, which may be below some path.
+    endpoint: str = "graphql"
 
 
-def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
-    """The routes `/`, `/explorer/config.json` and `/explorer/assets/{name}`.
+def explorer_routes(
+    *, dist: Path, config: ExplorerConfig, address: str, enabled: bool = True
+) -> list[BaseRoute]:
+    """The routes of `PATHS`. `address` is that of the server, for people.
 
     `dist` is the folder that `npm run build` in `explorer/` fills. It is checked on every request,
-    so a server that was started before the build need not be restarted.
+    so a server that was started before the build need not be restarted. Unless `enabled`, there is
+    only `/`, which says so.
     """
 
     async def root(request: Request) -> Response:
@@ -78,9 +85,11 @@ def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
             status = {"name": config.name, "version": config.version, "status": "ok"}
             return JSONResponse(status, headers={"Vary": "Accept"})
         headers = {**_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+        if not enabled:
+            return HTMLResponse(_page(_TURNED_OFF, config, address), headers=headers)
         index = dist / "index.html"
         if not index.is_file():
-            return HTMLResponse(_not_built_page(config, request.url.netloc), headers=headers)
+            return HTMLResponse(_page(_NOT_BUILT, config, address), headers=headers)
         return FileResponse(index, media_type="text/html; charset=utf-8", headers=headers)
 
     async def config_json(_: Request) -> Response:
@@ -90,11 +99,10 @@ def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
     async def file(request: Request) -> Response:
         return asset(request, dist / "explorer" / "assets", _HEADERS)
 
-    return [
-        Route("/", root),
-        Route("/explorer/config.json", config_json),
-        Route("/explorer/assets/{name}", file),
-    ]
+    if not enabled:
+        return [Route("/", root)]
+    handlers = (root, config_json, file)
+    return [Route(path, handler) for path, handler in zip(PATHS, handlers, strict=True)]
 
 
 def asks_for_page(accept: str) -> bool:
@@ -109,14 +117,39 @@ def asks_for_page(accept: str) -> bool:
     return best in {"text/html", "application/xhtml+xml"}
 
 
-def _not_built_page(config: ExplorerConfig, host: str) -> str:
-    return _NOT_BUILT.substitute(
+def _page(content: Template, config: ExplorerConfig, address: str) -> str:
+    return content.substitute(
+        style=_STYLE,
         name=escape(config.name),
         version=escape(config.version),
-        endpoint=escape(config.endpoint),
-        host=escape(host),
+        endpoint=escape(f"{address}/{config.endpoint}"),
     )
 
+
+_STYLE: Final = """\
+<style>
+:root { color-scheme: light dark }
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem }
+code, pre { font: 14px/1.6 ui-monospace, monospace }
+pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
+</style>
+"""
+
+_TURNED_OFF: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$name</title>
+$style</head>
+<body>
+<h1>$name $version is running</h1>
+<p>The explorer is turned off on this server. The <a href="docs">documentation</a> explains how to
+use the API at <code>$endpoint</code>.</p>
+</body>
+</html>
+""")
 
 _NOT_BUILT: Final = Template("""\
 <!doctype html>
@@ -125,13 +158,7 @@ _NOT_BUILT: Final = Template("""\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$name: the explorer has not been built</title>
-<style>
-:root { color-scheme: light dark }
-body { font: 16px/1.6 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem }
-code, pre { font: 14px/1.6 ui-monospace, monospace }
-pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
-</style>
-</head>
+$style</head>
 <body>
 <h1>$name $version is running</h1>
 <p>The API is available at <code>$endpoint</code>. The explorer for this page has not been built
@@ -140,7 +167,7 @@ reload the page; you need not restart the server:</p>
 <pre>make explorer</pre>
 <p>It needs access to an npm registry, and Node.js 20.19 or later, which is downloaded from PyPI if
 it is missing. Until then, use any GraphQL client:</p>
-<pre>curl -s $host$endpoint -H 'Content-Type: application/json' \\
+<pre>curl -s $endpoint -H 'Content-Type: application/json' \\
   -d '{"query": "{ __typename }"}'</pre>
 </body>
 </html>

@@ -1,17 +1,12 @@
 """Run the application: its socket, its processes, its end.
 
-uvicorn does most of it. The rest: the socket is bound before anything else starts, the children of
-a killed parent end, and a reload watches only our own files.
+uvicorn does most of it. The rest: the socket is bound before anything else starts, and a reload
+watches only our own files.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -25,8 +20,6 @@ from settings import LimitSettings, ServerSettings, Settings
 from web.log_lines import level_of_libraries
 from web.protocol import LimitedWebSocket, http_protocol
 
-# For what runs when a parent was killed.
-_END_SECONDS = 30.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -124,19 +117,3 @@ class _Reloader(StatReload):
                 yield path
             elif (path / "__init__.py").exists():
                 yield from path.rglob("*.py")
-
-
-def end_with_parent() -> None:
-    """Stop a child process when its parent was killed; otherwise it would hold the port forever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-        # Nothing may keep it: nobody is left who could end it.
-        time.sleep(_END_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

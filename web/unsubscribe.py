@@ -47,7 +47,8 @@ def _kinds(wanted: Unsubscription) -> list[NotificationKind]:
 
 def _question(token: str, wanted: Unsubscription) -> str:
     kinds = _kinds(wanted)
-    address = f"/unsubscribe?{urlencode({'token': token})}"
+    # Relative, since the server may be below some path.
+    address = f"?{urlencode({'token': token})}"
     some = button(f"Unsubscribe from mails about {named(kinds)}", address) if kinds else ""
     return some + button("Unsubscribe from all notifications by mail", f"{address}&all=1")
 

@@ -5,7 +5,7 @@ export interface ExplorerConfig {
   environment: string;
   /** Somebody to sign in as with one click; only a development server has one. */
   demo: { login: string; password: string } | null;
-  /** Where the API is, from the server's root. */
+  /** Where the API is, relative to this page. */
   endpoint: string;
 }
 

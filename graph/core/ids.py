@@ -15,14 +15,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
-
-import strawberry
 
 from db import models
 from db.base import Base
 from errors import BadInput, check
+
+# The worker needs ids from its start, and Strawberry perhaps never.
+if TYPE_CHECKING:
+    import strawberry
 
 PREFIXES: dict[type[Base], str] = {
     models.User: "user",
@@ -74,7 +76,7 @@ _found: ContextVar[Mapping[Name, UUID]] = ContextVar("names", default=_NONE)
 
 def encode(model: type[Base], value: UUID) -> strawberry.ID:
     """The global id of a row."""
-    return strawberry.ID(f"{PREFIXES[model]}_{value.hex}")
+    return cast("strawberry.ID", f"{PREFIXES[model]}_{value.hex}")
 
 
 class Encoder:
@@ -165,8 +167,8 @@ def _form(model: type[Base]) -> str:
 
 @check()
 def decode_new(model: type[Base], text: str | Any | None, path: Sequence[str | int]) -> UUID | None:
-    """The UUID of an id that a client made for a create, or None if it made none."""
-    if text is None or text is strawberry.UNSET:
+    """The UUID of an id that a client made for a create; None if the text is null or unset."""
+    if not isinstance(text, str):
         return None
     value = decode_only(model, text, path)
     if value.version != 7:

@@ -19,12 +19,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from graphql import (
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
-    NoSchemaIntrospectionCustomRule,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionSetNode,
     ValuesOfCorrectTypeRule,
     parse,
     specified_rules,
@@ -50,6 +53,7 @@ from graph.request.validation import validated
 # The most errors in one response; the last one says that there were more.
 MAX_ERRORS: Final = 20
 
+_OF_SCHEMA: Final = {"__schema", "__type"}
 # Measured: a tree of graphql-core takes about 100 times its text.
 _TREE_BYTES_PER_CHARACTER: Final = 100
 # Documents longer than this are validated in a thread, since the worst that the limits allow take
@@ -102,6 +106,8 @@ class Operation:
     public: bool
     # Whether it only asks about the schema, without variables: its answer is the same for everyone.
     introspection: bool
+    # Whether it asks about the schema anywhere, beside whatever else.
+    reads_schema: bool
     # The SHA-256 of its document's text, by which clients register or persist it.
     sha256: str
     # When something that its document uses is removed from the schema.
@@ -176,13 +182,11 @@ class Documents:
         limits: DocumentLimits,
         *,
         suggestions: bool,
-        introspection: bool = True,
         max_bytes: int = 32_000_000,
     ) -> None:
         self._schema = schema
         self._limits = limits
         self._suggestions = suggestions
-        self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._deprecates = bool(reasons(schema))
         self._known = BoundedCache[str, Document](max_bytes * 3 // 4, size=lambda known: known.size)
         # By the text without its literals.
@@ -246,7 +250,7 @@ class Documents:
         found = validated(
             self._schema,
             tree,
-            self._rules,
+            _RULES,
             # If there are more, one is added to say so.
             max_errors=MAX_ERRORS - 1,
             hide_suggestions=not self._suggestions,
@@ -293,6 +297,7 @@ class Documents:
             introspection=kind is OperationType.QUERY
             and not node.variable_definitions
             and all(name.startswith("__") for name in names),
+            reads_schema=_reads_schema(node, fragments),
             sha256=sha256,
             removal=removal,
         )
@@ -303,6 +308,28 @@ class Documents:
         if field is None:
             return name == "__typename"
         return getattr(field.extensions.get(DEFINITION), "public", False)
+
+
+def _reads_schema(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> bool:
+    """Whether a valid operation selects `__schema` or `__type` on any level."""
+    waiting: list[SelectionSetNode] = [operation.selection_set]
+    seen: set[str] = set()
+    while waiting:
+        for selection in waiting.pop().selections:
+            if isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                if name not in seen:
+                    seen.add(name)
+                    waiting.append(fragments[name].selection_set)
+                continue
+            assert isinstance(selection, FieldNode | InlineFragmentNode)
+            if isinstance(selection, FieldNode) and selection.name.value in _OF_SCHEMA:
+                return True
+            if selection.selection_set is not None:
+                waiting.append(selection.selection_set)
+    return False
 
 
 def _size(text: str) -> int:

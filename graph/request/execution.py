@@ -47,6 +47,7 @@ from graph.request.error_format import first_code, format_errors
 from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
 from graph.request.shared_deliveries import SharedDeliveries
+from settings import Introspection
 
 log = logging.getLogger("taskloom.graphql")
 
@@ -163,25 +164,28 @@ class Executor:
         operation_seconds: float = 10.0,
         limits: DocumentLimits | None = None,
         suggestions: bool = False,
-        introspection: bool = True,
+        introspection: Introspection = "public",
+        introspection_docs: str = "",
         registered_only: bool = False,
         persisted: PersistedDocuments | None = None,
         explain: bool = False,
     ) -> None:
         """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which
-        reveal names of the schema. `registered_only`: run only documents in `registered`, which is
-        set when the database is connected. `explain`: whether clients can ask how their operation
-        was run.
+        reveal names of the schema. `introspection`: who can read the schema;
+        `introspection_docs`: the address where that is documented. `registered_only`: run only
+        documents in `registered`, which is set when the database is connected. `explain`: whether
+        clients can ask how their operation was run.
         """
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
         self.documents = Documents(
             self.schema,
             limits or DocumentLimits(),
             suggestions=suggestions,
-            introspection=introspection,
         )
         self.persisted = persisted or PersistedDocuments()
         self.registered: RegisteredDocuments | None = None
+        self._introspection = introspection
+        self._introspection_docs = introspection_docs
         self._registered_only = registered_only
         self._explain = explain
         self._concurrency = ConcurrencyLimit()
@@ -201,6 +205,7 @@ class Executor:
             if digest is not None:
                 await self.persisted.keep(digest, text)
             operation = document.select(request.operation_name)
+            self._check_introspection(operation)
             operation.inputs.check(request.variables or {})
             cost_only = _flag(request.extensions, "costOnly")
             explain = self._explained(operation, request.extensions)
@@ -224,10 +229,13 @@ class Executor:
     async def admit(self, prepared: Prepared, context: Context) -> None:
         """Check the scopes of an API key, and charge the cost to the viewer.
 
-        Raises `Refused` if the key lacks a scope, if the operation exceeds the cost limit, or if it
-        exceeds the remaining budget; then nothing is charged.
+        Raises `Refused` if the viewer cannot read the schema, if the key lacks a scope, if the
+        operation exceeds the cost limit, or if it exceeds the remaining budget; then nothing is
+        charged.
         """
         services = context.services
+        if prepared.operation.reads_schema and not self.shows_schema(context.viewer):
+            raise self._refused(context, self.hidden_schema())
         if context.viewer.scopes is not None:
             try:
                 operation = prepared.operation
@@ -255,6 +263,29 @@ class Executor:
         if budget.exceeded:
             message = f"The operation costs {points:,} points; {budget.remaining:,} are left."
             raise self._refused(context, RateLimited(message, retry_after=budget.reset_seconds))
+
+    def _check_introspection(self, operation: Operation) -> None:
+        """Nobody may read the schema, not even an operation that the server runs for itself."""
+        if operation.reads_schema and self._introspection == "off":
+            raise self.hidden_schema()
+
+    def shows_schema(self, viewer: Viewer) -> bool:
+        """Whether this viewer can read the schema."""
+        if self._introspection == "signed-in":
+            return viewer.signed_in
+        return self._introspection == "public"
+
+    def hidden_schema(self) -> Failure:
+        """The error for those who cannot."""
+        extra = {"docsUrl": self._introspection_docs}
+        if self._introspection == "off":
+            message = "This server does not allow introspection (TASKLOOM_INTROSPECTION=off)."
+            return Failure(message, code=ErrorCode.FORBIDDEN, extra=extra)
+        message = (
+            "Only signed-in users can read the schema (TASKLOOM_INTROSPECTION=signed-in). Send an "
+            "access token or an API key."
+        )
+        return Failure(message, code=ErrorCode.UNAUTHENTICATED, extra=extra)
 
     @staticmethod
     def _refused(context: Context, failure: Failure) -> Refused:

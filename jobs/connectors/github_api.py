@@ -18,8 +18,7 @@ import orjson
 
 from domain.integrations import addresses
 from jobs.connectors.base import Connection, Denied, Trouble, Wait
-from jobs.delivery import asked_wait
-from jobs.outgoing import Answer
+from jobs.outgoing import Answer, asked_wait
 
 NOT_MODIFIED = 304
 GONE = 410

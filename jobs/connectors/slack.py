@@ -15,11 +15,9 @@ from uuid import UUID
 import orjson
 
 from errors import Failure
-from graph.request.execution import Refused
 from jobs.connectors.base import Connection, Denied, Rejected, Trouble, Wait
-from jobs.delivery import asked_wait
-from jobs.executing import graph_of
-from jobs.outgoing import Answer
+from jobs.graph import graph_of, load
+from jobs.outgoing import Answer, asked_wait
 
 _DOCUMENT = "subscription { taskEvents { summary project { name } } }"
 _FIELD = "taskEvents"
@@ -66,6 +64,9 @@ class Slack:
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
         """Post the sentence, if the owner can still see what it is about."""
+        await load()
+        from graph.request.execution import Refused
+
         del task_id
         assert event_id is not None, "it tells of events alone"
         try:

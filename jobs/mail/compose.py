@@ -8,24 +8,32 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry, Unstructur
 from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
 from email.utils import format_datetime, parseaddr
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from settings import Settings
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    # By the extension: HTML is escaped, text must not be.
-    autoescape=select_autoescape(("html",), default=False),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    # Otherwise each mail looks whether the files have changed.
-    auto_reload=False,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _templates() -> Environment:
+    # A worker that sends no mail does not need it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        # By the extension: HTML is escaped, text must not be.
+        autoescape=select_autoescape(("html",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Otherwise each mail looks whether the files have changed.
+        auto_reload=False,
+    )
 
 
 class _Plain(UnstructuredHeader, BaseHeader):
@@ -85,10 +93,11 @@ def compose(
         "home": settings.server.frontend_url,
         **values,
     }
-    message.set_content(_ENVIRONMENT.get_template(f"{template}.txt").render(shown).strip() + "\n")
-    message.add_alternative(
-        _ENVIRONMENT.get_template(f"{template}.html").render(shown), subtype="html"
+    text, html = (
+        _templates().get_template(f"{template}.{kind}").render(shown) for kind in ("txt", "html")
     )
+    message.set_content(text.strip() + "\n")
+    message.add_alternative(html, subtype="html")
     return message
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from db.models import Device
 from jobs.push.fitting import PushMessage
-from jobs.push.service import Fcm, NoPush, Push
-from jobs.push.web import WebPush
+from jobs.push.service import NoPush, Push
 from settings import Settings
 
 
@@ -36,10 +35,15 @@ class Services(Push):
 
 def make_push(settings: Settings, clock: Callable[[], dt.datetime]) -> Push:
     """The configured services."""
-    push = settings.push
-    return Services(
-        NoPush()
-        if push.credentials is None
-        else Fcm(json.loads(push.credentials.read_text()), push.url, clock),
-        NoPush() if push.vapid_private_key is None else WebPush(settings, clock),
-    )
+    apps: Push = NoPush()
+    browsers: Push = NoPush()
+    if settings.push.credentials is not None:
+        from jobs.push.fcm import Fcm
+
+        account = json.loads(settings.push.credentials.read_text())
+        apps = Fcm(account, settings.push.url, clock)
+    if settings.push.vapid_private_key is not None:
+        from jobs.push.web import WebPush
+
+        browsers = WebPush(settings, clock)
+    return Services(apps, browsers)

@@ -46,7 +46,9 @@ def dist(tmp_path: Path) -> Path:
 
 
 def client_of(dist: Path, config: ExplorerConfig = CONFIG) -> httpx.AsyncClient:
-    app = Starlette(routes=explorer_routes(dist=dist, config=config))
+    app = Starlette(
+        routes=explorer_routes(dist=dist, config=config, address="https://tasks.example.com")
+    )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://taskloom.test")
 
 
@@ -179,7 +181,7 @@ async def test_the_page_learns_about_its_server(client: httpx.AsyncClient) -> No
         "version": "1.2.3",
         "environment": "development",
         "demo": {"login": "ada", "password": "correct horse"},
-        "endpoint": "/graphql",
+        "endpoint": "graphql",
     }
 
 
@@ -195,7 +197,7 @@ async def test_an_unbuilt_explorer_says_how_to_build_it(tmp_path: Path) -> None:
         page = await client.get("/", headers={"Accept": BROWSER})
         assert page.status_code == 200
         assert "make explorer" in page.text
-        assert "curl -s taskloom.test/graphql" in page.text
+        assert "curl -s https://tasks.example.com/graphql" in page.text
         assert (await client.get("/")).json()["status"] == "ok"
         assert (await client.get("/explorer/assets/index.js")).status_code == 404
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from html import unescape
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -47,7 +49,7 @@ async def test_opening_the_link_changes_nothing_and_asks(
     # The first button does what it says.
     action = re.search(r'action="([^"]+)"', answer.text)
     assert action is not None
-    await client.post(action[1])
+    await client.post(urljoin(str(answer.url), unescape(action[1])))
     assert (await chosen(world, ada))["mentioned"] == {"inApp": True, "email": False}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
-_PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _GIVEN_ID: Final = re.compile(r"\s*\{\s*#([\w.-]+)\s*\}$")
 _COMMENT: Final = re.compile(r"^<!--.*?-->\n?", re.MULTILINE | re.DOTALL)
 
@@ -48,14 +49,23 @@ def rendered(text: str, link: Callable[[str], str]) -> Rendered:
     A heading gets its ID from its words, or from `{#id}` at its end. HTML comments are left out;
     other HTML is shown as text.
     """
-    tokens = _PARSER.parse(_COMMENT.sub("", text))
+    parser = _parser()
+    tokens = parser.parse(_COMMENT.sub("", text))
     headings = tuple(_name_headings(tokens))
     for token in _all(tokens):
         href = token.attrGet("href") if token.type == "link_open" else None
         if href is not None:
             token.attrSet("href", link(str(href)))
-    html = _PARSER.renderer.render(tokens, _PARSER.options, {})
+    html = parser.renderer.render(tokens, parser.options, {})
     return Rendered(html, headings, tuple(_sections(tokens, headings)))
+
+
+@cache
+def _parser() -> MarkdownIt:
+    # A server whose pages nobody reads does not need it.
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 def slug(text: str) -> str:

@@ -34,6 +34,7 @@ class _Entry:
     heading_key: str
     key: str
     is_reference: bool
+    of_schema: bool
 
 
 @functools.cache
@@ -47,18 +48,25 @@ def _entries() -> tuple[_Entry, ...]:
             heading_key=section.heading.text.casefold(),
             key=f"{section.heading.text} {section.text}".casefold(),
             is_reference=page.section == "Reference",
+            of_schema=page.of_schema,
         )
         for page in pages().values()
         for section in content(page.name).sections
     )
 
 
-def search(query: str) -> list[Hit]:
-    """At most `MOST` sections that contain every word of the query. Call it in a thread."""
+def search(query: str, *, of_schema: bool = True) -> list[Hit]:
+    """At most `MOST` sections that contain every word of the query, without those made from the
+    schema unless `of_schema`. Call it in a thread.
+    """
     words = re.findall(r"[\w.-]+", query.casefold())
     if not words:
         return []
-    found = [entry for entry in _entries() if all(word in entry.key for word in words)]
+    found = [
+        entry
+        for entry in _entries()
+        if (of_schema or not entry.of_schema) and all(word in entry.key for word in words)
+    ]
     found.sort(key=lambda entry: _rank(entry, words))
     return [_hit(entry, words[0]) for entry in found[:MOST]]
 

@@ -57,6 +57,8 @@ class Page:
     section: str
     title: str
     read: Callable[[], str]
+    # Made from the schema, and so for those who can read it.
+    of_schema: bool = False
 
 
 def _page_of_file(section: str, file: str) -> Page:
@@ -69,7 +71,8 @@ def _page_of_file(section: str, file: str) -> Page:
 def _made_page(section: str, name: str) -> Page:
     if name == errors.PATH:
         return Page(name, section, "Error codes", errors.errors_page)
-    return Page(name, section, reference.title_of(name), lambda: reference.reference_page(name))
+    title = reference.title_of(name)
+    return Page(name, section, title, lambda: reference.reference_page(name), of_schema=True)
 
 
 @functools.cache

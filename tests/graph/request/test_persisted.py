@@ -187,13 +187,6 @@ async def test_a_server_that_runs_registered_documents_only(
             assert code(await send(http, digest=sha256_of(other))) == "PERSISTED_QUERY_NOT_FOUND"
 
 
-async def test_introspection_can_be_turned_off(settings: Settings) -> None:
-    async with serving(settings, introspection=False) as http:
-        for asked in ("{ __schema { types { name } } }", '{ __type(name: "Task") { name } }'):
-            assert code(await send(http, asked)) == "GRAPHQL_VALIDATION_FAILED"
-        assert (await send(http, "{ __typename serverInfo { __typename } }")).json()["data"]
-
-
 @pytest.mark.parametrize("told", [True, False])
 async def test_suggestions_are_a_setting(settings: Settings, told: bool) -> None:
     async with serving(settings, suggestions=told) as http:
