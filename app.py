@@ -254,10 +254,10 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api.router.routes.extend(docs_routes(runtime))
     api.router.routes.extend(file_routes(runtime))
     api.router.routes.extend(export_routes(runtime))
-    board = board_routes(
-        dist=ROOT / "clients" / "board" / "dist", public_url=runtime.settings.server.public_url
-    )
-    api.router.routes.extend(board)
+    server = runtime.settings.server
+    if server.board:
+        dist = ROOT / "clients" / "board" / "dist"
+        api.router.routes.extend(board_routes(dist=dist, public_url=server.public_url))
     return api
 
 
