@@ -102,10 +102,9 @@ function closed(key: string, card: Card | null): void {
 function Here({ others, items }: { others: readonly Other[]; items: readonly Card[] }) {
   if (others.length === 0) return null;
   const [first] = others;
-  const names =
-    others.length === 1
-      ? `${first!.user.displayName} is here`
-      : `${first!.user.displayName} and ${others.length - 1} more are here`;
+  const more = others.length - 1;
+  const verb = more === 0 ? "is" : `and ${more} ${more === 1 ? "other" : "others"} are`;
+  const names = `${first!.user.displayName} ${verb} here`;
   return (
     <div className="here">
       {others.slice(0, 5).map(({ user, task }) => {
