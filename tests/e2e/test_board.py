@@ -58,7 +58,7 @@ class Server:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
         self._port = servers.free_port()
-        self._variables = {
+        self._variables: dict[str, Any] = {
             "TASKLOOM_PUBLIC_URL": f"http://127.0.0.1:{self._port}",
             "TASKLOOM_DATA_DIR": str(folder),
             "TASKLOOM_STORAGE_URL": (folder / "files").as_uri(),
