@@ -130,7 +130,8 @@ class Outbox {
   }
 
   /** What was changed on top of a change is meant for the version that this one has made. */
-  #follow({ task }: Entry, { version = 0 }: { version?: number }): void {
+  #follow({ task }: Entry, object: { version?: number } | null): void {
+    const version = object?.version ?? 0;
     for (const later of this.#entries)
       if (later.task === task && later.input.ifVersion === version - 1) {
         later.input.ifVersion = version;

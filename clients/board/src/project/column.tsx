@@ -32,7 +32,7 @@ export function Column({ status, board, items, drag, others, open }: Props) {
           card === null ? (
             <li key="gap" className="gap" />
           ) : (
-            <li key={card.id} hidden={drag.state?.at != null && drag.state.card.id === card.id}>
+            <li key={card.id} hidden={drag.state?.byPointer && drag.state.card.id === card.id}>
               <CardView
                 card={card}
                 project={board.project.key}
@@ -56,10 +56,10 @@ function shownIn(status: TaskStatus, items: readonly Card[], { state }: Drag): (
   const cards: (Card | null)[] = items.filter((card) => card.status === status);
   if (!state) return cards;
   // The card below a finger stays in the page, unseen: the finger's events are sent to it.
-  const others = state.at ? cards : cards.filter((card) => card?.id !== state.card.id);
+  const others = state.byPointer ? cards : cards.filter((card) => card?.id !== state.card.id);
   if (state.over.status !== status) return others;
   const index = others.findIndex((card) => card?.id === state.over.before);
-  const moved = state.at ? null : { ...state.card, status };
+  const moved = state.byPointer ? null : { ...state.card, status };
   return others.toSpliced(index < 0 ? others.length : index, 0, moved);
 }
 

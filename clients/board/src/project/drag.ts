@@ -14,8 +14,8 @@ export interface Over {
 export interface DragState {
   card: Card;
   over: Over;
-  /** Where the pointer is; null with the keyboard. */
-  at: { x: number; y: number } | null;
+  /** With a pointer; otherwise with the keyboard. */
+  byPointer: boolean;
 }
 
 export interface Drag {
@@ -34,7 +34,7 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
   const draggedAt = useRef(-Infinity);
 
   useEffect(() => {
-    if (!state || state.at) return;
+    if (!state || state.byPointer) return;
     const element = document.querySelector<HTMLElement>(`[data-card="${state.card.id}"]`);
     element?.focus();
     element?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -62,7 +62,7 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
     follow(event, (result) => {
       if (result === "cancelled") return setState(null);
       draggedAt.current = performance.now();
-      const next = { card, over: result.over, at: result.at };
+      const next = { card, over: result.over, byPointer: true };
       if (result.isDropped) drop(next);
       else setState(next);
     });
@@ -80,7 +80,7 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
       const column = board.tasks.items.filter(({ status }) => status === card.status);
       const index = column.findIndex(({ id }) => id === card.id);
       const over = { status: card.status, before: column[index + 1]?.id ?? null };
-      setState({ card, over, at: null });
+      setState({ card, over, byPointer: false });
       return announce(`Lifted ${card.title}. ${describe(over, card)}.`);
     }
     if (!state) return;
@@ -112,7 +112,7 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
     pressed,
     key,
     blurred: () => {
-      if (state && !state.at && !isMoving.current) setState(null);
+      if (state && !state.byPointer && !isMoving.current) setState(null);
     },
     wasDragged: () => performance.now() - draggedAt.current < 100,
   };

@@ -2,10 +2,12 @@
 
 import { Face } from "./card.tsx";
 import type { DragState } from "./drag.ts";
+import { useStore } from "../store.ts";
+import { pointer } from "./pointer.ts";
 
 export function Ghost({ state }: { state: DragState | null }) {
-  if (!state?.at) return null;
-  const { x, y } = state.at;
+  const { x, y } = useStore(pointer);
+  if (!state?.byPointer) return null;
   return (
     <div className="card ghost" aria-hidden="true" style={{ translate: `${x}px ${y}px` }}>
       <Face card={state.card} />

@@ -2,6 +2,7 @@
 
 import type { PointerEvent } from "react";
 import type { TaskStatus } from "../generated/graphql.ts";
+import { Store } from "../store.ts";
 import type { Over } from "./drag.ts";
 
 // A mouse drags after so many pixels; a finger after so long, since it scrolls at once.
@@ -11,9 +12,10 @@ const LONG_MS = 280;
 const EDGE = 48;
 const STEP = 12;
 
-export type Result =
-  | "cancelled"
-  | { over: Over; at: { x: number; y: number }; isDropped: boolean };
+export type Result = "cancelled" | { over: Over; isDropped: boolean };
+
+/** Where the pointer is. Apart from the rest, so that a move renders one element and no board. */
+export const pointer = new Store({ x: 0, y: 0 });
 
 export function follow(start: PointerEvent<HTMLElement>, tell: (result: Result) => void): void {
   const { pointerId, clientX, clientY, pointerType } = start;
@@ -33,8 +35,11 @@ export function follow(start: PointerEvent<HTMLElement>, tell: (result: Result) 
   }
 
   function look() {
-    over = overOf(at, card) ?? over;
-    if (over) tell({ over, at, isDropped: false });
+    pointer.set(at);
+    const now = overOf(at, card);
+    if (!now || (now.status === over?.status && now.before === over.before)) return;
+    over = now;
+    tell({ over, isDropped: false });
   }
 
   function scroll() {
@@ -59,7 +64,7 @@ export function follow(start: PointerEvent<HTMLElement>, tell: (result: Result) 
     if (isTouch) end();
     else begin();
   });
-  on("pointerup", () => end(over ? { over, at, isDropped: true } : "cancelled"));
+  on("pointerup", () => end(over ? { over, isDropped: true } : "cancelled"));
   on("pointercancel", () => end("cancelled"));
   on("keydown", (event) => {
     if (event.key === "Escape") end("cancelled");
