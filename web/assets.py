@@ -7,6 +7,7 @@ the page itself. The build has compressed them, which costs the event loop nothi
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,10 @@ _CONTENT_TYPES: Final[Mapping[str, str]] = {
 _ASSET_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
+# A build that was killed leaves its file behind.
+_LONGEST_BUILD_SECONDS: Final = 600
+
+
 def asset(request: Request, folder: Path, headers: Mapping[str, str]) -> Response:
     """The file of this folder that the path's `name` names. Raises `HTTPException`, 404."""
     name: str = request.path_params["name"]
@@ -48,6 +53,15 @@ def asset(request: Request, folder: Path, headers: Mapping[str, str]) -> Respons
     if wanted and compressed.is_file():
         path, all_headers["Content-Encoding"] = compressed, "gzip"
     return FileResponse(path, media_type=content_type, headers=all_headers)
+
+
+def is_being_built(dist: Path) -> bool:
+    """Whether somebody is filling this folder, as `scripts/build_explorer.py` says by a file."""
+    try:
+        began = dist.with_name(f"{dist.name}.building").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return time.time() - began < _LONGEST_BUILD_SECONDS
 
 
 def weighed(header: str) -> Iterator[tuple[str, float]]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from web.assets import asset
+from web.assets import asset, is_being_built
 
 
 def board_routes(*, dist: Path, public_url: str) -> list[BaseRoute]:
@@ -33,7 +33,8 @@ def board_routes(*, dist: Path, public_url: str) -> list[BaseRoute]:
         index = dist / "index.html"
         of_page = {**headers, "Cache-Control": "no-cache"}
         if not index.is_file():
-            return HTMLResponse(_NOT_BUILT, status_code=503, headers=of_page)
+            content = _BUILDING if is_being_built(dist) else _NOT_BUILT
+            return HTMLResponse(content, status_code=503, headers=of_page)
         return FileResponse(index, media_type="text/html; charset=utf-8", headers=of_page)
 
     async def file(request: Request) -> Response:
@@ -67,6 +68,19 @@ def _headers(public_url: str) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
     }
 
+
+_BUILDING: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>The board is being built</title>
+</head>
+<body>
+<h1>The board is being built</h1>
+<p role="status">This takes up to a minute the first time. This page then opens it by itself.</p>
+</body>
+</html>
+"""
 
 _NOT_BUILT: Final = """\
 <!doctype html>

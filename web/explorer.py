@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from web.assets import asset, weighed
+from web.assets import asset, is_being_built, weighed
 
 PATHS: Final = ("/", "/explorer/config.json", "/explorer/assets/{name}")
 
@@ -89,7 +89,8 @@ def explorer_routes(
             return HTMLResponse(_page(_TURNED_OFF, config, address), headers=headers)
         index = dist / "index.html"
         if not index.is_file():
-            return HTMLResponse(_page(_NOT_BUILT, config, address), headers=headers)
+            page = _BUILDING if is_being_built(dist) else _NOT_BUILT
+            return HTMLResponse(_page(page, config, address), headers=headers)
         return FileResponse(index, media_type="text/html; charset=utf-8", headers=headers)
 
     async def config_json(_: Request) -> Response:
@@ -147,6 +148,25 @@ $style</head>
 <h1>$name $version is running</h1>
 <p>The explorer is turned off on this server. The <a href="docs">documentation</a> explains how to
 use the API at <code>$endpoint</code>.</p>
+</body>
+</html>
+""")
+
+_BUILDING: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="2">
+<title>$name: the explorer is being built</title>
+$style</head>
+<body>
+<h1>$name $version is running</h1>
+<p role="status">The explorer is being built. This takes up to a minute the first time, and this
+page then opens it by itself.</p>
+<p>The API is available already, at <code>$endpoint</code>, and so is its
+<a href="docs">documentation</a>.</p>
 </body>
 </html>
 """)

@@ -68,6 +68,10 @@ async def test_an_unbuilt_board_says_how_to_build_it(tmp_path: Path) -> None:
         answer = await client.get("/board/")
         assert answer.status_code == 503
         assert "make board" in answer.text
+        tmp_path.with_name(f"{tmp_path.name}.building").touch()
+        answer = await client.get("/board/")
+        assert answer.status_code == 503
+        assert 'http-equiv="refresh"' in answer.text
 
 
 async def test_it_can_be_turned_off(settings: Settings) -> None:
