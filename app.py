@@ -52,6 +52,7 @@ from settings import Settings, load_settings, version
 from telemetry import start
 from web.account import account_routes
 from web.base_path import BasePath
+from web.board import board_routes
 from web.connections import Connections
 from web.docs import SCHEMA_DOCS, docs_routes
 from web.explorer import PATHS as EXPLORER_PATHS
@@ -268,6 +269,10 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api.router.routes.extend(docs_routes(runtime))
     api.router.routes.extend(file_routes(runtime))
     api.router.routes.extend(export_routes(runtime))
+    server = runtime.settings.server
+    if server.board:
+        dist = ROOT / "clients" / "board" / "dist"
+        api.router.routes.extend(board_routes(dist=dist, public_url=server.public_url))
     return api
 
 

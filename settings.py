@@ -132,6 +132,8 @@ class ServerSettings(_Group):
     )
     """Address of the web application that the `url` fields and links in e-mails lead to; see
     docs/web-application.md for its pages."""
+    board: bool = Field(True, validation_alias="TASKLOOM_BOARD")
+    """Whether `/board/` serves the board, an example of a web application."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="TASKLOOM_CORS_ORIGINS"
     )
