@@ -18,7 +18,10 @@ COPY pyproject.toml /app/
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --no-index -e /app
 
 FROM python:3.12-slim
-RUN useradd --system --create-home --home-dir /home/taskloom taskloom \
+# With numbers that others can name: Kubernetes admits no user of which it does not know that it is
+# not root.
+RUN groupadd --system --gid 10001 taskloom \
+    && useradd --system --uid 10001 --gid taskloom --create-home --home-dir /home/taskloom taskloom \
     && install -d -o taskloom -g taskloom /data
 WORKDIR /app
 COPY --from=environment /opt/venv /opt/venv
@@ -32,7 +35,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     TASKLOOM_HOST=0.0.0.0 \
     TASKLOOM_DATA_DIR=/data \
     TASKLOOM_COMMIT=$COMMIT
-USER taskloom
+USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \

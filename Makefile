@@ -12,8 +12,8 @@ STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCKED := $(PIP) --require-hashes --no-deps
 
-# The first suitable Python; checked here so that the message is clear.
-find-python = for p in python3.13 python3.12 python3.11 python3.14 python3; do \
+# The first suitable Python, or `PYTHON`; checked here so that the message is clear.
+find-python = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3; do \
 	if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
 		2>/dev/null; then echo "$$p"; exit 0; fi; done; \
 	echo "Taskloom needs Python 3.11 to 3.14 with venv (Debian: apt install python3-venv)." >&2; \

@@ -79,6 +79,7 @@ def protocol_options(limits: LimitSettings) -> dict[str, Any]:
         # uvicorn trusts every process of this machine; the application trusts the configured
         # proxies.
         "proxy_headers": False,
+        "timeout_keep_alive": limits.keep_alive_seconds,
         # A message over a WebSocket is a request body too.
         "ws_max_size": limits.body_bytes,
         # Compression would use 300 kB of memory for each connection.

@@ -13,7 +13,6 @@ from db.engine import Database
 from settings import Settings
 from tests import servers
 from tests.accounts import House, Person
-from tests.factories import World
 
 
 @dataclass(slots=True)
@@ -55,16 +54,28 @@ def server(settings: Settings) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def ada(world: World) -> Person:
-    return await world.person()
+async def house(server: Server, database: Database) -> AsyncIterator[House]:
+    """The account services of the server: it accepts only tokens issued under its own address."""
+    address = server.settings.server.model_copy(update={"public_url": server.url})
+    made = House(server.settings.model_copy(update={"server": address}), database)
+    yield made
+    made.auth.close()
 
 
 @pytest.fixture
-async def expiring(server: Server, database: Database) -> AsyncIterator[Person]:
+async def ada(house: House) -> Person:
+    return await house.person()
+
+
+@pytest.fixture
+async def expiring(house: House) -> Person:
     """Somebody whose access token expires three seconds from now."""
-    address = server.settings.server.model_copy(update={"public_url": server.url})
-    # The server accepts only what was issued under its own address.
-    house = House(server.settings.model_copy(update={"server": address}), database)
     house.clock.forward(seconds=3 - house.settings.auth.access_token_seconds)
-    yield await house.person()
-    house.auth.close()
+    return await house.person()
+
+
+@pytest.fixture
+async def expired(house: House) -> Person:
+    """Somebody whose access token has expired, and whose refresh token has not."""
+    house.clock.forward(seconds=-1 - house.settings.auth.access_token_seconds)
+    return await house.person()

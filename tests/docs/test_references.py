@@ -48,7 +48,8 @@ def sources() -> tuple[Path, ...]:
 
 def documents() -> list[Path]:
     """Every document."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @functools.cache

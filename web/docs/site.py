@@ -42,7 +42,21 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
         "rest-to-graphql.md",
     ),
     "Reference": (errors.PATH, *reference.PATHS),
-    "Running a server": ("running.md", "database.md", "mail.md", "secrets.md"),
+    "Deploying": (
+        "deployment/compose.md",
+        "deployment/systemd.md",
+        "deployment/kubernetes.md",
+        "deployment/render.md",
+        "deployment/aws.md",
+        "deployment/proxies.md",
+    ),
+    "Running a server": (
+        "running.md",
+        "database.md",
+        "mail.md",
+        "secrets.md",
+        "threat-model.md",
+    ),
     "Versions": ("changelog.md", "deprecation.md"),
 }
 HOME: Final = "first-ten-minutes"

@@ -1,14 +1,8 @@
 /** The client. */
 
 import { type Document, type TypedDocument, type Variables, kindOf, withKey } from "./documents.ts";
-import { type Answer, UnavailableError, errorOf, problem, problemsOf } from "./errors.ts";
-import {
-  EventCursorDocument,
-  SignOutDocument,
-  UploadFinishDocument,
-  type UploadFinishMutation,
-  UploadStartDocument,
-} from "./generated/graphql.ts";
+import { type Answer, UnavailableError, dataOf } from "./errors.ts";
+import * as operations from "./generated/graphql.ts";
 import { type Fetch, type RequestOptions, post } from "./http.ts";
 import { Session } from "./session.ts";
 import { type TokenStorage, memoryStorage } from "./storage.ts";
@@ -16,9 +10,6 @@ import { type Status, resumed } from "./streams/resume.ts";
 import { EventStreams } from "./streams/sse.ts";
 import { Socket } from "./streams/websocket.ts";
 import { type UploadOptions, send } from "./upload.ts";
-
-// Enough to recognize the events of this client's changes.
-const KEPT_REQUEST_IDS = 1000;
 
 export interface TaskloomOptions {
   /** The server's address, without `/graphql`; `""` in a page of the server itself. */
@@ -40,14 +31,16 @@ export interface LiveOptions {
 }
 
 /** A page of a list. */
-export interface Connection<T> {
+export interface Page<T> {
   nodes: readonly T[];
   pageInfo: { hasNextPage: boolean; endCursor: string | null };
 }
 
-export type Attachment = NonNullable<UploadFinishMutation["attachmentUploadFinish"]["attachment"]>;
+export type Attachment = NonNullable<
+  operations.UploadFinishMutation["attachmentUploadFinish"]["attachment"]
+>;
 
-/** The variables of a document, which may be left out if none is required. */
+/** The variables of a document, which may be left out if none is required, and options. */
 type Arguments<V, O> = {} extends V ? [variables?: V, options?: O] : [variables: V, options?: O];
 /** What a subscription delivers: the value of its only field. */
 type EventOf<R> = 0 extends 1 & R ? any : NonNullable<R[keyof R]>;
@@ -57,23 +50,24 @@ export class Taskloom {
   readonly #url: string;
   readonly #fetch: Fetch;
   readonly #session: Session;
-  readonly #sent = new Set<string>();
-  readonly #closing = new AbortController();
-  readonly #webSocket: unknown;
   readonly #events: EventStreams;
+  readonly #webSocket: unknown;
+  readonly #closing = new AbortController();
+  readonly #requestIds = new Set<string>();
   #socket: Socket | null = null;
 
-  constructor({ url, key, storage = memoryStorage(), webSocket, fetch }: TaskloomOptions) {
+  constructor({ url, key, storage, webSocket, fetch }: TaskloomOptions) {
     this.#url = `${url.replace(/\/$/, "")}/graphql`;
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#webSocket = webSocket ?? globalThis.WebSocket;
-    this.#session = new Session(key ?? null, storage, (document, variables) =>
-      this.#ask(document, variables as Variables),
-    );
-    const token = () => this.#session.token();
-    this.#events = new EventStreams(this.#fetch, this.#url, token);
+    const ask = async <R, V>(document: TypedDocument<R, V>, variables: V): Promise<R> => {
+      const body = { query: document.toString(), variables: variables as Variables };
+      return dataOf(await post(this.#fetch, this.#url, { body, token: null, mayRepeat: true }));
+    };
+    this.#session = new Session(key ?? null, storage ?? memoryStorage(), ask);
+    this.#events = new EventStreams(this.#fetch, this.#url, () => this.#session.token());
     // The open socket belongs to somebody who may be signed out now.
-    this.#session.listen(() => this.#socket?.reset());
+    this.#session.listeners.add(() => this.#socket?.reset());
   }
 
   /** The data of a query or mutation. Throws a `TaskloomError` for errors of every kind. */
@@ -91,17 +85,16 @@ export class Taskloom {
     options: RequestOptions = {},
   ): Promise<Answer<R>> {
     const query = document.toString();
-    const isMutation = kindOf(query) === "mutation";
-    const keyed = isMutation ? withKey(variables) : { variables, hasKey: true };
+    const keyed = kindOf(query) === "mutation" ? withKey(variables) : variables;
     const requestId = options.requestId ?? crypto.randomUUID();
-    this.#remember(requestId);
-    const body = { query, variables: keyed.variables };
-    for (let renewed = false; ; renewed = true) {
+    this.#requestIds.add(requestId);
+    const body = { query, variables: keyed ?? variables };
+    const call = { ...options, requestId, body, mayRepeat: keyed !== null };
+    for (let isRenewed = false; ; isRenewed = true) {
       const token = await this.#session.token();
-      const call = { ...options, requestId, body, token, repeat: keyed.hasKey };
-      const answer = await post(this.#fetch, this.#url, call);
-      const isRefused = answer.errors?.some(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
-      if (!isRefused || renewed) return answer;
+      const answer: Answer<R> = await post(this.#fetch, this.#url, { ...call, token });
+      const codes = answer.errors?.map(({ extensions }) => extensions?.code) ?? [];
+      if (isRenewed || !codes.includes("UNAUTHENTICATED")) return answer;
       try {
         await this.#session.renew(token);
       } catch (error) {
@@ -115,16 +108,15 @@ export class Taskloom {
   /** The nodes of all pages. `select` finds the list in the data. */
   async *pages<R = any, V extends Variables = Variables, T = any>(
     document: Document<R, V>,
-    select: (data: R) => Connection<T>,
+    select: (data: R) => Page<T>,
     ...[variables, options]: Arguments<V, RequestOptions>
   ): AsyncGenerator<T> {
-    let after: string | null = null;
-    for (let hasNext = true; hasNext; ) {
-      const next = { ...variables, after };
-      const answer: Answer<R> = await this.execute(document, next, options);
-      const { nodes, pageInfo } = select(dataOf(answer));
-      yield* nodes;
-      ({ hasNextPage: hasNext, endCursor: after } = pageInfo);
+    let pageInfo: Page<T>["pageInfo"] = { hasNextPage: true, endCursor: null };
+    while (pageInfo.hasNextPage) {
+      const next = { ...variables, after: pageInfo.endCursor };
+      const page = select(dataOf(await this.execute<R>(document, next, options)));
+      yield* page.nodes;
+      pageInfo = page.pageInfo;
     }
   }
 
@@ -134,7 +126,7 @@ export class Taskloom {
     ...[variables, options]: Arguments<V, LiveOptions>
   ): AsyncGenerator<EventOf<R>, void, void> {
     const stop = new AbortController();
-    const signal = options?.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    const signal = either(stop.signal, options?.signal);
     const answers = this.answers(document.toString(), variables, { ...options, signal });
     const events = (async function* () {
       for await (const answer of answers) yield Object.values(dataOf(answer))[0] as EventOf<R>;
@@ -146,31 +138,36 @@ export class Taskloom {
   }
 
   /** The answers of a subscription, as they come: what `live` and the adapters use. */
-  async *answers(
+  answers(
     query: string,
     variables: Variables = {},
-    { signal, transport, onStatus }: LiveOptions = {},
+    options: LiveOptions = {},
   ): AsyncGenerator<Answer> {
-    if (!/\$after\b/.test(query)) throw new TypeError("The subscription has no variable $after.");
-    const ending = AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]);
-    const after = variables.after === undefined ? await this.#eventCursor(ending) : variables.after;
-    if (ending.aborted) return;
-    const useSocket = transport ? transport === "websocket" : Boolean(this.#webSocket);
-    const connection = useSocket ? this.#openSocket() : this.#events;
-    const body = { query, variables: { ...variables, after } };
-    yield* resumed(connection, this.#session, body, ending, onStatus);
+    const [hasAfter, hasCursor] = [/\$after\b/.test(query), /\bcursor\b/.test(query)];
+    if (hasAfter !== hasCursor)
+      throw new TypeError("To resume, a subscription has a variable $after and selects cursor.");
+    const { transport = this.#webSocket ? "websocket" : "sse", onStatus } = options;
+    if (transport === "websocket") {
+      const token = () => this.#session.token();
+      this.#socket ??= new Socket(this.#url, this.#webSocket, token);
+    }
+    const used = transport === "websocket" ? this.#socket! : this.#events;
+    const signal = either(this.#closing.signal, options.signal);
+    const cursor = async () =>
+      (await this.request(operations.EventCursorDocument, {}, { signal })).eventCursor;
+    const first = hasAfter ? cursor : null;
+    return resumed(used, this.#session, query, variables, signal, first, onStatus);
   }
 
   /** Attach a file to a task. */
-  async upload(task: string, file: Blob, options: UploadOptions = {}): Promise<Attachment> {
-    const { signal, name } = options;
-    const filename = name ?? (file as File).name ?? "";
-    const input = { taskId: task, filename, byteSize: file.size };
-    const started = await this.request(UploadStartDocument, { input }, { signal });
+  async upload(taskId: string, file: Blob, options: UploadOptions = {}): Promise<Attachment> {
+    const { signal, name = (file as File).name ?? "" } = options;
+    const input = { taskId, filename: name, byteSize: file.size };
+    const started = await this.request(operations.UploadStartDocument, { input }, { signal });
     const { id, url } = started.attachmentUploadStart.upload!;
-    await send(this.#fetch, url, file, options);
+    await send(url, file, options, this.#fetch);
     const finish = { input: { uploadId: id } };
-    const done = await this.request(UploadFinishDocument, finish, { signal });
+    const done = await this.request(operations.UploadFinishDocument, finish, { signal });
     return done.attachmentUploadFinish.attachment!;
   }
 
@@ -181,7 +178,7 @@ export class Taskloom {
 
   /** End the session, here and on the server. */
   async signOut(): Promise<void> {
-    await this.execute(SignOutDocument, {}, { attempts: 1 });
+    await this.execute(operations.SignOutDocument, {}, { attempts: 1 });
     await this.#session.set(null);
   }
 
@@ -192,12 +189,13 @@ export class Taskloom {
 
   /** Call a function with whether one is signed in, when that changes, in any tab. */
   onSession(listener: (signedIn: boolean) => void): () => void {
-    return this.#session.listen(listener);
+    this.#session.listeners.add(listener);
+    return () => void this.#session.listeners.delete(listener);
   }
 
   /** Whether an event is of a request that this client has sent. */
   isEcho(event: { requestId?: string | null | undefined }): boolean {
-    return this.#sent.has(event.requestId ?? "");
+    return this.#requestIds.has(event.requestId ?? "");
   }
 
   /** End all live streams. */
@@ -205,38 +203,8 @@ export class Taskloom {
     this.#closing.abort();
     this.#session.close();
   }
-
-  async #eventCursor(signal: AbortSignal): Promise<string | null> {
-    try {
-      return (await this.request(EventCursorDocument, {}, { signal })).eventCursor;
-    } catch (error) {
-      if (signal.aborted) return null;
-      throw error;
-    }
-  }
-
-  #openSocket(): Socket {
-    if (!this.#webSocket) throw new TypeError("There is no WebSocket here: pass one as webSocket.");
-    this.#socket ??= new Socket(this.#url, this.#webSocket, () => this.#session.token());
-    return this.#socket;
-  }
-
-  /** Send a mutation without credentials; it may be repeated. */
-  async #ask<R, V>(document: TypedDocument<R, V>, variables: Variables): Promise<R> {
-    const body = { query: document.toString(), variables };
-    return dataOf(await post(this.#fetch, this.#url, { body, token: null, repeat: true }));
-  }
-
-  #remember(requestId: string): void {
-    this.#sent.add(requestId);
-    const [oldest] = this.#sent;
-    if (this.#sent.size > KEPT_REQUEST_IDS && oldest !== undefined) this.#sent.delete(oldest);
-  }
 }
 
-function dataOf<R>(answer: Answer<R>): R {
-  const problems = problemsOf(answer);
-  if (problems.length) throw errorOf(problems, answer.data);
-  if (!answer.data) throw problem("INTERNAL_SERVER_ERROR", "The answer has no data.");
-  return answer.data;
+function either(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
+  return other ? AbortSignal.any([one, other]) : one;
 }

@@ -13,8 +13,7 @@ export type Document<R, V> = string | TypedDocument<R, V>;
 /** The body of a request. */
 export interface Body {
   query: string;
-  variables?: Variables;
-  operationName?: string;
+  variables: Variables;
 }
 
 // A text may contain anything.
@@ -22,22 +21,19 @@ const TEXTS = /"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|#.*/g;
 const PARTS = /[{}()]|fragment\s+\w+|\b(?:query|mutation|subscription)\b/g;
 
 /** The kind of a document's first operation. */
-export function kindOf(query: string): "query" | "mutation" | "subscription" {
+export function kindOf(query: string): string {
   let depth = 0;
   for (const [part] of query.replace(TEXTS, " ").matchAll(PARTS)) {
-    if (part === "}" || part === ")") depth -= 1;
-    else if (part === "{" || part === "(") depth += 1;
-    else if (depth === 0 && part === "mutation") return part;
-    else if (depth === 0 && part === "subscription") return part;
-    else if (depth === 0 && part === "query") return part;
+    if ("})".includes(part)) depth -= 1;
+    else if ("{(".includes(part)) depth += 1;
+    else if (depth === 0 && !part.startsWith("fragment")) return part;
   }
   return "query";
 }
 
-/** The variables of a mutation, with an idempotency key in `input`, if there is an `input`. */
-export function withKey(variables: Variables): { variables: Variables; hasKey: boolean } {
-  const { input } = variables;
-  if (typeof input !== "object" || input === null) return { variables, hasKey: false };
-  const key = (input as { idempotencyKey?: string | null }).idempotencyKey ?? crypto.randomUUID();
-  return { variables: { ...variables, input: { ...input, idempotencyKey: key } }, hasKey: true };
+/** The variables of a mutation with an idempotency key in `input`; null if there is no `input`. */
+export function withKey({ input, ...others }: Variables): Variables | null {
+  if (typeof input !== "object" || input === null) return null;
+  const { idempotencyKey } = input as { idempotencyKey?: string | null };
+  return { ...others, input: { ...input, idempotencyKey: idempotencyKey ?? crypto.randomUUID() } };
 }

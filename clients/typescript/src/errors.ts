@@ -20,27 +20,23 @@ export interface Problem {
 /** A GraphQL answer as it came. */
 export interface Answer<R = any> {
   data?: R | null;
-  errors?: readonly AnswerError[];
-  extensions?: Record<string, unknown>;
-}
-
-/** An error in `Answer.errors`. */
-export interface AnswerError {
-  message: string;
-  path?: readonly (string | number)[];
+  errors?: readonly {
+    message: string;
+    path?: readonly (string | number)[];
+    extensions?: Record<string, unknown>;
+  }[];
   extensions?: Record<string, unknown>;
 }
 
 /** An operation failed; `data` is what was answered all the same. */
 export class TaskloomError extends Error {
-  override readonly name: string = "TaskloomError";
-  readonly problems: readonly Problem[];
-  readonly data: any;
+  override name = "TaskloomError";
 
-  constructor(problems: readonly Problem[], data: unknown = null) {
-    super(problems.map(described).join("; "));
-    this.problems = problems;
-    this.data = data;
+  constructor(
+    readonly problems: readonly Problem[],
+    readonly data: any = null,
+  ) {
+    super(problems.map((one) => [one.code, ...one.path].join(".") + `: ${one.message}`).join("; "));
   }
 
   /** The code of the first problem. */
@@ -50,49 +46,37 @@ export class TaskloomError extends Error {
 
   /** For how many seconds to wait, if the server says so. */
   get retryAfter(): number | null {
-    const given = this.problems.map(({ more }) => Number(more.retryAfter)).filter((n) => n >= 0);
-    return given.length ? Math.max(...given) : null;
+    const [given] = this.problems.flatMap(({ more }) => more.retryAfter ?? []);
+    return given === undefined ? null : Number(given);
   }
 }
 
 /** What was asked for does not exist, or you cannot see it. */
-export class NotFoundError extends TaskloomError {
-  override readonly name = "NotFoundError";
-}
+export class NotFoundError extends TaskloomError {}
+
+/** Other problems of the input of a mutation. */
+export class InputError extends TaskloomError {}
+
+/** Events cannot be continued from this cursor: read everything again, with `eventCursor`. */
+export class CursorExpiredError extends TaskloomError {}
+
+/** The session has ended, the key was revoked, or the password is wrong. */
+export class SignInError extends TaskloomError {}
+
+/** The server gave no answer, or could not answer. */
+export class UnavailableError extends TaskloomError {}
 
 /** The object has changed since the version in `ifVersion`. */
 export class ConflictError extends TaskloomError {
-  override readonly name = "ConflictError";
-
   /** The object as it is now, with what the mutation selects of it. */
   get current(): any {
-    const payloads: any[] = Object.values(this.data ?? {});
-    const found = payloads.flatMap((payload) => Object.values(payload ?? {}));
-    return found.find((value: any) => value?.version !== undefined) ?? null;
+    const payloads = Object.values<any>(this.data ?? {});
+    const values = payloads.flatMap((payload) => Object.values<any>(payload ?? {}));
+    return values.find((value) => value?.version !== undefined) ?? null;
   }
 }
 
-/** Other problems of the input of a mutation. */
-export class InputError extends TaskloomError {
-  override readonly name = "InputError";
-}
-
-/** Events cannot be continued from this cursor: read everything again, with `eventCursor`. */
-export class CursorExpiredError extends TaskloomError {
-  override readonly name = "CursorExpiredError";
-}
-
-/** The session has ended, the key was revoked, or the password is wrong. */
-export class SignInError extends TaskloomError {
-  override readonly name = "SignInError";
-}
-
-/** The server gave no answer, or could not answer. */
-export class UnavailableError extends TaskloomError {
-  override readonly name = "UnavailableError";
-}
-
-const BY_CODE: Partial<Record<ErrorCode, typeof TaskloomError>> = {
+const CLASSES: Partial<Record<ErrorCode, typeof TaskloomError>> = {
   NOT_FOUND: NotFoundError,
   CONFLICT: ConflictError,
   CURSOR_EXPIRED: CursorExpiredError,
@@ -101,41 +85,31 @@ const BY_CODE: Partial<Record<ErrorCode, typeof TaskloomError>> = {
   UNAVAILABLE: UnavailableError,
 };
 
-/** The error for some problems. */
-export function errorOf(problems: readonly Problem[], data?: unknown): TaskloomError {
+/** The data of an answer. Throws its errors: those of the request, and those in payloads. */
+export function dataOf<R>(answer: Answer<R>): R {
+  const problems = problemsOf(answer);
   const [first] = problems;
-  const fallback = first?.origin === "payload" ? InputError : TaskloomError;
-  return new ((first && BY_CODE[first.code]) ?? fallback)(problems, data);
+  if (!first && answer.data) return answer.data;
+  if (!first) throw problem("INTERNAL_SERVER_ERROR", "The answer has no data.");
+  const rest = first.origin === "payload" ? InputError : TaskloomError;
+  throw new (CLASSES[first.code] ?? rest)(problems, answer.data);
 }
 
-/** The error for a single problem that the server did not send. */
+/** The error for a problem that the server did not send. */
 export function problem(code: ErrorCode, message: string): TaskloomError {
-  return errorOf([{ code, message, path: [], origin: "request", more: {} }]);
+  const Class = CLASSES[code] ?? TaskloomError;
+  return new Class([{ code, message, path: [], origin: "request", more: {} }]);
 }
 
-/** All problems of an answer: those of the request, and those in the payloads of mutations. */
-export function problemsOf(answer: Answer): Problem[] {
-  const found: Problem[] = [];
-  for (const { message, path = [], extensions: { code, ...more } = {} } of answer.errors ?? [])
-    found.push({
-      code: (code as ErrorCode | undefined) ?? "INTERNAL_SERVER_ERROR",
-      message,
-      path: path.map(String),
-      origin: "request",
-      more,
-    });
-  for (const payload of Object.values<any>(answer.data ?? {}))
-    for (const { code, message = code, path = [], ...more } of errorsIn(payload))
-      found.push({ code, message, path, origin: "payload", more });
-  return found;
-}
-
-/** The errors of a payload, if it has any. */
-function errorsIn(payload: any): any[] {
-  const errors: unknown = payload?.errors;
-  return Array.isArray(errors) ? errors.filter((error) => typeof error?.code === "string") : [];
-}
-
-function described({ code, path, message }: Problem): string {
-  return `${code}${path.length ? ` at ${path.join(".")}` : ""}: ${message}`;
+/** All problems of an answer. */
+export function problemsOf({ data, errors = [] }: Answer): Problem[] {
+  const requests = errors.map(({ message, path = [], extensions: { code, ...more } = {} }) => {
+    const known = (code as ErrorCode | undefined) ?? "INTERNAL_SERVER_ERROR";
+    return { code: known, message, path: path.map(String), origin: "request" as const, more };
+  });
+  const payloads = Object.values<any>(data ?? {}).flatMap((payload) => payload?.errors ?? []);
+  const inputs = payloads.map(({ code, message = code, path = [], ...more }) => {
+    return { code, message, path, origin: "payload" as const, more };
+  });
+  return [...requests, ...inputs.filter(({ code }) => code)];
 }

@@ -10,7 +10,6 @@ const LONGEST_SECONDS = 60;
 
 export type Fetch = typeof fetch;
 
-/** How a request is sent. */
 export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** 8 to 64 letters, digits, `.`, `_`, `:` or `-`. */
@@ -19,43 +18,31 @@ export interface RequestOptions {
   attempts?: number | undefined;
 }
 
-/** A request: `repeat` says whether it may be sent again after an answer was lost. */
+/** A request. `mayRepeat`: whether it may be sent again after an answer was lost. */
 export interface Call extends RequestOptions {
   body: Body;
   token: string | null;
-  repeat: boolean;
+  mayRepeat: boolean;
 }
 
 /** The answer to a call. An answer that does not come is one with the error `UNAVAILABLE`. */
 export async function post(fetch: Fetch, url: string, call: Call): Promise<Answer> {
-  const { attempts = 8, repeat, signal } = call;
+  const { attempts = 8, mayRepeat, signal } = call;
   for (let attempt = 1; ; attempt += 1) {
-    const { answer, retryAfter } = await once(fetch, url, call);
+    const [answer, retryAfter] = await once(fetch, url, call);
+    const codes = problemsOf(answer).map(({ code }) => code);
+    const isUntouched = Object.values(answer.data ?? {}).every((value) => value === null);
+    const passes = codes.includes("RATE_LIMITED")
+      ? mayRepeat || isUntouched
+      : mayRepeat && codes.includes("UNAVAILABLE");
     const seconds = retryAfter ?? pause(attempt);
-    if (attempt >= attempts || seconds > LONGEST_SECONDS || !mayRepeat(answer, repeat))
-      return answer;
+    if (!passes || attempt >= attempts || seconds > LONGEST_SECONDS) return answer;
     await wait(seconds, signal);
   }
 }
 
-/** The headers of a call. */
-export function headersOf(token: string | null, accept: string): Record<string, string> {
-  const headers = { "Content-Type": "application/json", Accept: accept };
-  return token === null ? headers : { ...headers, Authorization: `Bearer ${token}` };
-}
-
-function mayRepeat(answer: Answer, repeat: boolean): boolean {
-  const codes = new Set(problemsOf(answer).map(({ code }) => code));
-  const untouched = Object.values(answer.data ?? {}).every((value) => value === null);
-  return (codes.has("RATE_LIMITED") && (repeat || untouched)) || (codes.has("UNAVAILABLE") && repeat);
-}
-
-interface Reply {
-  answer: Answer;
-  retryAfter?: number | null;
-}
-
-async function once(fetch: Fetch, url: string, call: Call): Promise<Reply> {
+/** An answer, and how many seconds to wait. */
+async function once(fetch: Fetch, url: string, call: Call): Promise<[Answer, number | null]> {
   const { body, token, requestId, signal } = call;
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const headers = headersOf(token, "application/graphql-response+json, application/json");
@@ -67,30 +54,27 @@ async function once(fetch: Fetch, url: string, call: Call): Promise<Reply> {
       body: JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
-    return { answer: await answerOf(response), retryAfter: secondsOf(response) };
+    const retryAfter = response.headers.get("Retry-After") ?? "";
+    return [await answerOf(response), /^\d+$/.test(retryAfter) ? Number(retryAfter) : null];
   } catch {
     signal?.throwIfAborted();
-    return { answer: failed("UNAVAILABLE", "The server could not be reached.") };
+    return [failed("UNAVAILABLE", "The server could not be reached."), null];
   }
+}
+
+/** The headers of a request. */
+export function headersOf(token: string | null, accept: string): Record<string, string> {
+  const headers = { "Content-Type": "application/json", Accept: accept };
+  return token === null ? headers : { ...headers, Authorization: `Bearer ${token}` };
 }
 
 /** The answer in a response; an error if it has none. */
 export async function answerOf(response: Response): Promise<Answer> {
-  const text = await response.text();
-  try {
-    const answer = JSON.parse(text) as Answer | null;
-    if (answer?.data !== undefined || answer?.errors !== undefined) return answer;
-  } catch {
-    // From a proxy, for example.
-  }
-  const passes = response.status >= 500 || response.status === 429;
-  const code = passes ? "UNAVAILABLE" : "BAD_REQUEST";
-  return failed(code, `The answer has the status ${response.status} and is not from the API.`);
-}
-
-function secondsOf(response: Response): number | null {
-  const header = response.headers.get("Retry-After");
-  return header !== null && /^\d+$/.test(header) ? Number(header) : null;
+  const { status } = response;
+  const answer = await response.json().catch(() => null);
+  if (answer?.data !== undefined || answer?.errors !== undefined) return answer as Answer;
+  const code = status >= 500 || status === 429 ? "UNAVAILABLE" : "BAD_REQUEST";
+  return failed(code, `The answer has the status ${status} and is not from the API.`);
 }
 
 function failed(code: string, message: string): Answer {

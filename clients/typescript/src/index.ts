@@ -2,16 +2,7 @@
 
 export * from "./client.ts";
 export type { Document, TypedDocument, Variables } from "./documents.ts";
-export type { Answer, AnswerError, ErrorCode, Problem } from "./errors.ts";
-export {
-  ConflictError,
-  CursorExpiredError,
-  InputError,
-  NotFoundError,
-  SignInError,
-  TaskloomError,
-  UnavailableError,
-} from "./errors.ts";
+export * from "./errors.ts";
 export type { RequestOptions } from "./http.ts";
 export * from "./lists/live.ts";
 export * from "./lists/order.ts";

@@ -1,10 +1,8 @@
-/** Uploading a file in three steps, with progress. */
+/** Sending a file to its URL, with progress. */
 
-import { TaskloomError, errorOf, problem, problemsOf } from "./errors.ts";
+import { dataOf, problem } from "./errors.ts";
 import { type Fetch, answerOf } from "./http.ts";
-import { pause, wait } from "./waiting.ts";
 
-const ATTEMPTS = 4;
 const CHUNK = 64 * 1024;
 
 export interface UploadOptions {
@@ -15,75 +13,47 @@ export interface UploadOptions {
   onProgress?: ((sent: number, size: number) => void) | undefined;
 }
 
-/** Send a file to its URL, again from the start if the connection is lost. */
-export async function send(
-  fetch: Fetch,
-  url: string,
-  file: Blob,
-  { signal, onProgress = () => {} }: UploadOptions,
-): Promise<void> {
+type Put = (url: string, file: Blob, options: UploadOptions, fetch: Fetch) => Promise<Response>;
+
+/** Send a file. Throws `UnavailableError` if the connection is lost. */
+export const send: Put = async (url, file, options, fetch) => {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  // Only XMLHttpRequest tells browsers how far an upload has come.
   const put = typeof XMLHttpRequest === "undefined" ? withFetch : withXhr;
-  for (let attempt = 1; ; attempt += 1) {
+  const response = await put(url, file, options, fetch).catch(() => {
     signal?.throwIfAborted();
-    try {
-      const response = await put(fetch, url, file, signal, onProgress);
-      if (response.ok) return;
-      throw errorOf(problemsOf(await answerOf(response)));
-    } catch (error) {
-      signal?.throwIfAborted();
-      const passes = !(error instanceof TaskloomError) || error.code === "UNAVAILABLE";
-      if (!passes) throw error;
-      if (attempt === ATTEMPTS) throw problem("UNAVAILABLE", "The file could not be sent.");
-      await wait(pause(attempt), signal);
-    }
-  }
-}
+    throw problem("UNAVAILABLE", "The connection was lost while the file was sent.");
+  });
+  if (!response.ok) dataOf(await answerOf(response));
+  return response;
+};
 
-type Progress = (sent: number, size: number) => void;
-
-/** Only XMLHttpRequest tells browsers how far an upload has come. */
-function withXhr(
-  _: Fetch,
-  url: string,
-  file: Blob,
-  signal: AbortSignal | undefined,
-  progress: Progress,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
+const withXhr: Put = (url, file, { signal, onProgress }) =>
+  new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const abort = () => request.abort();
-    signal?.addEventListener("abort", abort);
-    request.upload.onprogress = ({ loaded }) => progress(loaded, file.size);
-    request.onerror = request.onabort = () => reject(new TypeError("The connection was lost."));
+    request.upload.onprogress = ({ loaded }) => onProgress?.(loaded, file.size);
+    request.onerror = request.onabort = reject;
     request.onload = () => {
-      const body = request.status === 204 ? null : request.responseText;
-      resolve(new Response(body, { status: request.status }));
+      const { status, responseText } = request;
+      resolve(new Response(status === 204 ? null : responseText, { status }));
     };
-    request.onloadend = () => signal?.removeEventListener("abort", abort);
+    signal?.addEventListener("abort", () => request.abort());
     request.open("PUT", url);
     request.send(file);
   });
-}
 
-/** A stream tells how much of it has been read. */
-function withFetch(
-  fetch: Fetch,
-  url: string,
-  file: Blob,
-  signal: AbortSignal | undefined,
-  progress: Progress,
-): Promise<Response> {
+const withFetch: Put = (url, file, { signal = null, onProgress }, fetch) => {
   let sent = 0;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const chunk = await file.slice(sent, sent + CHUNK).arrayBuffer();
       controller.enqueue(new Uint8Array(chunk));
       sent += chunk.byteLength;
-      progress(sent, file.size);
+      onProgress?.(sent, file.size);
       if (sent >= file.size) controller.close();
     },
   });
   const headers = { "Content-Length": String(file.size) };
-  const options = { method: "PUT", headers, body, duplex: "half", ...(signal && { signal }) };
-  return fetch(url, options as RequestInit);
-}
+  return fetch(url, { method: "PUT", headers, body, duplex: "half", signal } as RequestInit);
+};

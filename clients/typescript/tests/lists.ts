@@ -17,6 +17,8 @@ interface Wanted {
   filter: TaskFilter;
   order: TaskOrder[];
   first: number;
+  /** The cursor to listen from at first, instead of the right one. */
+  cursor?: string;
 }
 
 /** Follow the lists, and do what the test says until it says nothing more. */
@@ -31,8 +33,8 @@ export async function follow(api: Taskloom): Promise<void> {
     const one = lists[list]!;
     if (said === "more") working.add(one.more());
     if (said === "change") working.add(change(api, one, more.title, more.breaks, flaws));
+    if (said === "settle") await Promise.all(working);
     if (said === "compare") {
-      await Promise.all(working);
       // Each list gets the event of the last task that the test has made.
       while (markers.get(more.marker) !== lists.length) await new Promise((go) => setTimeout(go, 10));
       const shown = lists.map(({ items, hasNextPage, error }) => ({ items, hasNextPage, error }));
@@ -49,7 +51,9 @@ function watch(api: Taskloom, wanted: Wanted, markers: Map<string, number>): Pro
       const data = await api.request(TasksDocument, { filter, orderBy: order, first, after });
       return { ...data.tasks, cursor: data.eventCursor };
     },
-    async *listen(after, signal) {
+    async *listen(current, signal) {
+      const after = wanted.cursor ?? current;
+      delete wanted.cursor;
       const variables = { filter: { task: filter }, after };
       for await (const event of api.live(EventsDocument, variables, { signal })) {
         yield event;

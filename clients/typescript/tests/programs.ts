@@ -21,6 +21,8 @@ import {
   TasksDocument,
   UpdateDocument,
 } from "./generated/graphql.ts";
+import { failing } from "./edits.ts";
+import { crowd, throughProxy } from "./faults.ts";
 import { follow } from "./lists.ts";
 import { listeners, throughLibraries } from "./streams.ts";
 import { errorOf, hear, say } from "./talk.ts";
@@ -123,7 +125,8 @@ const programs: Record<string, () => Promise<void>> = {
     await api.signIn(login, password);
     const create = async (_: unknown, number: number) => {
       const input = { title: `task ${number}` };
-      const { taskCreate } = await api.request(CreateDocument, { input });
+      // A busy machine may take a minute to start the server again.
+      const { taskCreate } = await api.request(CreateDocument, { input }, { attempts: 20 });
       say(taskCreate.task!.id);
     };
     await Promise.all(Array.from({ length: 40 }, create));
@@ -135,7 +138,7 @@ const programs: Record<string, () => Promise<void>> = {
 
   /** Listens in every way until each has seen all tasks, or has failed. */
   async streams() {
-    const { tokens, cursor, count, names } = await hear();
+    const { tokens, cursor, count, names, late } = await hear();
     let writes = 0;
     const memory = memoryStorage(tokens);
     const storage: TokenStorage = {
@@ -148,10 +151,10 @@ const programs: Record<string, () => Promise<void>> = {
       (name) =>
         new Promise((resolve) => {
           const seen: string[] = [];
-          const done = (error: any) => resolve([name, { seen, error: error?.name ?? null }]);
+          const done = (error: any) => resolve([name, { seen: [...seen], error: error && error.constructor.name }]);
           const next = (event: any) => {
             if (event.kind === "TASK_CREATED") seen.push(event.task.title);
-            if (seen.length === count) done(null);
+            if (seen.length === count || event.task?.title === late) done(null);
           };
           listeners[name]!(api, after, next, done);
         }),
@@ -168,6 +171,18 @@ const programs: Record<string, () => Promise<void>> = {
   async lists() {
     const { tokens } = await hear();
     await follow(new Taskloom({ url, storage: memoryStorage(tokens), webSocket }));
+  },
+
+  async edits() {
+    say(await failing());
+  },
+
+  async faults() {
+    await throughProxy(url, (await hear()).tokens);
+  },
+
+  async crowd() {
+    await crowd(url, (await hear()).tokens, webSocket);
   },
 
   /** One webhook request after the other. */

@@ -22,6 +22,16 @@ export const listeners: Record<string, Listen> = {
   websocket: (api, after, seen, failed) => void core(api, after, seen, failed, "websocket"),
   sse: (api, after, seen, failed) => void core(api, after, seen, failed, "sse"),
 
+  /** Without a cursor: what happens during an interruption is not delivered. */
+  async plain(api, _, seen, failed) {
+    const query = "subscription { taskEvents { kind task { title } } }";
+    try {
+      for await (const event of api.live(query)) seen(event);
+    } catch (error) {
+      failed(error);
+    }
+  },
+
   apollo(api, after, seen, failed) {
     const client = new ApolloClient({ link: taskloomLink(api), cache: new InMemoryCache() });
     client

@@ -2,7 +2,6 @@
 
 import type { Taskloom } from "../client.ts";
 import { type Variables, kindOf } from "../documents.ts";
-import type { Answer } from "../errors.ts";
 
 /** Receives answers as they came, then `complete`, or an error. */
 export interface Sink {
@@ -11,25 +10,23 @@ export interface Sink {
   complete(): void;
 }
 
-/** Run an operation; returns a function that ends it. Subscriptions continue by themselves. */
-export function observe(api: Taskloom, query: string, variables: Variables, sink: Sink): () => void {
+/** Run an operation; returns what ends it. Subscriptions continue by themselves. */
+export function observe(
+  api: Taskloom,
+  query: string,
+  variables: Variables,
+  sink: Sink,
+): () => void {
   const stop = new AbortController();
   const { signal } = stop;
-  const answers: AsyncIterable<Answer> =
-    kindOf(query) === "subscription"
-      ? api.answers(query, variables, { signal })
-      : once(api.execute(query, variables, { signal }));
-  void (async () => {
-    try {
-      for await (const answer of answers) if (!signal.aborted) sink.next(answer);
-      if (!signal.aborted) sink.complete();
-    } catch (error) {
-      if (!signal.aborted) sink.error(error);
-    }
-  })();
+  const run = async () => {
+    if (kindOf(query) === "subscription")
+      for await (const answer of api.answers(query, variables, { signal })) sink.next(answer);
+    else sink.next(await api.execute(query, variables, { signal }));
+  };
+  run().then(
+    () => signal.aborted || sink.complete(),
+    (error) => signal.aborted || sink.error(error),
+  );
   return () => stop.abort();
-}
-
-async function* once(answer: Promise<Answer>): AsyncGenerator<Answer> {
-  yield await answer;
 }

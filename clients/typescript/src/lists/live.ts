@@ -1,5 +1,6 @@
 /** A list that follows events, and shows changes before the server has made them. */
 
+import type { Page } from "../client.ts";
 import { ConflictError } from "../errors.ts";
 
 /** What every node selects. */
@@ -8,10 +9,8 @@ export interface Item {
   version: number;
 }
 
-export interface Page<T> {
-  nodes: readonly T[];
-  pageInfo: { hasNextPage: boolean; endCursor: string | null };
-}
+/** Compares two nodes in the order of the list: `orderBy`. */
+export type Compare<T> = (one: T, other: T) => number;
 
 /** What every event selects. */
 export interface ListEvent<T> {
@@ -38,7 +37,6 @@ interface Edit<T> {
  * between the two there may be others, which were not read.
  */
 export class LiveList<T extends Item> {
-  readonly #order: ((one: T, other: T) => number) | null;
   readonly #nodes = new Map<string, T>();
   readonly #edits = new Set<Edit<T>>();
   readonly #listeners = new Set<() => void>();
@@ -48,8 +46,10 @@ export class LiveList<T extends Item> {
   #pageInfo: Page<T>["pageInfo"] = { hasNextPage: false, endCursor: null };
   #items: readonly T[] | null = null;
 
-  constructor(page: Page<T> | null = null, order: ((one: T, other: T) => number) | null = null) {
-    this.#order = order;
+  constructor(
+    page: Page<T> | null = null,
+    private readonly order: Compare<T> | null = null,
+  ) {
     if (page) this.append(page);
   }
 
@@ -78,10 +78,7 @@ export class LiveList<T extends Item> {
   append({ nodes, pageInfo }: Page<T>, meanwhile: Iterable<ListEvent<T>> = []): void {
     this.#pageInfo = pageInfo;
     this.#last = nodes.at(-1) ?? this.#last;
-    for (const node of nodes) {
-      if (this.#gone.get(node.id) === Infinity) this.#gone.delete(node.id);
-      this.#set(node);
-    }
+    for (const node of nodes) this.#take(node);
     for (const event of meanwhile) this.#follow(event);
     this.changed();
   }
@@ -96,12 +93,13 @@ export class LiveList<T extends Item> {
 
   /** Follow an event. */
   apply(event: ListEvent<T>): void {
-    const changed = this.#follow(event);
-    let confirmed = false;
-    for (const edit of this.#edits)
-      if (edit.requestId === event.requestId && (edit.isNew || edit.id === idOf(event)))
-        confirmed = this.#edits.delete(edit) || confirmed;
-    if (changed || confirmed) this.changed();
+    const { task, subjectId, requestId } = event;
+    const hasChanged = this.#follow(event);
+    const echoed = [...this.#edits].find(
+      (edit) => edit.requestId === requestId && (edit.isNew || edit.id === (task?.id ?? subjectId)),
+    );
+    if (echoed) this.#edits.delete(echoed);
+    if (hasChanged || echoed) this.changed();
   }
 
   /** Take over a node from the answer to a mutation. */
@@ -147,34 +145,34 @@ export class LiveList<T extends Item> {
       else if (node || isNew) shown.set(id, { ...node, ...values } as T);
     }
     const nodes = [...shown.values()];
-    return this.#order ? nodes.sort(this.#order) : nodes;
+    return this.order ? nodes.sort(this.order) : nodes;
   }
 
-  #follow(event: ListEvent<T>): boolean {
-    const { task, matches, kind, subjectId } = event;
-    if (task && matches) {
-      // It may have come back.
-      if ((this.#gone.get(task.id) ?? Infinity) <= task.version) this.#gone.delete(task.id);
-      if (this.#gone.get(task.id) === Infinity) this.#gone.delete(task.id);
-      return this.#set(task);
-    }
-    const id = idOf(event);
-    let changed = id !== null && this.#remove(id, task?.version ?? Infinity);
-    if (kind === "ACCESS_LOST" && subjectId)
+  #follow({ task, matches, kind, subjectId }: ListEvent<T>): boolean {
+    if (task && matches) return this.#take(task);
+    const ids = [task?.id ?? subjectId ?? ""];
+    if (kind === "ACCESS_LOST")
       for (const node of this.#nodes.values())
-        if ((node as { project?: { id?: string } }).project?.id === subjectId)
-          changed = this.#remove(node.id, Infinity) || changed;
-    return changed;
+        if ((node as { project?: { id?: string } }).project?.id === subjectId) ids.push(node.id);
+    return ids.filter((id) => this.#remove(id, task?.version ?? Infinity)).length > 0;
+  }
+
+  /** Take over a node that is in the list now: it may have come back. */
+  #take(node: T): boolean {
+    const gone = this.#gone.get(node.id) ?? -1;
+    if (gone === Infinity || gone <= node.version) this.#gone.delete(node.id);
+    return this.#set(node);
   }
 
   /** Take over the state of a node, unless a newer one is known. */
   #set(node: T): boolean {
     const known = this.#nodes.get(node.id);
-    if ((this.#gone.get(node.id) ?? -1) >= node.version) return false;
+    const left = this.#gone.get(node.id);
+    if (left !== undefined && left >= node.version) return false;
     if (known && known.version > node.version) return false;
-    if (this.hasNextPage && this.#last && this.#order && this.#order(node, this.#last) > 0)
+    if (this.hasNextPage && this.#last && this.order && this.order(node, this.#last) > 0)
       return this.#nodes.delete(node.id);
-    if (known && JSON.stringify(known) === JSON.stringify(node)) return false;
+    if (JSON.stringify(known) === JSON.stringify(node)) return false;
     this.#nodes.set(node.id, node);
     return true;
   }
@@ -183,8 +181,4 @@ export class LiveList<T extends Item> {
     this.#gone.set(id, version);
     return this.#nodes.delete(id);
   }
-}
-
-function idOf(event: ListEvent<Item>): string | null {
-  return event.task?.id ?? event.subjectId;
 }

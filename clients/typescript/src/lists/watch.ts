@@ -1,7 +1,8 @@
 /** A list that reads and follows its events by itself. */
 
+import type { Page } from "../client.ts";
 import { CursorExpiredError } from "../errors.ts";
-import { type Item, type ListEvent, LiveList, type Page } from "./live.ts";
+import { type Compare, type Item, type ListEvent, LiveList } from "./live.ts";
 
 /** Where a list comes from; see the README. */
 export interface ListSource<T extends Item> {
@@ -9,7 +10,7 @@ export interface ListSource<T extends Item> {
   read(after: string | null): Promise<Page<T> & { cursor: string }>;
   /** The events from a cursor on. */
   listen(after: string, signal: AbortSignal): AsyncIterable<ListEvent<T>>;
-  order?: ((one: T, other: T) => number) | undefined;
+  order?: Compare<T> | undefined;
 }
 
 /** Read the first page of a list, and follow it from there. */
@@ -21,40 +22,32 @@ export async function watchList<T extends Item>(source: ListSource<T>): Promise<
 
 /** Made by `watchList`. */
 export class WatchedList<T extends Item> extends LiveList<T> {
-  readonly #source: ListSource<T>;
+  /** Why it does not follow any more; null while it does. */
+  error: unknown = null;
   #stop = new AbortController();
-  #error: unknown = null;
   // The events that come while a page is read.
   #meanwhile: ListEvent<T>[] | null = null;
   #loading: Promise<void> | null = null;
   #size = 0;
 
-  constructor(source: ListSource<T>) {
-    super(null, source.order ?? null);
-    this.#source = source;
-  }
-
-  /** Why it does not follow any more; null while it does. */
-  get error(): unknown {
-    return this.#error;
+  constructor(private readonly source: ListSource<T>) {
+    super(null, source.order);
   }
 
   /** Read everything again that was read so far, and follow it from there. */
   async refresh(): Promise<void> {
     this.#stop.abort();
     const stop = (this.#stop = new AbortController());
-    const first = await this.#source.read(null);
+    const first = await this.source.read(null);
     const pages: Page<T>[] = [first];
     let size = first.nodes.length;
-    for (let { pageInfo } = first; pageInfo.hasNextPage && size < this.#size; ) {
-      const page = await this.#source.read(pageInfo.endCursor);
-      pages.push(page);
-      size += page.nodes.length;
-      pageInfo = page.pageInfo;
+    for (let page: Page<T> = first; page.pageInfo.hasNextPage && size < this.#size; ) {
+      page = await this.source.read(page.pageInfo.endCursor);
+      size += pages.push(page) && page.nodes.length;
     }
     if (stop.signal.aborted) return;
     this.#size = size;
-    this.#error = null;
+    this.error = null;
     this.replace(pages);
     void this.#listen(first.cursor, stop.signal);
   }
@@ -75,7 +68,7 @@ export class WatchedList<T extends Item> extends LiveList<T> {
     const { signal } = this.#stop;
     const meanwhile: ListEvent<T>[] = (this.#meanwhile = []);
     try {
-      const page = await this.#source.read(this.endCursor);
+      const page = await this.source.read(this.endCursor);
       if (signal.aborted) return;
       this.#size += page.nodes.length;
       this.append(page, meanwhile);
@@ -86,7 +79,7 @@ export class WatchedList<T extends Item> extends LiveList<T> {
 
   async #listen(after: string, signal: AbortSignal): Promise<void> {
     try {
-      for await (const event of this.#source.listen(after, signal)) {
+      for await (const event of this.source.listen(after, signal)) {
         if (signal.aborted) return;
         this.#meanwhile?.push(event);
         this.apply(event);
@@ -97,7 +90,7 @@ export class WatchedList<T extends Item> extends LiveList<T> {
         if (!(error instanceof CursorExpiredError)) throw error;
         await this.refresh();
       } catch (final) {
-        this.#error = final;
+        this.error = final;
         this.changed();
       }
     }

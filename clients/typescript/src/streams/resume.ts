@@ -1,47 +1,72 @@
 /** A subscription that continues after every interruption, from the last cursor. */
 
-import type { Body } from "../documents.ts";
-import { type Answer, TaskloomError, errorOf, problem, problemsOf } from "../errors.ts";
+import type { Body, Variables } from "../documents.ts";
+import { type Answer, TaskloomError, dataOf, problem } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { pause, wait } from "../waiting.ts";
-import { type Connection, Interrupted } from "./connection.ts";
 
 export type Status = "connected" | "waiting";
 
+/**
+ * One connection for a subscription. The iterator ends when the server has completed the
+ * subscription, and throws if it was interrupted: `Interrupted`, or a `TaskloomError`.
+ */
+export interface Transport {
+  open(body: Body, signal: AbortSignal, hooks: Hooks): AsyncIterable<Answer>;
+}
+
+export interface Hooks {
+  /** With which credentials it was tried. */
+  used(token: string | null): void;
+  opened(): void;
+}
+
+/** A lost connection, and the close code if there is one. */
+export class Interrupted extends Error {
+  constructor(
+    message: string,
+    readonly code: number | null = null,
+  ) {
+    super(message);
+  }
+}
+
 // What the server cannot do now, and may do later.
-const PASSING = new Set(["UNAVAILABLE", "RATE_LIMITED", "TIMEOUT"]);
+const PASSING = ["UNAVAILABLE", "RATE_LIMITED", "TIMEOUT"];
 // Close codes: the credentials; too busy; and what would only happen again.
 const FORBIDDEN = 4403;
 const BUSY = 1013;
-const FAULTS = new Set([1002, 1003, 1007, 1008, 1009, 4004, 4400, 4401, 4406, 4409, 4429]);
+const FAULTS = [1002, 1003, 1007, 1008, 1009, 4004, 4400, 4401, 4406, 4409, 4429];
 // After this long, a connection was a good one.
 const GOOD_MS = 10_000;
 
-/** The answers of a subscription, whose variable `after` moves on with each event's cursor. */
+/**
+ * The answers of a subscription, whose variable `after` moves on with each event's cursor.
+ * `eventCursor` asks for the first one; null: the subscription has no cursors.
+ */
 export async function* resumed(
-  connection: Connection,
+  transport: Transport,
   session: Session,
-  body: Body,
+  query: string,
+  variables: Variables,
   signal: AbortSignal,
+  eventCursor: (() => Promise<string>) | null,
   onStatus: (status: Status) => void = () => {},
 ): AsyncGenerator<Answer> {
-  let variables = body.variables ?? {};
-  let failures = 0;
-  for (;;) {
-    let token: string | null = null;
+  let token: string | null = null;
+  for (let failures = 0; ; ) {
     let openedAt = Infinity;
-    const hooks = {
-      used: (used: string | null) => void (token = used),
-      opened() {
-        openedAt = Date.now();
-        onStatus("connected");
-      },
+    const hooks: Hooks = {
+      used: (used) => (token = used),
+      opened: () => ((openedAt = Date.now()), onStatus("connected")),
     };
     try {
-      for await (const answer of connection.open({ ...body, variables }, signal, hooks)) {
-        const cursor = cursorOf(answer);
-        if (cursor === null) throw errorOf(problemsOf(answer), answer.data);
-        variables = { ...variables, after: cursor };
+      if (eventCursor && variables.after === undefined)
+        variables = { ...variables, after: await eventCursor() };
+      for await (const answer of transport.open({ query, variables }, signal, hooks)) {
+        const [event] = Object.values<any>(answer.data ?? {});
+        if (!event) dataOf(answer);
+        if (eventCursor) variables = { ...variables, after: event.cursor };
         failures = 0;
         yield answer;
       }
@@ -50,12 +75,9 @@ export async function* resumed(
       if (signal.aborted) return;
       failures = Date.now() - openedAt > GOOD_MS ? 1 : failures + 1;
       onStatus("waiting");
-      try {
-        await wait(await recovered(error, session, token, failures), signal);
-      } catch (final) {
-        if (signal.aborted) return;
-        throw final;
-      }
+      const seconds = await recovered(error, session, token, failures);
+      await wait(seconds, signal).catch(() => {});
+      if (signal.aborted) return;
     }
   }
 }
@@ -67,26 +89,17 @@ async function recovered(
   token: string | null,
   failures: number,
 ): Promise<number> {
-  const code = error instanceof TaskloomError ? error.code : null;
+  const code = error instanceof TaskloomError ? error.code : "";
   const closed = error instanceof Interrupted ? error.code : null;
   if (code === "UNAUTHENTICATED" || closed === FORBIDDEN) {
-    try {
-      await session.renew(token);
-    } catch (refused) {
-      if (!(refused instanceof TaskloomError) || !PASSING.has(refused.code)) throw refused;
-    }
+    await session.renew(token).catch((refused) => {
+      if (!(refused instanceof TaskloomError && PASSING.includes(refused.code))) throw refused;
+    });
     return failures === 1 ? 0 : pause(failures);
   }
-  if (error instanceof TaskloomError) {
-    if (!PASSING.has(error.code)) throw error;
-    return error.retryAfter ?? pause(failures);
-  }
-  if (closed !== null && FAULTS.has(closed))
+  if (closed !== null && FAULTS.includes(closed))
     throw problem("BAD_REQUEST", `The connection was closed with ${closed}: ${String(error)}`);
-  return pause(closed === BUSY ? failures + 2 : failures);
-}
-
-function cursorOf({ data }: Answer): string | null {
-  const event: any = Object.values(data ?? {}).find((value: any) => value?.cursor !== undefined);
-  return event ? (event.cursor as string) : null;
+  if (error instanceof TaskloomError && !PASSING.includes(code)) throw error;
+  const given = error instanceof TaskloomError ? error.retryAfter : null;
+  return given ?? pause(closed === BUSY ? failures + 2 : failures);
 }

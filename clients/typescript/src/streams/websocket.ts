@@ -3,24 +3,23 @@
 import { type Client, createClient } from "graphql-ws/client";
 
 import type { Body } from "../documents.ts";
-import { type Answer, errorOf, problemsOf } from "../errors.ts";
-import { type Connection, type Hooks, Interrupted } from "./connection.ts";
+import { type Answer, dataOf } from "../errors.ts";
+import { type Hooks, Interrupted, type Transport } from "./resume.ts";
 
 // A connection that is silent although it was pinged is lost.
 const PING_MS = 10_000;
-const SILENCE_MS = 10_000;
 
-export class Socket implements Connection {
+export class Socket implements Transport {
   readonly #client: Client;
   // Those of the current connection.
   #token: string | null = null;
   #isOpen = false;
-  #silent: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
 
   constructor(url: string, webSocketImpl: unknown, token: () => Promise<string | null>) {
-    const heard = () => clearTimeout(this.#silent);
+    const heard = () => clearTimeout(this.#silence);
     this.#client = createClient({
-      url: () => socketUrl(url),
+      url: () => new URL(url, globalThis.location?.href).href.replace(/^http/, "ws"),
       webSocketImpl,
       retryAttempts: 0,
       keepAlive: PING_MS,
@@ -31,34 +30,27 @@ export class Socket implements Connection {
       },
       on: {
         connected: () => (this.#isOpen = true),
-        closed: () => {
-          this.#isOpen = false;
-          heard();
-        },
+        closed: () => ((this.#isOpen = false), heard()),
         message: heard,
-        ping: (received) => {
-          if (received) return;
+        ping: (isReceived) => {
           heard();
-          this.#silent = setTimeout(() => this.#client.terminate(), SILENCE_MS);
+          if (!isReceived) this.#silence = setTimeout(() => this.reset(), PING_MS);
         },
       },
     });
   }
 
-  async *open(body: Body, signal: AbortSignal, hooks: Hooks): AsyncGenerator<Answer> {
-    const forget = this.#client.on("connected", hooks.opened);
-    if (this.#isOpen) hooks.opened();
+  async *open(body: Body, signal: AbortSignal, { used, opened }: Hooks): AsyncGenerator<Answer> {
+    const forget = this.#client.on("connected", opened);
+    if (this.#isOpen) opened();
     const answers = this.#client.iterate<any>({ ...body });
     const stop = () => void answers.return?.();
     signal.addEventListener("abort", stop);
     try {
-      for await (const answer of answers) {
-        hooks.used(this.#token);
-        yield answer as Answer;
-      }
+      for await (const answer of answers) yield answer as Answer;
     } catch (error) {
-      hooks.used(this.#token);
-      if (Array.isArray(error)) throw errorOf(problemsOf({ errors: error }));
+      used(this.#token);
+      if (Array.isArray(error)) dataOf({ errors: error });
       const { code = null, reason } = error as { code?: number; reason?: string };
       throw new Interrupted(reason || "The connection was lost.", code);
     } finally {
@@ -73,10 +65,4 @@ export class Socket implements Connection {
   reset(): void {
     this.#client.terminate();
   }
-}
-
-function socketUrl(url: string): string {
-  const absolute = new URL(url, globalThis.location?.href);
-  absolute.protocol = absolute.protocol.replace("http", "ws");
-  return absolute.href;
 }
