@@ -9,7 +9,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Python compiles what it imports as it runs; compiling all packages would take seconds.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 LOCKED := $(PIP) --require-hashes --no-deps
 
 # The first suitable Python, or `PYTHON`; checked here so that the message is clear.
@@ -19,24 +20,28 @@ find-python = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 pyt
 	echo "Taskloom needs Python 3.11 to 3.14 with venv (Debian: apt install python3-venv)." >&2; \
 	exit 1
 
+# The pages in browsers are built while the server starts: it shows them as soon as they are there.
+PAGES := $(STAMPS)/explorer
+build-pages = ( nice $(MAKE) --silent $(PAGES) & )
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
-serve: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
-	@exec $(BIN)/taskloom serve
+serve: $(STAMPS)/runtime ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
+	@$(build-pages) && exec $(BIN)/taskloom serve
 
 .PHONY: dev
-dev: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve, and restart when the code changes
-	@exec $(BIN)/taskloom serve --reload
+dev: $(STAMPS)/runtime ## Serve, and restart when the code changes
+	@$(build-pages) && exec $(BIN)/taskloom serve --reload
 
 .PHONY: demo
 demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
 	@$(BIN)/taskloom demo --scale $(or $(SCALE),1)
 
 .PHONY: test
-test: $(STAMPS)/dev $(STAMPS)/explorer $(STAMPS)/client ## Run the tests; make test ARGS="-k name" for some
+test: $(STAMPS)/dev $(PAGES) $(STAMPS)/client ## Run the tests; make test ARGS="-k name" for some
 	@$(BIN)/python scripts/chromium.py
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -92,9 +97,11 @@ clean: ## Remove everything built; make clean DATA=1 removes the embedded databa
 
 # Set-up
 
+# With a pip of its own: that of Python 3.11 spends ten seconds on choosing files.
 $(STAMPS)/venv:
 	@python=$$($(find-python)) && echo "Creating an environment with $$($$python --version) …" && \
 		$$python -m venv $(VENV)
+	@$(LOCKED) -r requirements-pip.lock
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/runtime: requirements.lock pyproject.toml $(STAMPS)/venv
@@ -115,7 +122,7 @@ $(STAMPS)/docs: requirements-docs.lock $(STAMPS)/runtime
 
 # The server works without the explorer: its page then says what is missing.
 $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '*/node_modules/*' \
-		-not -path '*/dist/*' 2>/dev/null)
+		-not -path '*/dist/*' -not -name dist.building 2>/dev/null)
 	@$(BIN)/python scripts/build_explorer.py && touch $@ || \
 		echo "The explorer could not be built (see above); the API works without it."
 

@@ -591,7 +591,8 @@ class EventSettings(_Group):
         validation_alias="TASKLOOM_EVENT_RETENTION_DAYS",
         json_schema_extra={"default_text": "kept forever"},
     )
-    """Days after which events are permanently deleted, also from the audit log."""
+    """Days for which events are kept, also in the audit log. Then they are permanently deleted, a
+    calendar month at a time: when its newest event is older."""
 
 
 class MailSettings(_Group):

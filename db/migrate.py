@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -56,6 +57,8 @@ LOCK_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0
 # Begins the comment on the table of the current revision.
 _OLDEST = "Works with the code of revision "
+
+_PARTITION = re.compile(r"events_(first|\d{6})")
 
 # Any number that no other program uses on the same database; this one spells "taskloom".
 _LOCK = int.from_bytes(b"taskloom", "big", signed=True)
@@ -171,11 +174,19 @@ async def differences(settings: DatabaseSettings) -> list[str]:
         options = {
             "compare_type": True,
             "compare_server_default": True,
+            "include_name": is_compared,
         }
         migration = MigrationContext.configure(connection, opts=options)
         return [repr(difference) for difference in compare_metadata(migration, Base.metadata)]
 
     return await _connected(settings, run)
+
+
+def is_compared(name: str | None, kind: str, _: Any) -> bool:
+    """Whether models and database are compared in this: not in the log's partitions, which come and
+    go.
+    """
+    return not (kind == "table" and name is not None and _PARTITION.fullmatch(name))
 
 
 async def revise(settings: DatabaseSettings, message: str) -> Path:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
-from db.models import Event, LogConsumer, LogEpoch
+from db.models import Event, EventMonth, LogConsumer, LogEpoch
 from db.models.event import Xid8
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,9 @@ async def ensure_epoch(database: Database) -> UUID:
             log.warning("the event log was restored: earlier cursors are no longer valid")
             row.epoch = uuid4()
             row.system_identifier = fingerprint
+            # Transaction IDs of before say nothing about those to come.
+            row.pruned_xid = row.pruned_position = None
+            await session.execute(update(EventMonth).values(first_xid=None))
             await _set_consumers_back(session, future=future)
             if future:
                 await session.execute(update(Event).values(xid=literal_column(f"'{_OLDEST}'")))

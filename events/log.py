@@ -11,6 +11,9 @@ speed.
 The price: an open writing transaction anywhere on the server holds back new events until it ends.
 So session timeouts keep transactions short, and `lag` tells how far readers are behind.
 
+The log has a partition for each month (`events.months`). A statement that reads from a cursor adds
+a lower bound of positions (`is_from`), so that PostgreSQL leaves the partitions before it alone.
+
 The horizon only moves forward, and it is a cursor itself: `(horizon, 0)` is the place before
 everything that can still appear (`head`).
 
@@ -36,6 +39,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Uuid,
+    and_,
     bindparam,
     cast,
     column,
@@ -55,6 +59,7 @@ from db.row_security import EVERYTHING
 from errors import CursorExpired, Unavailable
 from events.cursor import Cursor, Place
 from events.epoch import ROW
+from events.months import first_position
 
 Access = Callable[[ColumnElement[UUID], Any], ColumnElement[bool]]
 """`access(viewer_id, entity)`: whether the user can read a row of the entity."""
@@ -151,7 +156,8 @@ class EventLog:
         if not text:
             return await self.first(now)
         cursor, following = await self._known(text, path)
-        if following is not None and following < now - self._replay:
+        too_old = following.at is not None and following.at < now - self._replay
+        if too_old or following.gap:
             why = f"events are kept for {self._replay.days} days"
             raise CursorExpired(_EXPIRED.format(why=why), path=path)
         return cursor
@@ -168,17 +174,17 @@ class EventLog:
         """
         return (await self._known(text, path))[0]
 
-    async def _known(
-        self, text: str, path: Sequence[str | int]
-    ) -> tuple[Cursor, dt.datetime | None]:
-        """A cursor of this epoch, and the time of the event after it, if there is one."""
+    async def _known(self, text: str, path: Sequence[str | int]) -> tuple[Cursor, Any]:
+        """A cursor of this epoch; `at`: the time of the event after it, if there is one; `gap`:
+        whether events after it were deleted.
+        """
         cursor = Cursor.parse(text, path)
         row = await self._one(_NEXT, {"xid": cursor.xid, "position": cursor.position})
         if row.epoch != cursor.epoch or cursor.xid > row.horizon:
             raise CursorExpired(
                 _EXPIRED.format(why="the database was restored after it was issued"), path=path
             )
-        return cursor, row.at
+        return cursor, row
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -319,9 +325,15 @@ def _given(prefix: str = "") -> Any:
     )
 
 
+def is_from(event: Any, xid: ColumnElement[Any]) -> ColumnElement[bool]:
+    """True for all events of a transaction and later ones; excludes partitions before them."""
+    from_: ColumnElement[bool] = event.position >= first_position(xid)
+    return from_
+
+
 def _beyond(event: Any) -> ColumnElement[bool]:
-    beyond: ColumnElement[bool] = place_of(event) > _given()
-    return beyond
+    xid = cast(_bind("xid", Xid8()), Xid8())
+    return and_(place_of(event) > _given(), is_from(event, xid))
 
 
 def _present() -> Any:
@@ -342,7 +354,8 @@ def _after(access: Access | None) -> Select[Any]:
     limit = _bind("limit", Integer())
     # Whether anything is committed behind the horizon; uses an index.
     late = aliased(Event, name="late")
-    waiting = select(late.position).where(late.xid >= now.c.horizon).correlate(now).exists()
+    behind = (late.xid >= now.c.horizon, is_from(late, _HORIZON))
+    waiting = select(late.position).where(*behind).correlate(now).exists()
     if access is None:
         found = rows.order_by(*order).limit(limit).lateral("found")
         return (
@@ -403,7 +416,12 @@ def _before(access: Access) -> Select[Any]:
     order = (event.xid.desc(), event.position.desc())
 
     def between(one: Any) -> tuple[ColumnElement[bool], ...]:
-        return place_of(one) < _given(), place_of(one) > _given("first_"), one.xid < now.c.horizon
+        return (
+            place_of(one) < _given(),
+            place_of(one) > _given("first_"),
+            is_from(one, cast(_bind("first_xid", Xid8()), Xid8())),
+            one.xid < now.c.horizon,
+        )
 
     end = (
         select(last.xid.label("end_xid"), last.position.label("end_position"))
@@ -459,8 +477,16 @@ def _allowed(access: Access) -> Select[Any]:
     return (
         select(pair.c.thing, pair.c.viewer_id)
         .select_from(pair.join(event, event.position == pair.c.thing))
+        # The positions are of one month, or two.
+        .where(event.position.between(_extreme(func.min), _extreme(func.max)))
         .where(access(_PERSON, event))
     )
+
+
+def _extreme(function: Any) -> Any:
+    """The first or last position of the pairs."""
+    things = func.unnest(_bind("things", ARRAY(BigInteger))).column_valued("thing")
+    return select(function(things)).scalar_subquery()
 
 
 def _readable_pairs(access: Access, model: Any) -> Select[Any]:
@@ -476,7 +502,12 @@ def _readable_pairs(access: Access, model: Any) -> Select[Any]:
 def _head() -> Select[Any]:
     now = _present()
     late = aliased(Event, name="late")
-    oldest = select(func.min(late.at)).where(late.xid >= now.c.horizon).scalar_subquery()
+    behind = (late.xid >= now.c.horizon, is_from(late, _HORIZON))
+    # In the order of the index on places. By that on times, which PostgreSQL would choose for a
+    # minimum, it could go through the whole log.
+    order = (late.xid, late.position)
+    first = select(late.at).where(*behind).order_by(*order).limit(_WINDOW).subquery("behind")
+    oldest = select(func.min(first.c.at)).scalar_subquery()
     lag = func.coalesce(func.extract("epoch", func.clock_timestamp() - oldest), 0)
     return select(now.c.epoch, now.c.horizon, func.greatest(lag, 0).label("lag"))
 
@@ -491,7 +522,9 @@ def _next() -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    return select(now.c.epoch, now.c.horizon, following.label("at"))
+    pruned = tuple_(LogEpoch.pruned_xid, LogEpoch.pruned_position)
+    gap = select(_given() < pruned).where(LogEpoch.id == ROW).scalar_subquery()
+    return select(now.c.epoch, now.c.horizon, following.label("at"), gap.label("gap"))
 
 
 def _first() -> Select[Any]:
@@ -535,5 +568,6 @@ __all__ = [
     "Head",
     "cursor_of",
     "is_complete",
+    "is_from",
     "place_of",
 ]

@@ -24,7 +24,7 @@ from domain.accounts import session as sessions
 from domain.integrations import webhook_delivery
 from domain.time import export
 from domain.work import Act, Transactions
-from events import pruning
+from events import months, pruning
 from files.store import open_store
 from jobs import queue
 from settings import Settings
@@ -118,6 +118,7 @@ class _Pass:
             self.api_keys,
             self.webhook_deliveries,
             self.jobs,
+            self.event_months,
             self.events,
         )
         for part in parts:
@@ -173,9 +174,12 @@ class _Pass:
         pruned = await queue.prune(self.transactions.database, self.clock())
         _report("deleted %d jobs", pruned)
 
+    async def event_months(self) -> None:
+        await months.advance(self.transactions.database)
+
     async def events(self) -> None:
         pruned = await pruning.prune(self.transactions.database, self.settings.events, self.clock())
-        _report("deleted %d old events", pruned)
+        _report("deleted the events of %d months", pruned)
 
     async def _run(self, act: Act[T]) -> T:
         request = RequestInfo(id=f"periodic-{uuid4().hex}")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 import db.models  # noqa: F401 - fills the metadata
 from db.base import Base, Ordered
+from db.migrate import is_compared
 from db.models.event import Xid8
 
 
@@ -33,6 +34,7 @@ def _run() -> None:
         render_item=_render_item,
         compare_type=True,
         compare_server_default=True,
+        include_name=is_compared,
         # All or nothing: a migration that fails leaves the database as it was.
         transaction_per_migration=False,
     )

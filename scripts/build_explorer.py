@@ -5,6 +5,7 @@ Exits with 1 and the reason if npm packages cannot be downloaded; the server sta
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import re
@@ -27,7 +28,22 @@ def main() -> int:
 
 
 def build(folder: Path) -> int:
-    """Install the npm packages of a folder and run its script `build`; 1 if that fails."""
+    """Install the npm packages of a folder and run its script `build`; 1 if that fails.
+
+    Meanwhile the folder has a file `dist.building`, and the server shows that in place of the page.
+    """
+    building = folder / "dist.building"
+    with building.open("w") as file:
+        # Two builds at once, of two servers that were just started, would mix their packages.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        building.touch()
+        try:
+            return _build(folder)
+        finally:
+            building.unlink(missing_ok=True)
+
+
+def _build(folder: Path) -> int:
     npm, environment = npm_command()
     if not npm:
         return 1

@@ -9,6 +9,7 @@ compile() {
         --no-emit-index-url --no-emit-find-links --no-header --no-annotate "$@"
 }
 
+echo "pip>=26" | compile - --output-file requirements-pip.lock
 # setuptools builds the editable install, without reaching for the network then.
 echo "setuptools>=77" | compile pyproject.toml - --output-file requirements.lock
 echo "setuptools>=77" | compile pyproject.toml - --extra dev --constraint requirements.lock \

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -309,10 +310,10 @@ async def test_users_are_created_deactivated_and_promoted(server: EmbeddedPostgr
 # Serving
 
 
-def start(data_dir: Path, **variables: str) -> subprocess.Popen[str]:
+def start(data_dir: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
     """`taskloom serve` on a free port, with an embedded database and no demo data."""
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", "serve", "--no-demo"],
+        [sys.executable, "-m", "cli", "serve", "--no-demo", *options],
         cwd=ROOT,
         env=environment(**{"TASKLOOM_PORT": "0", "TASKLOOM_DATA_DIR": str(data_dir), **variables}),
         stdout=subprocess.PIPE,
@@ -348,6 +349,38 @@ def test_the_server_stops_cleanly_on_request(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Stopped the embedded PostgreSQL" in output
+
+
+def test_processes_that_a_busy_machine_delays_are_not_killed(data_dir: Path) -> None:
+    """Longer than the five seconds after which uvicorn would kill them; signals are still heard."""
+    process = start(data_dir, "--no-worker", TASKLOOM_WORKERS="3")
+    assert answers(address(process.stdout)).status_code == 200
+    delayed, killed, other = sorted(server_processes(process.pid))
+    os.kill(delayed, signal.SIGSTOP)
+    try:
+        # The others are looked after meanwhile.
+        os.kill(killed, signal.SIGKILL)
+        for _ in range(600):
+            if len(after := server_processes(process.pid)) == 3 and killed not in after:
+                break
+            time.sleep(0.1)
+        assert {delayed, other} < after
+        time.sleep(6)
+        assert delayed in server_processes(process.pid)
+        os.kill(delayed, signal.SIGCONT)
+        time.sleep(1)
+        assert server_processes(process.pid) == after
+    finally:
+        os.kill(delayed, signal.SIGCONT)
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def server_processes(parent: int) -> set[int]:
+    lists = Path(f"/proc/{parent}/task").glob("*/children")
+    children = {int(pid) for path in lists for pid in path.read_text().split()}
+    return {pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def test_a_new_server_replaces_a_killed_one(data_dir: Path) -> None:

@@ -11,6 +11,7 @@ nobody can read the schema (`TASKLOOM_INTROSPECTION=off`), it is not served.
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
@@ -38,6 +39,9 @@ _CONTENT_TYPES: Final[Mapping[str, str]] = {
 
 # One path segment without a leading dot: no path leads to another folder.
 _ASSET_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+# A build that was killed leaves its file behind.
+_LONGEST_BUILD_SECONDS: Final = 600
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "; ".join(
@@ -105,7 +109,8 @@ def explorer_routes(
             return HTMLResponse(_page(_TURNED_OFF, config, address), headers=headers)
         index = dist / "index.html"
         if not index.is_file():
-            return HTMLResponse(_page(_NOT_BUILT, config, address), headers=headers)
+            page = _BUILDING if is_being_built(dist) else _NOT_BUILT
+            return HTMLResponse(_page(page, config, address), headers=headers)
         return FileResponse(index, media_type="text/html; charset=utf-8", headers=headers)
 
     async def config_json(_: Request) -> Response:
@@ -134,6 +139,15 @@ def explorer_routes(
         return [Route("/", root)]
     handlers = (root, config_json, asset)
     return [Route(path, handler) for path, handler in zip(PATHS, handlers, strict=True)]
+
+
+def is_being_built(dist: Path) -> bool:
+    """Whether somebody is filling this folder, as `scripts/build_explorer.py` says by a file."""
+    try:
+        began = dist.with_name(f"{dist.name}.building").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return time.time() - began < _LONGEST_BUILD_SECONDS
 
 
 def asks_for_page(accept: str) -> bool:
@@ -192,6 +206,25 @@ $style</head>
 <h1>$name $version is running</h1>
 <p>The explorer is turned off on this server. The <a href="docs">documentation</a> explains how to
 use the API at <code>$endpoint</code>.</p>
+</body>
+</html>
+""")
+
+_BUILDING: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="2">
+<title>$name: the explorer is being built</title>
+$style</head>
+<body>
+<h1>$name $version is running</h1>
+<p role="status">The explorer is being built. This takes up to a minute the first time, and this
+page then opens it by itself.</p>
+<p>The API is available already, at <code>$endpoint</code>, and so is its
+<a href="docs">documentation</a>.</p>
 </body>
 </html>
 """)

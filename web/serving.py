@@ -6,20 +6,32 @@ watches only our own files.
 
 from __future__ import annotations
 
+import logging
 import socket
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 from uvicorn.supervisors.statreload import StatReload
 
 from settings import LimitSettings, ServerSettings, Settings
 from web.log_lines import level_of_libraries
 from web.protocol import LimitedWebSocket, http_protocol
 
+log = logging.getLogger("taskloom.serving")
+
+# How long a process may not answer before it is replaced: on a busy machine it has to wait, and a
+# new one would only make it busier. One that has never answered still imports the application.
+_ANSWER_SECONDS = 30
+_START_SECONDS = 300
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -55,9 +67,7 @@ def run_server(
         log_level=level_of_libraries(server),
         timeout_graceful_shutdown=server.shutdown_seconds,
         backlog=2048,
-        # On a busy machine, a process may not answer for longer than the five seconds after which
-        # uvicorn would kill it.
-        timeout_worker_healthcheck=30,
+        timeout_worker_healthcheck=_ANSWER_SECONDS,
         **protocol_options(settings.limits),
     )
     if reload:
@@ -97,12 +107,54 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+@dataclass(slots=True)
+class _Answers:
+    last: float
+    patience: float = _START_SECONDS
+    asked: bool = False
+
+
 class _Processes(Multiprocess):
     def __init__(
         self, config: uvicorn.Config, listener: socket.socket, stopping: Callable[[], None]
     ) -> None:
         super().__init__(config, sockets=[listener])
         self._stopping = stopping
+        self._answers: WeakKeyDictionary[Process, _Answers] = WeakKeyDictionary()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace processes that have ended or hang. Like uvicorn's, which waits for each answer,
+        and meanwhile hears no signal and looks at no other process.
+        """
+        for index, process in enumerate(self.processes):
+            hangs = self._hangs(process)
+            if process.process.is_alive() and not hangs:
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode == STARTUP_FAILURE:
+                log.error("a process of the server could not start")
+                self.should_exit.set()
+                return
+            why = "does not answer" if hangs else "has ended"
+            log.error("process %s of the server %s and is replaced", process.pid, why)
+            self.processes[index] = Process(self.config, self.sockets)
+            self.processes[index].start()
+
+    def _hangs(self, process: Process) -> bool:
+        now = time.monotonic()
+        answers = self._answers.setdefault(process, _Answers(now))
+        try:
+            while process.parent_conn.poll():
+                process.parent_conn.recv()
+                answers.last, answers.patience, answers.asked = now, _ANSWER_SECONDS, False
+            if not answers.asked:
+                process.parent_conn.send(b"ping")
+                answers.asked = True
+        except (OSError, EOFError):
+            # It has died, or is about to.
+            return False
+        return now - answers.last > answers.patience
 
     def terminate_all(self) -> None:
         self._stopping()

@@ -13,7 +13,7 @@ from db.models.counters import (
 )
 from db.models.device import Device, Platform
 from db.models.document import RegisteredDocument
-from db.models.event import Event, LogEpoch
+from db.models.event import Event, EventMonth, LogEpoch
 from db.models.external_reference import TaskExternalReference
 from db.models.idempotency import IdempotencyKey
 from db.models.integration import Connector, ExternalLink, Integration, IntegrationStatus
@@ -55,6 +55,7 @@ __all__ = [
     "DueNotice",
     "EmailUndo",
     "Event",
+    "EventMonth",
     "ExportFormat",
     "ExportState",
     "ExternalLink",

@@ -26,14 +26,17 @@ class Xid8(UserDefinedType[int]):
 
 
 class Event(Base):
-    """One change by one actor. No foreign keys: the log outlives the objects that it refers to."""
+    """One change by one actor. No foreign keys: the log outlives the objects that it refers to.
+
+    Partitioned by month (`events.months`). IDs are unique within each partition.
+    """
 
     __tablename__ = "events"
 
     # Read in the order (xid, position); clients only see the id.
     position: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     xid: Mapped[int] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
-    id: Mapped[UUID] = mapped_column(unique=True)
+    id: Mapped[UUID]
     at: Mapped[dt.datetime]
     kind: Mapped[str]
     actor_id: Mapped[UUID | None]
@@ -64,7 +67,23 @@ class Event(Base):
         Index("ix_events_project_id_xid_position", "project_id", "xid", "position"),
         Index("ix_events_kind_at", "kind", "at"),
         Index("ix_events_at", "at"),
+        {"postgresql_partition_by": "RANGE (position)"},
     )
+
+
+class EventMonth(Base):
+    """A month's partition of the log, in which positions begin with `first_position`.
+
+    Events of `first_xid` and later transactions are in this month or later ones; null if the month
+    has not begun, or that is not known.
+    """
+
+    __tablename__ = "event_months"
+
+    # As 202611.
+    month: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_position: Mapped[int] = mapped_column(BigInteger)
+    first_xid: Mapped[int | None] = mapped_column(Xid8)
 
 
 class LogEpoch(Base):
@@ -77,3 +96,6 @@ class LogEpoch(Base):
     # The server's identifier when the epoch began. A different one means that the data was
     # restored on another server, where transaction ids start again.
     system_identifier: Mapped[str]
+    # The last event that was deleted, if old events were. Cursors before it are no longer valid.
+    pruned_xid: Mapped[int | None] = mapped_column(Xid8)
+    pruned_position: Mapped[int | None] = mapped_column(BigInteger)

@@ -35,6 +35,7 @@ from db.engine import Database
 from db.read import with_settings
 from db.row_security import EVERYTHING, PARAMETER
 from errors import ErrorCode, Failure
+from events import months
 from events.epoch import ensure_epoch
 from files.store import FileStore, open_store
 from settings import Settings, version
@@ -137,8 +138,11 @@ async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
             for table in tables:
                 columns = list(table["columns"])
                 with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as rows:
-                    done = await connection.copy_from_table(
-                        table["name"], output=cast("BinaryIO", rows), columns=columns, format="text"
+                    names = ", ".join(f'"{column}"' for column in columns)
+                    # A partitioned table cannot be copied by its name.
+                    query = f'SELECT {names} FROM "{table["name"]}"'  # noqa: S608 - of the catalog
+                    done = await connection.copy_from_query(
+                        query, output=cast("BinaryIO", rows), format="text"
                     )
                     _add(archive, f"tables/{table['name']}", rows)
                 count = int(done.rpartition(" ")[2])
@@ -221,6 +225,10 @@ async def _fill(
         # A migration may have filled it.
         await connection.execute(f'DELETE FROM "{table["name"]}"')  # noqa: S608 - of the manifest
     for table in tables:
+        if table["name"] == "events" and '"event_months"' in names:
+            # Its rows came before, by the order of names.
+            rows = await connection.fetch("SELECT month FROM event_months")
+            await months.create(connection, [row["month"] for row in rows])
         done = await connection.copy_to_table(
             table["name"],
             source=_opened(archive, f"tables/{table['name']}"),

@@ -10,12 +10,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Credentials, Viewer
+from db.base import Base
 from db.engine import Database
 from domain.work import Act, Transactions
 from graph.core.access_paths import AccessPaths
@@ -75,6 +76,16 @@ class Services:
         return self.context(await self.authenticator.current(credentials), request)
 
 
+class InTrash(NamedTuple):
+    """Rows of a model, whether they are in the trash or not."""
+
+    model: type[Base]
+    trashed: None = None
+
+
+Seen = dict["type[Base] | InTrash", Mapping[UUID, Any]]
+
+
 @dataclass(slots=True)
 class Context:
     """See the module."""
@@ -94,7 +105,7 @@ class Context:
     common: Context | None = None
     # If set, filled with the objects that the operation reads by key: of each model, the row for
     # each ID, or None if the viewer cannot see it.
-    seen: dict[Any, Mapping[UUID, Any]] | None = None
+    seen: Seen | None = None
     # The remaining budget that this operation is charged to; None if it is not charged.
     budget: Budget | None = None
     # The response's `extensions`.

@@ -180,11 +180,15 @@ class BatchField(_Field):
         "public",
         "relation",
         "objects",
+        "noted",
     )
 
     function: BatchFunction
     # Whether the values are the objects of keys in the parent rows, and nothing else of the viewer.
     objects: bool = False
+    # Whether they are values of the parent rows, except for what the viewer cannot see, which is
+    # noted in `Context.seen`.
+    noted: bool = False
     # Whether a root field creates or repairs credentials, so that it needs no valid ones.
     public: bool = False
     # The model's name of the to-one relation that the field shows, if it shows one.
@@ -330,6 +334,7 @@ def batch(
     requires: Sequence[Any] = (),
     relation: str | None = None,
     objects: bool = False,
+    noted: bool = False,
     arguments: Arguments | None = None,
     may_fail: bool | None = None,
     deprecation_reason: str | None = None,
@@ -338,13 +343,15 @@ def batch(
     """A field resolved by a batch function; its arguments are those after the first two.
 
     `may_fail`: see `_Field`; without it, a field may fail if its `arguments` are declared.
-    `objects`: whether it does no more than read objects by keys of the parents.
+    `objects`: whether it does no more than read objects by keys of the parents. `noted`: see
+    `BatchField`.
     """
     field = kind(description=description, deprecation_reason=deprecation_reason)
     field.may_fail = arguments is not None if may_fail is None else may_fail
     field.function = function
     field.relation = relation
     field.objects = objects or relation is not None
+    field.noted = noted
     field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
     field.declared = arguments
     return field

@@ -1,23 +1,33 @@
-"""Whether an operation answers all viewers alike, apart from which objects they can see.
+"""Whether an operation answers all viewers alike, apart from what few values say of the viewer.
 
 A field is the same for everyone if it is a column, or an expression that has no parameter of the
 viewer, or if it leads to objects that are read by key. Then viewers who can see the same of these
-objects have the same answer.
+objects have the same answer. Expressions with the viewer (`viewerCanEdit`, `identifier`) may be
+selected of such objects too: then it is the same for those who also have the same values. And so
+may a field that notes what it read for the viewer (`BatchField.noted`), such as `Event.changes`.
+
+What is compared: `views` reads it for many viewers in one statement.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any, Final
+from uuid import UUID
 
 from graphql import GraphQLNamedType, GraphQLObjectType, SelectionSetNode, get_named_type
-from sqlalchemy import BindParameter
+from sqlalchemy import ARRAY, BindParameter, Uuid, bindparam, column, func, literal_column, select
 from sqlalchemy import inspect as inspect_model
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.visitors import iterate
 
 from auth import access
-from auth.viewer import VIEWER_PARAMS, Viewer, ViewerShape, placeholder_viewer
+from auth.viewer import VIEWER_PARAMS, Viewer, ViewerColumn, ViewerShape, placeholder_viewer
 from db.base import Base
+from db.read import Reader, Statement
+from graph.core.context import InTrash
 from graph.core.fields import BatchField, ColumnField
 from graph.core.node import EXPRESSIONS, model_of
 from graph.core.selection import (
@@ -33,53 +43,94 @@ from graph.core.selection import (
 ORDINARY: Final[ViewerShape] = (True, False, False, False)
 _TYPENAME: Final = "__typename"
 
+# Of each model, the selected expressions whose values depend on the viewer.
+Labels = Mapping[Any, tuple[str, ...]]
+# The viewer of each pair, written as text as in `events.log`.
+_PERSON: Final[Any] = ViewerColumn(literal_column("pair.viewer_id", Uuid()))
 
-def answers_all_alike(selection_index: SelectionIndex) -> bool:
-    """See the module. Kept with the operation."""
-    found = selection_index.statements.get(answers_all_alike)
-    if found is None:
+
+@dataclass(slots=True)
+class _Search:
+    """A walk through an operation's selections."""
+
+    selection_index: SelectionIndex
+    labels: dict[type[Base], set[str]] = field(default_factory=dict)
+
+    def alike(
+        self, type_: GraphQLNamedType, sets: list[SelectionSetNode], *, by_key: bool, plain: bool
+    ) -> bool:
+        """Whether what is selected of this type is the same for all who see the same. `by_key`: its
+        objects are read by key. `plain`: they are no rows, but values of a row.
+        """
+        return all(
+            self._alike_in(object_type, sets, by_key, plain)
+            for object_type in concrete_types(self.selection_index.schema, type_)
+        )
+
+    def _alike_in(
+        self, type_: GraphQLObjectType, sets: list[SelectionSetNode], by_key: bool, plain: bool
+    ) -> bool:
+        model = model_of(SAME_ROWS.get(type_.name, type_.name))
+        if model is None and not plain:
+            return False
+        for node in fields_of(self.selection_index, type_, sets):
+            if node.name.value == _TYPENAME:
+                continue
+            field_ = type_.fields.get(node.name.value)
+            definition = None if field_ is None else field_.extensions.get(DEFINITION)
+            below_by_key = below_plain = False
+            if isinstance(definition, ColumnField):
+                for label in required_columns(field_):
+                    if model is None or not self._may_select(model, label, by_key):
+                        return False
+            elif isinstance(definition, BatchField):
+                below_by_key, below_plain = definition.objects, definition.noted
+                if not (below_by_key or below_plain):
+                    return False
+            else:
+                return False
+            assert field_ is not None
+            below = [node.selection_set] if node.selection_set else []
+            if below and not self.alike(
+                get_named_type(field_.type), below, by_key=below_by_key, plain=below_plain
+            ):
+                return False
+        return True
+
+    def _may_select(self, model: type[Base], label: str, by_key: bool) -> bool:
+        if _is_alike(model, label):
+            return True
+        if not (by_key and _is_comparable(model, label)):
+            return False
+        self.labels.setdefault(model, set()).add(label)
+        return True
+
+
+def compared_labels(selection_index: SelectionIndex) -> Labels | None:
+    """What has to be the same for two viewers, besides the objects that they see, so that they have
+    the same answer; None if their answers can differ in more. Kept with the operation.
+    """
+    if compared_labels not in selection_index.statements:
         root = selection_index.schema.get_root_type(selection_index.operation.operation)
         assert root is not None
-        found = True
-        for node in fields_of(selection_index, root, [selection_index.operation.selection_set]):
-            field = root.fields.get(node.name.value)
-            sets = [node.selection_set] if node.selection_set else []
-            if field is None or not _alike(selection_index, get_named_type(field.type), sets):
-                found = False
-        selection_index.statements[answers_all_alike] = found
-    return bool(found)
-
-
-def _alike(
-    selection_index: SelectionIndex, type_: GraphQLNamedType, sets: list[SelectionSetNode]
-) -> bool:
-    return all(
-        _alike_in(selection_index, object_type, sets)
-        for object_type in concrete_types(selection_index.schema, type_)
-    )
-
-
-def _alike_in(
-    selection_index: SelectionIndex, type_: GraphQLObjectType, sets: list[SelectionSetNode]
-) -> bool:
-    model = model_of(SAME_ROWS.get(type_.name, type_.name))
-    if model is None:
-        return False
-    for node in fields_of(selection_index, type_, sets):
-        if node.name.value == _TYPENAME:
-            continue
-        field = type_.fields.get(node.name.value)
-        definition = None if field is None else field.extensions.get(DEFINITION)
-        if isinstance(definition, ColumnField):
-            if not all(_is_alike(model, label) for label in required_columns(field)):
-                return False
-        elif not (isinstance(definition, BatchField) and definition.objects):
-            return False
-        assert field is not None
-        below = [node.selection_set] if node.selection_set else []
-        if below and not _alike(selection_index, get_named_type(field.type), below):
-            return False
-    return True
+        search = _Search(selection_index)
+        found: Labels | None = None
+        nodes = fields_of(selection_index, root, [selection_index.operation.selection_set])
+        fields = [(node, root.fields.get(node.name.value)) for node in nodes]
+        if all(
+            field_ is not None
+            and search.alike(
+                get_named_type(field_.type),
+                [node.selection_set] if node.selection_set else [],
+                by_key=False,
+                plain=False,
+            )
+            for node, field_ in fields
+        ):
+            found = {model: tuple(sorted(labels)) for model, labels in search.labels.items()}
+        selection_index.statements[compared_labels] = found
+    labels: Labels | None = selection_index.statements[compared_labels]
+    return labels
 
 
 @cache
@@ -91,9 +142,22 @@ def _is_alike(model: type[Base], label: str) -> bool:
 
 
 @cache
-def readable_by_all_alike(model: type[Base]) -> bool:
+def _is_comparable(model: type[Base], label: str) -> bool:
+    """Whether the expression can be read for many viewers at once."""
+    expression = EXPRESSIONS.get((model, label))
+    if expression is None:
+        return False
+    try:
+        return not _asks_viewer(expression(_PERSON, model))
+    except AttributeError:
+        # It needs more of the viewer than the ID.
+        return False
+
+
+@cache
+def _readable_by_all_alike(model: type[Base], trashed: bool | None) -> bool:
     """Whether every ordinary viewer can read the same rows of a model."""
-    return not _asks_viewer(access.read(_somebody(), model))
+    return not _asks_viewer(access.read(_somebody(), model, trashed=trashed))
 
 
 def _somebody() -> Viewer:
@@ -104,4 +168,49 @@ def _asks_viewer(expression: Any) -> bool:
     return any(
         isinstance(part, BindParameter) and part.key in VIEWER_PARAMS
         for part in iterate(expression)
+    )
+
+
+async def who_see_the_same(
+    reader: Reader,
+    kind: type[Base] | InTrash,
+    rows: Mapping[UUID, Any],
+    labels: Labels,
+    users: Collection[UUID],
+) -> set[UUID]:
+    """Those of the users who can see exactly the rows that are not None, with the same values."""
+    model, trashed = kind if isinstance(kind, InTrash) else (kind, False)
+    compared = () if isinstance(kind, InTrash) else labels.get(model, ())
+    if not users or not rows or (not compared and _readable_by_all_alike(model, trashed)):
+        return set(users)
+    expected = {
+        key: None if row is None else tuple(getattr(row, label) for label in compared)
+        for key, row in rows.items()
+    }
+    pairs = [(key, user) for key in expected for user in users]
+    found = await reader.fetch(
+        _views(model, compared, trashed),
+        {"things": [key for key, _ in pairs], "viewers": [user for _, user in pairs]},
+    )
+    views = {(row[0], row[1]): tuple(row[2:]) for row in found}
+    return {
+        user
+        for user in users
+        if all(views.get((key, user)) == values for key, values in expected.items())
+    }
+
+
+@lru_cache(maxsize=200)
+def _views(model: type[Base], labels: tuple[str, ...], trashed: bool | None) -> Statement:
+    """Those pairs of a row and a viewer who can see it, with values for the viewer."""
+    row: Any = aliased(model, name="watched")
+    things, viewers = (bindparam(name, None, ARRAY(Uuid())) for name in ("things", "viewers"))
+    pair = func.unnest(things, viewers)
+    pairs = pair.table_valued(column("thing", Uuid()), column("viewer_id", Uuid()))
+    table = pairs.render_derived(name="pair")
+    values = [EXPRESSIONS[model, label](_PERSON, row).label(label) for label in labels]
+    return Statement(
+        select(table.c.thing, table.c.viewer_id, *values)
+        .select_from(table.join(row, row.id == table.c.thing))
+        .where(access.read(_PERSON, row, trashed=trashed))
     )

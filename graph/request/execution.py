@@ -37,7 +37,7 @@ from db.row_security import viewing
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
 from graph.core.executed import Data, Deliveries, Executed, Interrupted
-from graph.core.sharing import ORDINARY, answers_all_alike
+from graph.core.sharing import ORDINARY, compared_labels
 from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
@@ -449,9 +449,10 @@ class Executor:
         # The events live as long as they are the key of a run, so no others have their identity.
         key = (*map(id, events), *requested)
         viewer = context.viewer
-        if viewer.shape == ORDINARY and answers_all_alike(prepared.operation.selection_index):
+        labels = compared_labels(prepared.operation.selection_index)
+        if viewer.shape == ORDINARY and labels is not None:
             run = partial(self._run_all, prepared, context, events, serialized=False)
-            shared = await self._shared.answer(key, context, run)
+            shared = await self._shared.answer(key, context, run, labels)
         else:
             run = partial(self._run_all, prepared, context, events, serialized=True)
             found = await self._delivering.join((*key, viewer))

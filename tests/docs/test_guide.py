@@ -32,7 +32,11 @@ from tests.conftest import LiveServer
 from tests.docs.snippets import Snippet, snippets
 from web.docs.site import Page, pages
 
-MODULES = Path(__file__).resolve().parents[2] / "explorer" / "node_modules"
+ROOT = Path(__file__).resolve().parents[2]
+# Built folders beside the libraries that programs import. In node_modules itself, Node.js runs no
+# TypeScript.
+EXPLORER = ROOT / "explorer" / "dist"
+CLIENTS = ROOT / "clients"
 PAGES = [page for page in pages().values() if page.section == "Guide" or page.name == "errors"]
 # From this version on, Node.js runs TypeScript.
 TYPESCRIPT = (22, 18)
@@ -148,13 +152,19 @@ class Reader:
             return
         # The pages say where `make serve` serves.
         text = snippet.text.replace("http://127.0.0.1:8000", self.url)
-        # Beside the libraries that a program imports.
-        home = MODULES / ".guide" if snippet.language == "ts" else self.folder
-        home.mkdir(exist_ok=True)
+        home = self.folder
+        if snippet.language == "ts":
+            kit = CLIENTS / "typescript" / "dist"
+            built = kit if "@taskloom/client" in text else EXPLORER
+            if not built.exists():
+                return
+            home = built / ".guide"
+            home.mkdir(exist_ok=True)
         file = home / f"{uuid4().hex}.{'mts' if snippet.language == 'ts' else snippet.language}"
         file.write_text(text, encoding="utf-8")
         token = await self.token(snippet.options)
         values = {**self.saved, "SERVER": self.url, "TOKEN": token or ""}
+        values["PYTHONPATH"] = str(CLIENTS / "python")
         try:
             running = await asyncio.create_subprocess_exec(
                 *command,

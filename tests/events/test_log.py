@@ -21,8 +21,6 @@ from events.cursor import Cursor, Place
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
 from events.log import EventLog, EventPage, cursor_of
-from events.pruning import prune
-from settings import load_settings
 from tests.events.conftest import REPLAY, may_read
 
 WRITERS = 24
@@ -205,32 +203,6 @@ async def test_a_cursor_is_refused_if_the_next_event_is_too_old(
     await event_log.resume(cursor, dt.datetime.now(dt.UTC))
     with pytest.raises(CursorExpired):
         await event_log.resume(cursor, in_eight_days)
-
-
-async def test_pruning_leaves_a_mark_that_reveals_the_gap(
-    database: Database, event_log: EventLog, world: Any
-) -> None:
-    settings = load_settings({"TASKLOOM_EVENT_RETENTION_DAYS": "7"}, env_file=None).events
-    owner = await world.user()
-    task = await world.task(owner)
-    cursor = (await event_log.head()).cursor
-    old = [await world.change(owner, task) for _ in range(3)]
-    await world.run(
-        "UPDATE events SET at = at - interval '30 days' WHERE (xid, position) <="
-        " (SELECT xid, position FROM events WHERE id = :id)",
-        id=old[-1],
-    )
-    young = await world.change(owner, task)
-    now = dt.datetime.now(dt.UTC)
-    assert await prune(database, settings, now) >= 2
-    assert await prune(database, settings, now) == 0
-    page = await event_log.read_visible(owner.id, cursor.place)
-    assert [row.id for row in page.rows] == [old[-1], young]
-    with pytest.raises(CursorExpired):
-        await event_log.resume(str(cursor), now)
-    await event_log.resume(cursor_of(page.rows[0]), now)
-    untouched = load_settings({}, env_file=None).events
-    assert await prune(database, untouched, now + dt.timedelta(days=1000)) == 0
 
 
 async def test_a_restart_keeps_the_epoch_and_a_move_begins_a_new_one(

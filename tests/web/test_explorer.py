@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,22 @@ async def test_an_unbuilt_explorer_says_how_to_build_it(tmp_path: Path) -> None:
         dist.mkdir()
         (dist / "index.html").write_text("<title>the explorer</title>")
         assert "the explorer" in (await client.get("/", headers={"Accept": BROWSER})).text
+
+
+async def test_an_explorer_that_is_being_built_opens_by_itself(tmp_path: Path) -> None:
+    dist, building = tmp_path / "dist", tmp_path / "dist.building"
+    building.touch()
+    async with client_of(dist) as client:
+        page = (await client.get("/", headers={"Accept": BROWSER})).text
+        assert '<meta http-equiv="refresh" content="2">' in page
+        assert "being built" in page
+        assert "make explorer" not in page
+
+        # A build that was killed is not waited for forever.
+        os.utime(building, (0, 0))
+        page = (await client.get("/", headers={"Accept": BROWSER})).text
+        assert 'http-equiv="refresh"' not in page
+        assert "make explorer" in page
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

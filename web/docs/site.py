@@ -27,6 +27,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
         "guide/changing.md",
         "guide/live.md",
         "guide/polling.md",
+        "guide/clients.md",
         "guide/persisted-documents.md",
         "guide/cookbook.md",
     ),

@@ -41,6 +41,7 @@ from db import models
 from db.base import Base, Ordered
 from db.read import Statement
 from graph.core import ids
+from graph.core.context import InTrash
 from graph.core.errors import camel
 from graph.core.fields import BatchInfo, batch, derived
 from graph.core.node import TYPE_NAMES, Node, is_type_by_class
@@ -224,10 +225,14 @@ class NodeChange(FieldChange):
         (), _id_of("new"), f"The object's ID after the change. {_MAY_BE_HIDDEN}"
     )
     old_node: Node | None = batch(
-        _nodes("old"), "The object before the change, in its current state; null if it is gone."
+        _nodes("old"),
+        "The object before the change, in its current state; null if it is gone.",
+        objects=True,
     )
     new_node: Node | None = batch(
-        _nodes("new"), "The object after the change, in its current state; null if it is gone."
+        _nodes("new"),
+        "The object after the change, in its current state; null if it is gone.",
+        objects=True,
     )
 
 
@@ -252,6 +257,7 @@ def field_changes() -> Any:
         _changes,
         "The fields that changed. Empty for a newly created object.",
         requires=("changes", "subject_type"),
+        noted=True,
     )
 
 
@@ -287,7 +293,12 @@ async def _seen(info: BatchInfo, model: type[Base], keys: set[UUID]) -> frozense
     rows = await info.context.services.database.reader.fetch(
         _seen_statement(model, info.viewer.shape), {**info.viewer.params, "keys": list(keys)}
     )
-    return frozenset(row.id for row in rows)
+    found = frozenset(row.id for row in rows)
+    seen = (info.context.common or info.context).seen
+    if seen is not None:
+        noted = {key: key if key in found else None for key in keys}
+        seen[InTrash(model)] = {**seen.get(InTrash(model), {}), **noted}
+    return found
 
 
 @lru_cache(maxsize=20)

@@ -51,7 +51,7 @@ from db.read import Statement, select_from
 from errors import BadInput, ErrorCode, Failure
 from events.cursor import Cursor, Place
 from events.epoch import ROW
-from events.log import COLUMNS, PAGE, cursor_of, is_complete, place_of
+from events.log import COLUMNS, PAGE, cursor_of, is_complete, is_from, place_of
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, argument, derived
 from graph.core.inputs import given
@@ -239,11 +239,12 @@ def _conditions(feed: _Feed, event: Any) -> list[Any]:
     return found
 
 
+def _bound_xid(name: str) -> ColumnElement[Any]:
+    return cast(bindparam(f"{name}_0", type_=Xid8()), Xid8())
+
+
 def _bound(name: str) -> Any:
-    return tuple_(
-        cast(bindparam(f"{name}_0", type_=Xid8()), Xid8()),
-        bindparam(f"{name}_1", type_=BigInteger()),
-    )
+    return tuple_(_bound_xid(name), bindparam(f"{name}_1", type_=BigInteger()))
 
 
 def _on_side(event: Any, name: str, *, above: bool, inclusive: bool) -> ColumnElement[bool]:
@@ -263,6 +264,8 @@ def _feed_statement(feed: _Feed) -> Statement:
         if given_:
             above = (name == "after") != feed.descending
             query = query.where(_on_side(event, name, above=above, inclusive=feed.inclusive))
+            if above:
+                query = query.where(is_from(event, _bound_xid(name)))
     order: list[Any] = [event.xid, event.position]
     if feed.descending != feed.backward:
         order = [event.xid.desc(), event.position.desc()]
@@ -542,7 +545,8 @@ def _log_count(
         start, end = (bindparam(name, type_=DateTime(timezone=True)) for name in ("start", "end"))
         bounds = [event.at >= start, event.at < end]
     else:
-        bounds = [place_of(event) > _bound("after"), is_complete(event)]
+        from_ = is_from(event, _bound_xid("after"))
+        bounds = [place_of(event) > _bound("after"), from_, is_complete(event)]
     query: Any = select_from(event, literal_column("1").label("one"))
     query = query.where(*bounds, access.read(viewer, event), wanted)
     if of_period:

@@ -295,6 +295,9 @@ def _list(
     join: Callable[[Iterator[bool | None]], bool | None],
     parts: Sequence[Callable[[Any], bool | None]],
 ) -> Callable[[Any], bool | None]:
+    if len(parts) == 1:
+        # The usual filter has one condition, and is asked for each event by each subscription.
+        return parts[0]
     return lambda thing: join(part(thing) for part in parts)
 
 
@@ -327,6 +330,9 @@ def _comparison(given: Any, model: type[Base] | None) -> Callable[[Any], bool | 
     tests: list[tuple[Callable[[Any, Any], bool] | None, Any]] = []
     for name, operand in given_fields(given, ()):
         tests.append((_TESTS.get(name), operand if name == "is_null" else _plain(operand, model)))
+    if len(tests) == 1 and (only := tests[0][0]) is not None:
+        other = tests[0][1]
+        return lambda value: only(value, other)
     return lambda value: _all(
         None if test is None else test(value, operand) for test, operand in tests
     )

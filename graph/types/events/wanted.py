@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from typing import cast as typing_cast
 from uuid import UUID
@@ -193,6 +193,23 @@ def _readable(viewer_shape: ViewerShape) -> Statement:
     return Statement(select(event.id).where(event.id == any_(keys), readable))
 
 
+class _Same:
+    """One object for all filters of the same shape and values; hashing these takes longer than
+    most of what is done for each of many subscribers.
+    """
+
+    def __init__(self, shape: Hashable, _values: Hashable) -> None:
+        self._shape = shape
+
+    @cached_property
+    def for_many(self) -> Statement | None:
+        """See `_matching_for`."""
+        return _matching_for(self._shape)
+
+
+_same = lru_cache(maxsize=5_000)(_Same)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A validated filter and its viewer."""
@@ -203,8 +220,8 @@ class Wanted:
     viewer: Viewer
     shape: Hashable = None
     params: Mapping[str, Any] | None = None
-    # The filter's values as a key.
-    _values: Hashable = None
+    # The shape and the values as a key.
+    _key: _Same | None = None
     # The names of all fields that the filter gives.
     _names: frozenset[str] = frozenset()
     # Whether it depends on the state of tasks, so that a task can stop matching.
@@ -246,8 +263,8 @@ class Wanted:
         return self.by_project and task_of(row) != row.task_id
 
     async def _matching(self, keys: Sequence[UUID]) -> Collection[UUID]:
-        if self.viewer.shape == ORDINARY:
-            together = _matching_for(self.shape)
+        if self._key is not None and self.viewer.shape == ORDINARY:
+            together = self._key.for_many
             if together is not None:
                 user_id = self.viewer.require()
                 values = {**(self.params or {}), "keys": list(keys)}
@@ -260,8 +277,7 @@ class Wanted:
                         found.setdefault(row.id, []).append(row.event_id)
                     return found
 
-                same = (tuple(keys), self.shape, self._values)
-                return await self._together.found(same, user_id, ask)
+                return await self._together.found((tuple(keys), self._key), user_id, ask)
         statement = _matching(self.shape, self.viewer.shape)
         rows = await self._reader.fetch(statement, {**(self.params or {}), "keys": list(keys)})
         return [row.id for row in rows]
@@ -340,7 +356,7 @@ def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
         viewer,
         shape,
         params,
-        repr(bound.list),
+        _same(shape, repr(bound.list)),
         frozenset(names_in(given)),
         by_state=asks_state(given),
         by_project=names_project(given),

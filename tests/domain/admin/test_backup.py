@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import tarfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from app import create_app
 from db.embedded import EmbeddedPostgres
 from db.migrate import MigrationError
 from domain.admin.backup import InvalidBackup, backup, restore
+from events import months
 from settings import Settings
 from tests.databases import address_of, fresh_database
 from tests.factories import World, gid, world_of
@@ -64,9 +66,8 @@ async def rows_of(dsn: str) -> dict[str, list[str]]:
         )
         found = {}
         for (name,) in names:
-            rows = await connection.fetch(
-                f"SELECT (to_jsonb(t) - 'xid')::text AS row FROM \"{name}\" t ORDER BY 1"
-            )
+            row = "(to_jsonb(t) - 'xid' - 'first_xid')::text"
+            rows = await connection.fetch(f'SELECT {row} AS row FROM "{name}" t ORDER BY 1')
             found[name] = [row["row"] for row in rows]
         return found
     finally:
@@ -88,6 +89,8 @@ async def test_a_restored_server_has_everything_and_goes_on(
 ) -> None:
     own, world = full
     ada = await world.person()
+    # The new server has no partitions yet for events of later months.
+    await months.advance(world.database, dt.datetime.now(dt.UTC) + dt.timedelta(days=100))
     task = await world.task(ada, title="\\N, ä 💥", description="Tab\tand\nlines \\. \\t")
     reply = await attach(world.http, ada, gid(task), "plan.png", image())
     assert reply.good

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from db import models
-from graph.core.sharing import ORDINARY, answers_all_alike
+from graph.core.sharing import ORDINARY, compared_labels
 from graph.core.together import Together
 from graph.request.execution import Answer, GraphQLRequest
 from graph.request.shared_deliveries import SharedDeliveries
@@ -27,13 +29,15 @@ SHARED = [
     "id kind at cursor matches task { id title isOverdue project { name } assignee { username } }",
     "__typename subjectId via subject { __typename ... on Task { title parent { title } } }",
     "actor { displayName } project { key owner { username } } task { status owner { fullName } }",
+    "task { title viewerCanEdit }",
+    "task { viewerCanComment viewerCanDelete viewerCanShare parent { viewerCanEdit identifier } }",
+    "changes { field ... on TextChange { oldText newText } } task { title }",
+    "changes { __typename field ... on NodeChange { oldId newId newNode { id __typename } } }",
+    "actor { username } task { identifier } project { viewerCanArchive viewerCanCreateTasks }",
 ]
 OWN = [
-    "task { title viewerCanEdit }",
     "requestId task { title }",
-    "changes { field } task { title }",
     "task { comments(first: 1) { totalCount } }",
-    "actor { username } task { identifier }",
 ]
 FILTERS: list[dict[str, Any] | None] = [
     None,
@@ -49,10 +53,16 @@ mutation ($id: ID!, $title: String!) {
 }
 """
 
+MOVE = """
+mutation ($id: ID!, $to: ID) {
+  taskMove(input: {id: $id, projectId: $to, place: {edge: END}}) { errors { message } }
+}
+"""
 REMOVE = """
 mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { message } } }
 """
 _LISTEN = "subscription ($filter: EventFilter) { taskEvents(filter: $filter) { %s } }"
+_FOLLOW = "subscription ($after: String) { taskEvents(after: $after) { %s } }"
 _POLL = (
     "query ($filter: EventFilter, $after: String!) "
     "{ events(filter: $filter, after: $after) { nodes { %s } } }"
@@ -62,8 +72,18 @@ _POLL = (
 async def _listen(
     world: World, stack: contextlib.AsyncExitStack, person: Person, query: str, given: Any
 ) -> AsyncGenerator[Answer, None]:
+    return await _subscribed(world, stack, person, query, {"filter": given})
+
+
+async def _subscribed(
+    world: World,
+    stack: contextlib.AsyncExitStack,
+    person: Person,
+    query: str,
+    variables: dict[str, Any],
+) -> AsyncGenerator[Answer, None]:
     executor = world.executors["batch"]
-    request = GraphQLRequest(query=query, variables={"filter": given})
+    request = GraphQLRequest(query=query, variables=variables)
     prepared = await executor.prepare(request, request_id="test")
     answers = await executor.subscribe(
         prepared, world.context(person), lambda: world.current_context(person)
@@ -128,23 +148,74 @@ async def test_everybody_gets_what_their_own_list_shows(
         await asyncio.wait(reading)
 
 
+async def test_changes_name_only_what_each_can_see(world: World) -> None:
+    """The task moves between projects that only some see; all see the task."""
+    ada, *people = await world.people(9)
+    first = await world.project(ada, name="First", viewers=people[:4])
+    second = await world.project(ada, name="Second", editors=people[2:6])
+    task = await world.task(ada, "a task", project_id=first.id)
+    for person in people:
+        await world.share(task, person)
+    selection = (
+        "kind changes { __typename field ... on NumberChange { oldNumber newNumber } "
+        "... on NodeChange { oldId newId oldNode { id } newNode { id ... on Project { name } } } }"
+        " task { identifier viewerCanEdit viewerCanShare }"
+    )
+    listening = [ada, *people]
+    query = _FOLLOW % selection
+    for to in (second, first, second):
+        since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
+        after = {"after": since}
+        async with contextlib.AsyncExitStack() as stack:
+            streams = [await _subscribed(world, stack, one, query, after) for one in listening]
+            heard: dict[UUID, list[Any]] = {one.id: [] for one in listening}
+
+            async def read(
+                person: Person, answers: AsyncGenerator[Answer, None], heard: Any = heard
+            ) -> None:
+                async for answer in answers:
+                    heard[person.id].append(orjson.loads(answer.body())["data"]["taskEvents"])
+
+            reading = [
+                asyncio.create_task(read(person, stream))
+                for person, stream in zip(listening, streams, strict=True)
+            ]
+            moved = await world.run(MOVE, ada, id=gid(task), to=gid(to))
+            assert not moved.data["taskMove"]["errors"]
+            expected: dict[UUID, list[Any]] = {}
+            for person in listening:
+                reply = await world.run(_POLL % selection, person, filter=None, after=since)
+                expected[person.id] = reply.data["events"]["nodes"]
+            async with asyncio.timeout(20):
+                while any(len(heard[one]) < len(expected[one]) for one in heard):
+                    await asyncio.sleep(0.01)
+            assert heard == expected
+            for one in reading:
+                one.cancel()
+            await asyncio.wait(reading)
+            seen = {orjson.dumps(nodes) for nodes in expected.values()}
+            # Who sees the one, the other, both or none of the projects; those who may edit or not.
+            assert len(seen) >= 4
+
+
 async def test_it_is_known_which_operations_answer_all_alike(world: World) -> None:
     executor = world.executors["batch"]
 
     async def alike(selection: str) -> bool:
         query = f"subscription {{ taskEvents {{ {selection} }} }}"
         prepared = await executor.prepare(GraphQLRequest(query=query), request_id="test")
-        return answers_all_alike(prepared.operation.selection_index)
+        return compared_labels(prepared.operation.selection_index) is not None
 
     assert [await alike(one) for one in SHARED] == [True] * len(SHARED)
     assert [await alike(one) for one in OWN] == [False] * len(OWN)
 
 
-async def test_a_shared_answer_is_read_once(world: World) -> None:
+@pytest.mark.parametrize("selection", ["title", "title viewerCanEdit viewerCanShare identifier"])
+async def test_a_shared_answer_is_read_once(selection: str, world: World) -> None:
     people = await world.people(10)
     project = await world.project(people[0], viewers=people[1:])
     task = await world.task(people[0], "old", project_id=project.id)
-    query = "subscription ($filter: EventFilter) { taskEvents(filter: $filter) { task { title } } }"
+    query = _LISTEN % f"task {{ {selection} }}"
     given = {"project": {"id": {"eq": gid(project)}}}
     async with contextlib.AsyncExitStack() as stack:
         streams = [await _listen(world, stack, one, query, given) for one in people]
@@ -202,6 +273,78 @@ async def test_who_loses_access_meanwhile_does_not_get_the_answer(errs: bool, wo
     found = await asyncio.gather(leader, *others)
     assert found[:2] == ["ada's", "bob's"]
     assert found[2] == ("eve's" if errs else "ada's")
+
+
+async def test_whose_role_changes_meanwhile_does_not_get_the_answer(world: World) -> None:
+    ada, bob, eve = await world.people(3)
+    project = await world.project(ada, editors=[bob, eve])
+    task = await world.task(ada, project_id=project.id)
+    shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: True)
+    reading, go = asyncio.Event(), asyncio.Event()
+
+    async def lead() -> str:
+        assert context.seen is not None
+        context.seen[models.Task] = {task.id: SimpleNamespace(viewer_can_edit=True)}
+        reading.set()
+        await go.wait()
+        return "as an editor"
+
+    async def alone() -> str:
+        return "own"
+
+    context = world.context(ada)
+    labels = {models.Task: ("viewer_can_edit",)}
+    leader = asyncio.create_task(shared.answer("event", context, lead, labels))
+    await reading.wait()
+    others = [
+        asyncio.create_task(shared.answer("event", world.context(one), alone, labels))
+        for one in (bob, eve)
+    ]
+    await asyncio.sleep(0)
+    member = models.ProjectMember
+    async with world.database.session() as session, session.begin():
+        await session.execute(
+            update(member).where(member.user_id == bob.id).values(role=models.Role.VIEWER)
+        )
+    go.set()
+    assert await asyncio.gather(leader, *others) == ["as an editor", "own", "as an editor"]
+
+
+@pytest.mark.parametrize("selection", ["title", "title viewerCanEdit"])
+async def test_subscribers_leave_while_an_answer_is_shared(selection: str, world: World) -> None:
+    """At any moment, whether they execute it for the others or wait; and with events waiting."""
+    ada, *people = await world.people(9)
+    project = await world.project(ada, editors=people[:4], viewers=people[4:])
+    task = await world.task(ada, "old", project_id=project.id)
+    chance = random.Random(selection)
+    since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
+    query = _FOLLOW % f"task {{ {selection} }}"
+    written = 0
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(12):
+            for _ in range(chance.randrange(1, 4)):
+                await world.run(RENAME, ada, id=gid(task), title=f"turn {written}")
+                written += 1
+            # All that was written since the beginning waits for each of them.
+            streams = [
+                await _subscribed(world, stack, one, query, {"after": since}) for one in people
+            ]
+            reading = [asyncio.create_task(anext(stream)) for stream in streams]
+            await asyncio.sleep(chance.random() / 50)
+            gone = set(chance.sample(range(len(people)), chance.randrange(1, 6)))
+            for index in gone:
+                reading[index].cancel()
+            async with asyncio.timeout(20):
+                found = await asyncio.gather(*reading, return_exceptions=True)
+            for index, answer in enumerate(found):
+                if index in gone and isinstance(answer, asyncio.CancelledError):
+                    continue
+                assert isinstance(answer, Answer), answer
+                # Former events show the task as it is now.
+                shown: dict[str, Any] = {"title": f"turn {written - 1}"}
+                if "viewerCanEdit" in selection:
+                    shown["viewerCanEdit"] = index < 4
+                assert orjson.loads(answer.body())["data"] == {"taskEvents": {"task": shown}}
 
 
 async def test_who_led_may_leave(world: World) -> None:
