@@ -60,8 +60,10 @@ _STANDING = Statement(
 class Bus(Protocol):
     """The part of `events.bus` that is needed here: messages between processes."""
 
-    async def publish(self, topic: str, payload: Any) -> None:
-        """Send a message to all processes. It can be lost, which only causes a delay."""
+    async def publish_heard(self, topic: str, payload: Any) -> None:
+        """Send a message to all processes, and wait until they have acted on it. It can be lost,
+        which only causes a delay.
+        """
 
     def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Receive messages until the returned function is called."""
@@ -280,7 +282,10 @@ class Authenticator:
         self.forget(session_id=session_id, user_id=user_id)
         if self._bus is not None:
             ids = {"session_id": session_id, "user_id": user_id}
-            await self._bus.publish(FORGET, {name: id_.hex for name, id_ in ids.items() if id_})
+            # Whoever is told that a session has ended finds it ended everywhere.
+            await self._bus.publish_heard(
+                FORGET, {name: id_.hex for name, id_ in ids.items() if id_}
+            )
 
     def _on_forget(self, payload: Mapping[str, str]) -> None:
         self.forget(**{name: UUID(hex=value) for name, value in payload.items()})

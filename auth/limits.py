@@ -5,8 +5,8 @@ count together, otherwise in this process.
 
 - *Rates* (`take`): logins, registrations and uploads per minute or hour, in a moving window, so
   that no one gets twice as many around the full hour. Refused attempts do not count.
-- *The budget* (`spend`): points per minute. Each API operation is charged, so this is a single
-  increment. The window is the minute of the clock, the same for everyone.
+- *The budget* (`spend`): points per minute. Each API operation is charged, so this rarely waits for
+  Redis (`auth.shared_budget`). The window is the minute of the clock, the same for everyone.
 
 While Redis is unreachable, each process counts for itself: a login must neither fail nor be
 unlimited because of it.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from enum import Enum
@@ -28,12 +27,11 @@ from limits.aio.strategies import MovingWindowRateLimiter
 
 from auth.limit_store import ProcessStorage
 from auth.request import RequestInfo
+from auth.shared_budget import SharedBudget
 from auth.viewer import Viewer
 from db import redis
 from errors import RateLimited
 from settings import Settings
-
-log = logging.getLogger("taskloom.limits")
 
 T = TypeVar("T")
 BUDGET_SECONDS: Final = 60
@@ -92,12 +90,21 @@ class Limits:
         # The current minute, and its end as text.
         self._minute = 0
         self._reset_text = ""
-        self._redis_is_away = False
+        self._points: SharedBudget | None = None
+        self._availability: redis.Availability | None = None
         if settings.redis.url is not None:
             self._client = redis.connect(
                 settings.redis.url,
                 socket_connect_timeout=_REDIS_SECONDS,
                 socket_timeout=_REDIS_SECONDS,
+            )
+            self._availability = redis.Availability(self._client, "limits are counted per process")
+            self._points = SharedBudget(
+                self._client,
+                self._availability,
+                f"{settings.redis.prefix}points:",
+                budget=self._budget,
+                seconds=2 * BUDGET_SECONDS,
             )
             self._shared = RedisStorage(
                 # The connections are ours; the library only looks at the URL's scheme.
@@ -110,6 +117,10 @@ class Limits:
 
     async def close(self) -> None:
         """Close the connections to Redis."""
+        if self._points is not None:
+            await self._points.close()
+        if self._availability is not None:
+            await self._availability.close()
         if self._client is not None:
             await self._client.aclose()
 
@@ -167,27 +178,23 @@ class Limits:
         )
 
     async def _add(self, key: str, points: int, now: float) -> int:
-        if self._shared is None:
+        if self._points is None or self._availability is None or self._availability.away:
             return self._local.add(key, BUDGET_SECONDS, points, now)
-        return await self._counted(
-            self._shared, self._local, lambda store: store.incr(key, BUDGET_SECONDS, points)
-        )
+        try:
+            return await self._points.add(key, points)
+        except redis.failures() as error:
+            self._availability.failed(error)
+            return self._local.add(key, BUDGET_SECONDS, points, now)
 
     async def _counted(self, shared: Any, local: Any, count: Callable[[Any], Awaitable[T]]) -> T:
         """Count in Redis, or in this process while Redis is not available."""
-        if shared is None:
+        if self._availability is None or self._availability.away:
             return await count(local)
         try:
-            counted = await count(shared)
+            return await count(shared)
         except redis.failures() as error:
-            if not self._redis_is_away:
-                log.warning(
-                    "limits are counted per process because Redis is not available: %s", error
-                )
-            self._redis_is_away = True
+            self._availability.failed(error)
             return await count(local)
-        self._redis_is_away = False
-        return counted
 
 
 def rates_of(text: str) -> list[RateLimitItem]:

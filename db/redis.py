@@ -5,8 +5,15 @@ The library takes 17 MiB of memory, so it is loaded only if Redis is used.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
-from typing import Any
+import time
+from typing import Any, Final
+
+log = logging.getLogger("taskloom.redis")
+
+_AGAIN_SECONDS: Final = 0.5
 
 
 def connect(url: str, **options: Any) -> Any:
@@ -20,3 +27,47 @@ def failures() -> tuple[type[Exception], ...]:
     """The exceptions that a client raises if Redis is unavailable: for `except`."""
     library = sys.modules.get("redis.exceptions")
     return (OSError,) if library is None else (library.RedisError, OSError)
+
+
+class Availability:
+    """Whether Redis answers, as far as is known.
+
+    A Redis that is frozen lets everyone who asks it wait for the timeout. So after a failure nobody
+    asks it, except a task of this class, until it answers again.
+    """
+
+    def __init__(self, client: Any, without: str) -> None:
+        """`without`: what is done without Redis, for the log."""
+        self.away = False
+        # When it answered again, in seconds of `time.monotonic`.
+        self.back_at = float("-inf")
+        self._client = client
+        self._without = without
+        self._asking: asyncio.Task[None] | None = None
+
+    def failed(self, error: Exception) -> None:
+        """Ask it no longer."""
+        if self.away:
+            return
+        log.warning("%s because Redis is not available: %s", self._without, error)
+        self.away = True
+        self._asking = asyncio.create_task(self._ask(), name="ask Redis")
+
+    async def _ask(self) -> None:
+        while self.away:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            try:
+                await self._client.ping()
+            except failures():
+                continue
+            self.back_at = time.monotonic()
+            self.away = False
+
+    async def close(self) -> None:
+        """Ask it no longer at all."""
+        if self._asking is not None:
+            self.away = False
+            while not self._asking.done():
+                # Repeatedly: redis-py swallows a cancellation that arrives while it connects.
+                self._asking.cancel()
+                await asyncio.wait([self._asking], timeout=0.1)

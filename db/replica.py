@@ -83,6 +83,7 @@ class Replica:
                 settings.url, socket_timeout=1.0, socket_connect_timeout=1.0
             )
             self._prefix = f"{settings.prefix}wrote:"
+            self._availability = redis.Availability(self._redis, "the read replica is not used")
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -102,6 +103,7 @@ class Replica:
             await asyncio.wait([self._watching])
         await self.reader.close()
         if self._redis is not None:
+            await self._availability.close()
             await self._redis.aclose()
 
     async def wrote(self, author: str) -> None:
@@ -115,9 +117,11 @@ class Replica:
             self._replayed = None
             return
         self._written[author] = position
-        if self._redis is not None:
-            with contextlib.suppress(*redis.failures()):
+        if self._redis is not None and not self._availability.away:
+            try:
                 await self._redis.set(f"{self._prefix}{author}", position, ex=_KEPT_SECONDS)
+            except redis.failures() as error:
+                self._availability.failed(error)
 
     async def serves(self, readers: Collection[str]) -> bool:
         """Whether it has all that these have changed, in whichever process."""
@@ -127,9 +131,14 @@ class Replica:
             return False
         if self._redis is None:
             return True
+        # While Redis was away, others' changes were not noted; the replica has them by then.
+        back = time.monotonic() - self._availability.back_at
+        if self._availability.away or back < MOST_LAG:
+            return False
         try:
             found = await self._redis.mget([f"{self._prefix}{reader}" for reader in readers])
-        except redis.failures():
+        except redis.failures() as error:
+            self._availability.failed(error)
             return False
         # It may have become unusable in the meantime.
         return self.usable and all(

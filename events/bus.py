@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,9 @@ _RETRY = (0.05, 1.0)
 # The messages kept while Redis is unreachable. They are hints, so the oldest can be dropped.
 _BACKLOG = 1000
 _FAREWELL_SECONDS = 1.0
+# How many messages are sent together, and how long `publish_heard` waits.
+_TOGETHER = 100
+_HEARD_SECONDS = 0.25
 
 
 class Bus(ABC):
@@ -71,6 +75,12 @@ class Bus(ABC):
         """Send to all processes, including this one. Never fails and never waits for the
         network.
         """
+
+    async def publish_heard(self, topic: str, payload: Any) -> None:
+        """The same, but return only when all processes have acted on the message, or after
+        `_HEARD_SECONDS`. For what must take effect before the client is answered.
+        """
+        await self.publish(topic, payload)
 
     async def ready(self) -> bool:
         """Whether the other processes are reachable now."""
@@ -137,7 +147,11 @@ class RedisBus(Bus):
         )
         self._channel = f"{prefix}bus"
         self._origin = secrets.token_hex(8)
-        self._backlog: deque[bytes] = deque(maxlen=_BACKLOG)
+        # Where the others answer to `publish_heard`: how many have answered, by message.
+        self._answers = f"{self._channel}:{self._origin}"
+        self._heard: dict[str, asyncio.Semaphore] = {}
+        # Messages, with their channels.
+        self._backlog: deque[tuple[str, bytes]] = deque(maxlen=_BACKLOG)
         self._to_send = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = asyncio.Event()
@@ -172,9 +186,32 @@ class RedisBus(Bus):
 
     async def publish(self, topic: str, payload: Any) -> None:
         message = orjson.dumps({"origin": self._origin, "topic": topic, "payload": payload})
-        self._backlog.append(message)
-        self._to_send.set()
+        self._send_soon(self._channel, message)
         self._deliver(topic, orjson.loads(message)["payload"])
+
+    async def publish_heard(self, topic: str, payload: Any) -> None:
+        number = secrets.token_hex(8)
+        answers = self._heard[number] = asyncio.Semaphore(0)
+        message = orjson.dumps(
+            {"origin": self._origin, "topic": topic, "payload": payload, "number": number}
+        )
+        self._deliver(topic, orjson.loads(message)["payload"])
+        try:
+            async with asyncio.timeout(_HEARD_SECONDS):
+                receivers: int = await self._client.publish(self._channel, message)
+                for _ in range(receivers - self._listening.is_set()):
+                    await answers.acquire()
+        # A timeout is an OSError too.
+        except redis.failures() as error:
+            log.info("not all processes have confirmed a message on %s: %s", topic, error)
+            # Perhaps once more.
+            self._send_soon(self._channel, message)
+        finally:
+            del self._heard[number]
+
+    def _send_soon(self, channel: str, message: bytes) -> None:
+        self._backlog.append((channel, message))
+        self._to_send.set()
 
     async def _forever(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         """Repeat the work whenever it fails; `work` calls its argument once it is connected."""
@@ -198,7 +235,7 @@ class RedisBus(Bus):
 
     async def _listen(self, through: Callable[[], None]) -> None:
         async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(self._channel)
+            await pubsub.subscribe(self._channel, self._answers)
             through()
             # Messages sent in the meantime are lost, so make readers look.
             self._deliver(EVENTS, {"projects": [], "users": []})
@@ -206,7 +243,11 @@ class RedisBus(Bus):
             try:
                 while True:
                     message = await pubsub.get_message(timeout=5.0)
-                    if message is not None:
+                    if message is None:
+                        continue
+                    if message["channel"].decode() == self._answers:
+                        self._hear_answer(message["data"])
+                    else:
                         self._hear(message["data"])
             finally:
                 self._listening.clear()
@@ -220,16 +261,27 @@ class RedisBus(Bus):
             return
         if origin != self._origin:
             self._deliver(topic, payload)
+            if (number := message.get("number")) is not None:
+                self._send_soon(f"{self._channel}:{origin}", number.encode())
+
+    def _hear_answer(self, number: bytes) -> None:
+        answers = self._heard.get(number.decode())
+        if answers is not None:
+            answers.release()
 
     async def _send(self, through: Callable[[], None]) -> None:
         while self._backlog or not self._closing:
             while self._backlog:
-                message = self._backlog[0]
-                await self._client.publish(self._channel, message)
+                sending = list(islice(self._backlog, _TOGETHER))
+                pipeline = self._client.pipeline(transaction=False)
+                for channel, message in sending:
+                    pipeline.publish(channel, message)
+                await pipeline.execute()
                 through()
-                # A full backlog can have dropped it from its other end in the meantime.
-                if self._backlog and self._backlog[0] is message:
-                    self._backlog.popleft()
+                for sent in sending:
+                    # A full backlog can have dropped it from this end in the meantime.
+                    if self._backlog and self._backlog[0] is sent:
+                        self._backlog.popleft()
             if not self._closing:
                 self._to_send.clear()
                 await self._to_send.wait()

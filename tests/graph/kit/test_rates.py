@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator
 
@@ -173,6 +175,33 @@ async def test_processes_count_together_by_redis(limited: Settings, redis_url: s
     finally:
         await one.close()
         await two.close()
+
+
+@pytest.mark.redis
+async def test_processes_share_one_budget(limited: Settings, redis_url: str) -> None:
+    clock = Clock()
+    budget = limited.limits.model_copy(update={"cost_budget": 200})
+    redis = limited.redis.model_copy(
+        update={"url": redis_url, "prefix": f"{secrets.token_hex(4)}:"}
+    )
+    shared = limited.model_copy(update={"redis": redis, "limits": budget})
+    processes = [Limits(shared, clock) for _ in range(4)]
+    chance = random.Random(5)
+    try:
+        spent = 0
+        for _ in range(300):
+            points = chance.randint(1, 3)
+            answer = await chance.choice(processes).spend("ada", points, clock())
+            spent += answer.charged
+            assert answer.charged in (0, points)
+        # Each of the others may have charged a tenth that the last one did not know.
+        assert 197 < spent <= 200 + 3 * 20
+        await asyncio.sleep(0.3)
+        for one in processes:
+            assert (await one.spend("ada", 3, clock())).exceeded
+    finally:
+        for one in processes:
+            await one.close()
 
 
 async def test_without_redis_each_counts_for_itself(limited: Settings) -> None:
