@@ -137,6 +137,7 @@ WITHOUT: Final[Mapping[str, str]] = {
     "users": "profiles are public, and a policy cannot hide single columns",
     "registered_documents": "texts of the operator",
     "log_epoch": "one row about the log itself",
+    "event_months": "when each month of the log began",
     "log_consumers": "how far the workers have read the log",
     "workers": "which workers run",
 }

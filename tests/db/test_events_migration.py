@@ -200,7 +200,8 @@ async def test_stored_webhooks(settings: Settings) -> None:
     async with database_at(settings, "0031") as database:
         rows = database.rows
         user = await _store(rows)
-        await database.migrate()
+        # The last revision from which there is a way back.
+        await database.migrate("0039")
         found = {
             row["url"].rpartition("/")[2]: row
             for row in await rows.fetch(

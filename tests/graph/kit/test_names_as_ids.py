@@ -32,6 +32,7 @@ ARGUMENTS = {
     "Query.project(id)": "project",
     "Query.user(id)": "user",
     "Query.reminderPreview(taskId)": "task",
+    "Subscription.projectPresence(projectId)": "project",
 }
 _ID = re.compile(r"\b([a-z]+(?:_[a-z]+)*)_[0-9a-f]{32}")
 
