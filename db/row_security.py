@@ -137,6 +137,7 @@ WITHOUT: Final[Mapping[str, str]] = {
     "users": "profiles are public, and a policy cannot hide single columns",
     "registered_documents": "texts of the operator",
     "log_epoch": "one row about the log itself",
+    "event_months": "when each month of the log begins",
     "log_consumers": "how far the workers have read the log",
     "workers": "which workers run",
 }
@@ -254,11 +255,26 @@ def _definitions(schema: str) -> list[str]:
             f" PARALLEL {safety} SECURITY DEFINER AS $$ {block} $$"
         )
     for table, seen in POLICIES.items():
-        made += [
-            f"CREATE POLICY taskloom_seen ON {table} USING ({seen})",
-            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        ]
+        made += _secured(table, seen)
     return made
+
+
+def _secured(table: str, seen: str) -> list[str]:
+    return [
+        f"CREATE POLICY taskloom_seen ON {table} USING ({seen})",
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    ]
+
+
+IS_SECURED: Final = "SELECT relforcerowsecurity FROM pg_class WHERE oid = $1::regclass"
+"""Whether the policies of a table apply."""
+
+
+def of_partition(table: str) -> str:
+    """SQL for a partition of a table whose policies apply: those are for statements on the table,
+    so the partition itself is for the server alone.
+    """
+    return "; ".join(_secured(table, _ALL))
 
 
 def _digest() -> str:
@@ -278,6 +294,11 @@ END_VIEWING: Final = f"""
 SELECT set_config('role', 'none', true), set_config('{PARAMETER}', '{EVERYTHING}', true)
 """
 
+
+_PARTITIONS: Final = """
+SELECT c.relname FROM pg_class c
+WHERE c.relispartition AND c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+"""
 
 # --- putting it up and taking it down ------------------------------------------------------------
 
@@ -315,6 +336,9 @@ def put_up(connection: Connection) -> None:
         schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
         for definition in _definitions(schema):
             connection.exec_driver_sql(definition)
+        for partition in connection.scalars(text(_PARTITIONS)):
+            for definition in _secured(partition, _ALL):
+                connection.exec_driver_sql(definition)
         connection.exec_driver_sql(f"COMMENT ON DOMAIN taskloom_viewer IS '{_digest()}'")
     _allow_reader(connection)
 
