@@ -8,6 +8,14 @@ RUN npm ci --no-audit --no-fund
 COPY explorer/ ./
 RUN npm run build
 
+FROM node:24-slim AS board
+WORKDIR /clients/board
+COPY clients/board/package.json clients/board/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY clients/typescript/src ../typescript/src
+COPY clients/board/ ./
+RUN npm run build
+
 FROM python:3.12-slim AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
@@ -27,6 +35,7 @@ WORKDIR /app
 COPY --from=environment /opt/venv /opt/venv
 COPY . .
 COPY --from=explorer /explorer/dist explorer/dist
+COPY --from=board /clients/board/dist clients/board/dist
 RUN python -m compileall -q .
 ARG COMMIT=unknown
 ENV PATH=/opt/venv/bin:$PATH \

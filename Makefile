@@ -21,7 +21,7 @@ find-python = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 pyt
 	exit 1
 
 # The pages in browsers are built while the server starts: it shows them as soon as they are there.
-PAGES := $(STAMPS)/explorer
+PAGES := $(STAMPS)/explorer $(STAMPS)/board
 build-pages = ( nice $(MAKE) --silent $(PAGES) & )
 
 .PHONY: help
@@ -68,6 +68,9 @@ mutants: $(STAMPS)/dev ## Insert small faults and print those that no test notic
 .PHONY: explorer
 explorer: $(STAMPS)/explorer ## Build the explorer, if it has changed
 
+.PHONY: board
+board: $(STAMPS)/board ## Build the board, if it has changed
+
 .PHONY: schema
 schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
@@ -89,6 +92,7 @@ lock: ## Update the lock files (needs uv)
 clean: ## Remove everything built; make clean DATA=1 removes the embedded database too
 	@if [ -n "$(DATA)" ] && [ -x $(BIN)/python ]; then $(BIN)/python scripts/remove_data.py; fi
 	@rm -rf $(VENV) explorer/node_modules explorer/dist bench/.data/build \
+		clients/board/node_modules clients/board/dist \
 		clients/typescript/node_modules clients/typescript/dist clients/typescript/tests/build \
 		clients/typescript/tests/generated \
 		bench/peers/node/node_modules tests/*/node_modules build *.egg-info \
@@ -125,6 +129,11 @@ $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '
 		-not -path '*/dist/*' -not -name dist.building 2>/dev/null)
 	@$(BIN)/python scripts/build_explorer.py && touch $@ || \
 		echo "The explorer could not be built (see above); the API works without it."
+
+$(STAMPS)/board: $(STAMPS)/runtime $(shell find clients/board clients/typescript/src -type f \
+		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -name dist.building 2>/dev/null)
+	@$(BIN)/python -m scripts.build_board && touch $@ || \
+		echo "The board could not be built (see above); the API works without it."
 
 # Only its tests need it.
 $(STAMPS)/client: $(STAMPS)/runtime $(shell find clients/typescript -type f \

@@ -44,11 +44,15 @@ from events.log import EventLog
 from events.presence import Presence
 from files.service import Files
 from graph.core.context import Services, utc_now
+from graph.engine.tracing import trace_fields
 from graph.request.execution import Executor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments
+from graph.request.tracing import TracedExecutor
 from settings import Settings, load_settings, version
+from telemetry import start
 from web.account import account_routes
 from web.base_path import BasePath
+from web.board import board_routes
 from web.connections import Connections
 from web.docs import SCHEMA_DOCS, docs_routes
 from web.explorer import PATHS as EXPLORER_PATHS
@@ -56,13 +60,14 @@ from web.explorer import DemoUser, ExplorerConfig, explorer_routes
 from web.exports import export_routes
 from web.files import file_routes
 from web.graphql import PATH, GraphQLOverHTTP
-from web.health import health_routes
+from web.health import Figures, health_routes
 from web.metrics import Metrics
 from web.metrics_server import serving_metrics
 from web.middleware import Faults, Gate
 from web.oauth import oauth_routes
 from web.runtime import Runtime
 from web.shutdown import before_shutdown
+from web.tracing import TracedRequests
 from web.unsubscribe import unsubscribe_routes
 from web.websocket import GraphQLOverWebSocket
 
@@ -90,6 +95,8 @@ class Application:
         self._websocket = GraphQLOverWebSocket(runtime)
         server = runtime.settings.server
         gate: ASGIApp = Gate(Faults(self._route), server, runtime.metrics)
+        if runtime.settings.telemetry.traces:
+            gate = TracedRequests(gate, api.router)
         if urlsplit(server.public_url).path:
             paths = [PATH, *(route.path for route in self._routes if isinstance(route, Route))]
             gate = BasePath(gate, server.public_url, [*paths, *EXPLORER_PATHS])
@@ -137,6 +144,8 @@ class Application:
         if runtime.started:
             raise RuntimeError("the application has been started already")
         async with contextlib.AsyncExitStack() as stack:
+            # Before the connections are opened, which record their statements.
+            await stack.enter_async_context(start.traces(settings.telemetry, "web"))
             database = await Database.connect(settings.database, shared=settings.redis)
             stack.push_async_callback(database.close)
             runtime.executor.registered = RegisteredDocuments(database.reader)
@@ -177,8 +186,10 @@ class Application:
             await stack.enter_async_context(serving_metrics(runtime))
             await self._explore(database)
             _tune_interpreter()
+            collect = Figures(runtime).families
             try:
-                yield runtime.services
+                async with start.metrics(settings.telemetry, "web", collect):
+                    yield runtime.services
             finally:
                 runtime.services = None
 
@@ -217,7 +228,12 @@ def create_app(
 
         schema = schema_of_taskloom
     engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
-    executor = Executor(
+    kind = (
+        partial(TracedExecutor, trace_fields=trace_fields)
+        if settings.telemetry.traces
+        else Executor
+    )
+    executor = kind(
         schema,
         engine=engine,
         operation_seconds=settings.graphql.operation_seconds,
@@ -253,6 +269,10 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api.router.routes.extend(docs_routes(runtime))
     api.router.routes.extend(file_routes(runtime))
     api.router.routes.extend(export_routes(runtime))
+    server = runtime.settings.server
+    if server.board:
+        dist = ROOT / "clients" / "board" / "dist"
+        api.router.routes.extend(board_routes(dist=dist, public_url=server.public_url))
     return api
 
 

@@ -140,7 +140,8 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
         explorer = "" if ready.introspection == "off" else "; the explorer is at /"
-        click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}")
+        board = "; the board is at /board/" if ready.server.board else ""
+        click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
         with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
             run_server(ready, listener, reload=reload, stopping=stop_work)
 

@@ -132,6 +132,8 @@ class ServerSettings(_Group):
     )
     """Address of the web application that the `url` fields and links in e-mails lead to; see
     docs/web-application.md for its pages."""
+    board: bool = Field(True, validation_alias="TASKLOOM_BOARD")
+    """Whether `/board/` serves the board, an example of a web application."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="TASKLOOM_CORS_ORIGINS"
     )
@@ -703,6 +705,109 @@ class MetricsSettings(_Group):
     """
 
 
+class TelemetrySettings(_Group):
+    """OpenTelemetry: traces and metrics, sent by OTLP over HTTP; off unless an endpoint is set. Its
+    other variables, such as `OTEL_EXPORTER_OTLP_TIMEOUT`, have their standard meaning.
+    """
+
+    disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")
+    """`true` sends nothing, whatever else is set."""
+    endpoint: str | None = Field(
+        None,
+        repr=False,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        json_schema_extra={"secret": True, "default_text": "none: nothing is sent"},
+    )
+    """Address of the receiver, such as `http://collector:4318`; `/v1/traces` and `/v1/metrics` are
+    added to it."""
+    traces_endpoint: str | None = Field(
+        None,
+        repr=False,
+        validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        json_schema_extra={"secret": True, "default_text": "OTEL_EXPORTER_OTLP_ENDPOINT"},
+    )
+    """Whole address for traces."""
+    metrics_endpoint: str | None = Field(
+        None,
+        repr=False,
+        validation_alias="OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        json_schema_extra={"secret": True, "default_text": "OTEL_EXPORTER_OTLP_ENDPOINT"},
+    )
+    """Whole address for metrics."""
+    headers: SecretStr | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_HEADERS",
+        json_schema_extra={"secret": True},
+    )
+    """Headers for the receiver, as `name=value,name=value`."""
+    protocol: Literal["http/protobuf"] = Field(
+        "http/protobuf", validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    """The one protocol that is supported; a collector receives it on port 4318."""
+    traces_exporter: Literal["otlp", "none"] = Field(
+        "otlp", validation_alias="OTEL_TRACES_EXPORTER"
+    )
+    """`none` sends no traces."""
+    metrics_exporter: Literal["otlp", "none"] = Field(
+        "otlp", validation_alias="OTEL_METRICS_EXPORTER"
+    )
+    """`none` sends no metrics."""
+    service_name: str = Field("taskloom", validation_alias="OTEL_SERVICE_NAME")
+    """Name of this service in traces and metrics."""
+    resource_attributes: str | None = Field(
+        None,
+        validation_alias="OTEL_RESOURCE_ATTRIBUTES",
+        json_schema_extra={"default_text": "none"},
+    )
+    """Further attributes of this service, as `name=value,name=value`."""
+    sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field("parentbased_traceidratio", validation_alias="OTEL_TRACES_SAMPLER")
+    """Which traces are recorded. With `parentbased_…`, the caller's `traceparent` decides, if it
+    sends one; without, clients have no say."""
+    sampler_arg: float = Field(0.02, ge=0, le=1, validation_alias="OTEL_TRACES_SAMPLER_ARG")
+    """Share of the traces that `…traceidratio` records."""
+    metric_interval: int = Field(
+        60000, ge=100, le=3600000, validation_alias="OTEL_METRIC_EXPORT_INTERVAL"
+    )
+    """Milliseconds between two exports of metrics."""
+
+    @field_validator("endpoint", "traces_endpoint", "metrics_endpoint")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return None if value is None else _http_url(value)
+
+    @property
+    def traces(self) -> bool:
+        """Whether traces are sent."""
+        named = self.endpoint is not None or self.traces_endpoint is not None
+        return named and self.traces_exporter == "otlp" and not self.disabled
+
+    @property
+    def metrics(self) -> bool:
+        """Whether metrics are sent."""
+        named = self.endpoint is not None or self.metrics_endpoint is not None
+        return named and self.metrics_exporter == "otlp" and not self.disabled
+
+    def environment(self) -> dict[str, str]:
+        """The addresses and what goes with them as environment variables, from which the SDK reads
+        them.
+        """
+        given = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint,
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": self.traces_endpoint,
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": self.metrics_endpoint,
+            "OTEL_EXPORTER_OTLP_HEADERS": self.headers and self.headers.get_secret_value(),
+            "OTEL_RESOURCE_ATTRIBUTES": self.resource_attributes,
+        }
+        return {name: value for name, value in given.items() if value}
+
+
 class JobSettings(_Group):
     """How the worker runs background jobs."""
 
@@ -801,6 +906,7 @@ class Settings(BaseModel):
     webhooks: WebhookSettings
     exports: ExportSettings
     metrics: MetricsSettings
+    telemetry: TelemetrySettings
 
     @model_validator(mode="after")
     def _fit_for_others(self) -> Self:

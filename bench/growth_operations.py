@@ -70,6 +70,7 @@ def _lists() -> Iterator[Operation]:
         "search": '{search: "heron"}',
         "search, two words": '{search: "heron guarantee"}',
         "search, none": '{search: "zeppelin"}',
+        "comments.some, common": '{comments: {some: {body: {contains: "shop"}}}}',
         "comments.some": '{comments: {some: {body: {contains: "zeppelin"}}}}',
         "comments.some of mine": "{comments: {some: {author: {isMe: true}}}}",
     }.items():

@@ -18,6 +18,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import asyncpg
 
+from db.traced import RecordsStatements
+from telemetry import spans
+
 Pooler: TypeAlias = Literal["auto", "none", "transaction"]
 
 # All poolers accept these at the start, and PostgreSQL logs the name from then on.
@@ -79,6 +82,18 @@ class PooledConnection(asyncpg.Connection):
         return rows
 
 
+class TracedConnection(RecordsStatements, asyncpg.Connection):
+    """A connection that records its statements, if traces are exported."""
+
+    __slots__ = ()
+
+
+class TracedPooledConnection(RecordsStatements, PooledConnection):
+    """The same to a pooler."""
+
+    __slots__ = ()
+
+
 async def server_at(connect_args: Mapping[str, Any]) -> Server:
     """What is at this address, found with a connection of its own the first time."""
     dsn: str = connect_args["dsn"]
@@ -113,7 +128,8 @@ async def connect_driver(
         if name not in at_start and server.has(name)
     }
     if server.pooled:
-        own = {"statement_cache_size": 0, "connection_class": PooledConnection}
+        kind = TracedPooledConnection if spans.enabled() else PooledConnection
+        own = {"statement_cache_size": 0, "connection_class": kind}
         connection = await _opened(**{**arguments, **own}, server_settings=at_start)
         assert isinstance(connection, PooledConnection)
         connection.own_settings = "; ".join(
@@ -121,6 +137,8 @@ async def connect_driver(
             for name, value in settings.items()
         )
         return connection
+    if spans.enabled():
+        arguments["connection_class"] = TracedConnection
     connection = await _opened(**arguments, server_settings=at_start)
     text = "; ".join(f"SET {name} = '{value}'" for name, value in settings.items())
     try:

@@ -26,8 +26,10 @@ from db.pool import Connection, Pool
 from db.read import PLAN_ONCE, AllRows, Reader, acquired, connect_reader, with_settings
 from db.replica import Replica, ReplicatedReader
 from db.row_security import EVERYTHING, PARAMETER
+from db.traced import record_statements
 from db.transaction import SessionConnection, Single, Transaction, begun, released
 from settings import DatabaseSettings, RedisSettings
+from telemetry import spans
 
 StatementListener = Callable[[str], None]
 
@@ -190,6 +192,9 @@ class Database:
             self._renewed_at = now
             self._changes.renew()
             self.single.renew()
+            # What was the primary may go on as a replica, behind the new one.
+            for pool in self.reader.pools().values():
+                pool.renew()
         if fault in _REFUSALS:
             assert fault is not None
             self.refused = (now, fault)
@@ -220,6 +225,9 @@ def _engine(
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def _hear(_c: Any, _cur: Any, text: str, _p: Any, _ctx: Any, _many: bool) -> None:
         heard(text)
+
+    if spans.enabled():
+        record_statements(engine.sync_engine)
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def _terminate(adapter: Any, _record: Any, _error: Any) -> None:

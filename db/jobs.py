@@ -21,6 +21,9 @@ from db.rows import given_rows
 REQUEST = "_request"
 """The part of a payload that has the ID of the request that caused the job."""
 
+TRACE = "_trace"
+"""The part that has the `traceparent` by which the job continues its trace, if one is exported."""
+
 _WAITS_FOR_FIRST_ATTEMPT = text("state = 1 AND attempts = 0 AND NOT one_at_a_time")
 _UNFINISHED = text("state <= 2 AND one_at_a_time")
 

@@ -39,6 +39,7 @@ from domain.json_value import json_value
 from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound, demand_no_problems
 from events.bus import JOBS, Announcement, Bus
 from events.kinds import EventKind
+from telemetry import spans
 
 M = TypeVar("M", bound=Base)
 V = TypeVar("V", bound=Versioned)
@@ -176,6 +177,7 @@ class Work:
             "api_key_id": self.viewer.api_key_id,
             "integration_id": self.viewer.integration_id,
             "request_id": self.request.id,
+            "trace": spans.traceparent(),
             "ip": self.request.ip,
             "subject_type": subject.__name__,
             "subject_id": subject_id,
@@ -223,6 +225,7 @@ class Work:
         if not wanted:
             return
         self.enqueued |= run_at is None or run_at <= self.now
+        trace = spans.traceparent()
         statement, params = jobs.queued(
             name,
             [
@@ -231,6 +234,7 @@ class Work:
                     {
                         # For the log: what caused the job.
                         jobs.REQUEST: self.request.id,
+                        **({} if trace is None else {jobs.TRACE: trace}),
                         **{part: json_value(item) for part, item in payload.items()},
                     },
                     key,
@@ -491,7 +495,7 @@ def demand_right(
 
 _EVENT_COLUMNS = (
     *("id", "at", "kind", "actor_id", "session_id", "api_key_id", "integration_id", "request_id"),
-    *("ip", "subject_type", "subject_id", "task_id", "project_id"),
+    *("trace", "ip", "subject_type", "subject_id", "task_id", "project_id"),
 )
 
 

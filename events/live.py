@@ -40,6 +40,8 @@ SWEEP_SECONDS = 1.5
 # While events wait behind the horizon, usually for a transaction of a few milliseconds.
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.05
+# After an interruption everyone replays at once, and others want to be served too.
+_REPLAYS = 4
 # The number of access checks per statement.
 _PAIRS = 10_000
 
@@ -49,6 +51,7 @@ class LiveEvents:
 
     def __init__(self, log: EventLog, bus: Bus, clock: Callable[[], dt.datetime]) -> None:
         self.log = log
+        self.replays = asyncio.Semaphore(_REPLAYS)
         self._bus = bus
         self._clock = clock
         self._frontier: Place | None = None

@@ -85,6 +85,7 @@ COLUMNS = (
     Event.api_key_id,
     Event.integration_id,
     Event.request_id,
+    Event.trace,
     Event.subject_type,
     Event.subject_id,
     Event.task_id,

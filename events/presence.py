@@ -105,13 +105,15 @@ class Presence:
         """End all subscriptions with a reason, and stop."""
         self._closed = True
         self._unsubscribe()
+        tasks = [room.task for room in self._rooms.values()]
         if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait([self._sweeper])
+            tasks.append(self._sweeper)
         for room in self._rooms.values():
-            room.task.cancel()
             for listener in room.listeners:
                 listener.end(_stopping())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._signs.close()
 
     # --- signs -----------------------------------------------------------------------------------
@@ -190,21 +192,30 @@ class Presence:
         """Keep what a room knows up to date, while somebody listens."""
         while True:
             room.stale.clear()
-            signs = await self._signs.read(project_id)
-            now = self._now()
-            over = [device for device, sign in signs.items() if self._is_over(sign, now)]
-            valid = [sign for sign in signs.values() if not self._is_over(sign, now)]
-            here = _users(valid)
-            if here != room.here:
-                room.here = here
-                for listener in room.listeners:
-                    listener.changed.set()
-            if over:
-                await self._signs.forget(project_id, over, now - 10 * self.seconds)
-            until = min((sign.said + self.seconds - now for sign in valid), default=_POLL_SECONDS)
+            wait = _POLL_SECONDS
+            try:
+                wait = await self._look(project_id, room)
+            except Exception:
+                log.exception("the presence cannot be read")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(until + 0.001, _POLL_SECONDS)):
+                async with asyncio.timeout(wait):
                     await room.stale.wait()
+
+    async def _look(self, project_id: UUID, room: _Room) -> float:
+        """Read the signs of a project. Returns in how many seconds something may have changed."""
+        signs = await self._signs.read(project_id)
+        now = self._now()
+        over = [device for device, sign in signs.items() if self._is_over(sign, now)]
+        valid = [sign for sign in signs.values() if not self._is_over(sign, now)]
+        here = _users(valid)
+        if here != room.here:
+            room.here = here
+            for listener in room.listeners:
+                listener.changed.set()
+        if over:
+            await self._signs.forget(project_id, over, now - 10 * self.seconds)
+        until = min((sign.said + self.seconds - now for sign in valid), default=_POLL_SECONDS)
+        return min(until + 0.001, _POLL_SECONDS)
 
     async def _sweep_forever(self) -> None:
         while True:

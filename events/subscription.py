@@ -58,12 +58,18 @@ class Delivery(Protocol):
     """The part of the live delivery that a subscription needs."""
 
     log: EventLog
+    # So many read pages of the log at the same time.
+    replays: asyncio.Semaphore
 
     def opened(self, subscription: Subscription) -> None: ...
 
     def left(self, subscription: Subscription) -> None: ...
 
     async def join(self, subscription: Subscription) -> Place: ...
+
+
+# Most subscriptions wait for nothing most of the time, and an empty deque takes 760 bytes.
+_NOTHING: deque[_Item] = deque(maxlen=0)
 
 
 class Subscription(AsyncIterator[Any]):
@@ -75,10 +81,11 @@ class Subscription(AsyncIterator[Any]):
         "_ended",
         "_epoch",
         "_frontier",
+        "_news",
         "_page",
         "_place",
         "_queue",
-        "_something",
+        "_waiter",
         "user_id",
         "wanted",
         "was_blind",
@@ -101,9 +108,11 @@ class Subscription(AsyncIterator[Any]):
         self._place = start.place
         self._frontier: Place | None = None
         self._caught_up = False
-        self._page: deque[_Item] = deque()
-        self._queue: deque[_Item] = deque()
-        self._something = asyncio.Event()
+        self._page = _NOTHING
+        self._queue = _NOTHING
+        # Whether something came, or it was ended, since the iteration last looked.
+        self._news = False
+        self._waiter: asyncio.Future[None] | None = None
         self._ended: Failure | StopAsyncIteration | None = None
 
     # --- for the listener -------------------------------------------------------------------------
@@ -115,14 +124,14 @@ class Subscription(AsyncIterator[Any]):
         if self._ended is None:
             self._delivery.opened(self)
         while True:
-            self._something.clear()
+            self._news = False
             row = await self._take()
             if row is not None:
                 return row
             if self._ended is not None:
                 raise self._ended
             if self._caught_up:
-                await self._something.wait()
+                await self._wait()
             else:
                 await self._replay()
 
@@ -153,8 +162,10 @@ class Subscription(AsyncIterator[Any]):
         if len(self._queue) >= QUEUE_EVENTS:
             self.end(SlowConsumer())
             return
+        if self._queue is _NOTHING:
+            self._queue = deque()
         self._queue.append(_Item(now, now, row))
-        self._something.set()
+        self._wake()
 
     def is_late(self) -> bool:
         """Whether an event has waited too long."""
@@ -169,9 +180,22 @@ class Subscription(AsyncIterator[Any]):
         if not drain:
             self._page.clear()
             self._queue.clear()
-        self._something.set()
+        self._wake()
 
     # --- internals -------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        self._news = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        if not self._news:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def _over(self) -> bool:
         return self._ended is not None
@@ -195,9 +219,16 @@ class Subscription(AsyncIterator[Any]):
             if time.monotonic() - item.checked > _FRESH_SECONDS:
                 return None
             source.popleft()
-            if source is self._page or (item.row.xid, item.row.position) > self._place:
+            replayed = source is self._page
+            if not source:
+                self._drained()
+            if replayed or (item.row.xid, item.row.position) > self._place:
                 return item.row
         return None
+
+    def _drained(self) -> None:
+        self._page = self._page or _NOTHING
+        self._queue = self._queue or _NOTHING
 
     async def _check_again(self, source: deque[_Item]) -> None:
         count = len(source)
@@ -220,13 +251,16 @@ class Subscription(AsyncIterator[Any]):
     async def _replay(self) -> None:
         """Read one page of the log, or the last pages up to the start of live events."""
         while True:
-            page = await self._delivery.log.read_visible(self.user_id, self._place)
+            async with self._delivery.replays:
+                page = await self._delivery.log.read_visible(self.user_id, self._place)
             if page.cursor.epoch != self._epoch:
                 raise CursorExpired("The database was restored; reload your data.")
             if self._over():
                 return
             now = time.monotonic()
-            self._page.extend(_Item(now, now, row) for row in page.rows if self.wanted.matches(row))
+            rows = [row for row in page.rows if self.wanted.matches(row)]
+            if rows:
+                self._page = deque([*self._page, *(_Item(now, now, row) for row in rows)])
             self._place = page.cursor.place
             if page.more:
                 return

@@ -27,6 +27,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, tuple_, update
 
 from db.faults import AWAY, DatabaseFault, database_fault
+from db.jobs import TRACE
 from db.models import LogConsumer
 from db.models.event import Xid8
 from db.read import Statement
@@ -37,6 +38,7 @@ from jobs.handlers import handler, nothing_to_end
 from jobs.outcomes import GiveUp
 from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
+from telemetry import spans
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -176,7 +178,11 @@ async def _step(
     async def act(work: Work) -> None:
         await wanted.act(context, work, rows)
 
-    return await _alone(context, wanted, place, end, act)
+    # Events of several traces, so it is linked to them. What follows from one is in its trace.
+    traces = [row.trace for row in rows if row.trace is not None]
+    count = {"messaging.batch.message_count": len(rows)}
+    with spans.continued(f"consume {wanted.name}", "consumer", None, count, traces):
+        return await _alone(context, wanted, place, end, act)
 
 
 async def _alone(
@@ -232,6 +238,7 @@ async def _put_aside(
             "position": event.position,
             "event": event.id,
             "because": f"{type(error).__name__}: {error}",
+            **({} if event.trace is None else {TRACE: event.trace}),
         }
         await work.enqueue(EVENT_JOB, payload, key=f"{wanted.name}:{event.position}")
 

@@ -30,6 +30,7 @@ from jobs.graph import graph_of
 from jobs.outgoing import Outgoing, Unreachable, asked_wait
 from jobs.worker_context import WorkerContext
 from settings import version
+from telemetry import spans
 
 MOST_BYTES = 256_000
 """Of a payload."""
@@ -110,10 +111,19 @@ async def attempt(
     )
     begun = time.perf_counter()
     answer, error = None, None
-    try:
-        answer = await outgoing.post(webhook.url, headers, body)
-    except (Refused, Unreachable) as reason:
-        error = str(reason)
+    with spans.span("POST", "client", {"http.request.method": "POST"}) as span:
+        trace = spans.traceparent()
+        if trace is not None:
+            headers["traceparent"] = trace
+        try:
+            answer = await outgoing.post(webhook.url, headers, body)
+        except (Refused, Unreachable) as reason:
+            error = str(reason)
+            spans.fail(type(reason).__name__)
+        if span is not None and answer is not None:
+            span.set_attribute("http.response.status_code", answer.status)
+            if answer.status >= 400:
+                spans.fail(str(answer.status))
     return Attempt(
         at=now,
         headers=shown,

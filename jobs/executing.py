@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID, uuid4
 
 import strawberry
@@ -18,9 +19,11 @@ from files.service import Files
 from graph.core.context import Context, Services
 from graph.core.node import TYPE_NAMES
 from graph.engine.sql_json import Columns
+from graph.engine.tracing import trace_fields
 from graph.kit.loading import read_by_keys
 from graph.request import scopes
 from graph.request.execution import Answer, Executor, GraphQLRequest, Prepared
+from graph.request.tracing import TracedExecutor
 from graph.schema import schema as schema_of_taskloom
 from jobs.worker_context import WorkerContext
 
@@ -30,7 +33,9 @@ class Graph:
 
     def __init__(self, context: WorkerContext) -> None:
         self.schema: strawberry.Schema = schema_of_taskloom
-        self._executor = Executor(
+        traced = context.settings.telemetry.traces
+        kind = partial(TracedExecutor, trace_fields=trace_fields) if traced else Executor
+        self._executor = kind(
             self.schema,
             engine=graph.engine.execute,
             operation_seconds=context.settings.graphql.operation_seconds,

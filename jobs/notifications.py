@@ -56,6 +56,7 @@ async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any
             task_id=event.task_id,
             comment_id=event.subject_id if event.subject_type == Comment.__name__ else None,
             at=event.at,
+            trace=event.trace,
         )
         for event, (person, kind) in candidates
         if (event.task_id, person) in seeing

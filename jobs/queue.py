@@ -47,7 +47,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
-from db.jobs import REQUEST
+from db.jobs import REQUEST, TRACE
 from db.models import Job, JobState
 from db.read import Statement
 from domain.work import Work
@@ -89,6 +89,12 @@ class RunningJob:
     def request_id(self) -> str | None:
         """The ID of the request that caused the job, if one did."""
         found: str | None = self.payload.get(REQUEST)
+        return found
+
+    @property
+    def trace(self) -> str | None:
+        """The `traceparent` of what caused the job, if its trace is exported."""
+        found: str | None = self.payload.get(TRACE)
         return found
 
 

@@ -24,6 +24,7 @@ from jobs.outcomes import GiveUp, Later
 from jobs.queue import Queue, RunningJob, wait_after
 from jobs.worker_context import WorkerContext
 from logs import logger
+from telemetry import spans
 
 log = logging.getLogger("taskloom.jobs")
 job_log = logger("taskloom.jobs")
@@ -111,8 +112,17 @@ class Runner:
             job=str(job.id), job_name=job.name, attempt=job.attempt, request_id=job.request_id
         )
         started = time.perf_counter()
+        attributes: spans.Attributes = {
+            "messaging.system": "taskloom",
+            "messaging.operation.type": "process",
+            "messaging.message.id": str(job.id),
+            "taskloom.job.attempt": job.attempt,
+        }
         try:
-            await self._judged(job)
+            with spans.continued(f"job {job.name}", "consumer", job.trace, attributes) as span:
+                if span is not None:
+                    structlog.contextvars.bind_contextvars(trace_id=spans.trace_id())
+                await self._judged(job)
             job_log.info("job", ms=round(1000 * (time.perf_counter() - started), 1))
         except asyncio.CancelledError:
             raise
@@ -134,10 +144,13 @@ class Runner:
         except LeaseLost:
             raise
         except Later as later:
+            spans.fail("Later")
             await self.queue.put_off(job, later.after, str(later))
         except GiveUp as end:
+            spans.fail("GiveUp")
             await self._give_up(job, str(end))
         except Exception as error:
+            spans.fail(type(error).__name__)
             reason = _reason(error, handler.seconds)
             if job.attempt >= handler.attempts:
                 log.exception("job %s (%s) failed for good: %s", job.id, job.name, reason)

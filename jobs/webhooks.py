@@ -83,7 +83,8 @@ async def fan_out(context: WorkerContext, work: Work, events: Sequence[Any]) -> 
         newer = [event for event in events if event.position > webhook.since_position]
         found = await _wanted_by(context, work, webhook, viewer_of(owner, key), newer)
         wanted.extend((webhook, event) for event in found)
-    await webhook_delivery.add(work, await _visible(context, wanted))
+    traces = {event.id: event.trace for event in events if event.trace is not None}
+    await webhook_delivery.add(work, await _visible(context, wanted), traces=traces)
 
 
 def _webhooks() -> Select[Webhook, User, ApiKey | None]:

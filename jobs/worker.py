@@ -14,10 +14,12 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import REGISTRY
+from prometheus_client.metrics_core import Metric
 from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
@@ -45,6 +47,7 @@ from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.worker_context import Clock, WorkerContext
 from settings import Settings
+from telemetry import start
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -69,6 +72,10 @@ async def worker_context(
 ) -> AsyncIterator[WorkerContext]:
     """The context of a worker, opened and closed."""
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(start.traces(settings.telemetry, "worker"))
+        await stack.enter_async_context(
+            start.metrics(settings.telemetry, "worker", _metrics_of_process)
+        )
         database = await Database.connect(settings.database)
         stack.push_async_callback(database.close)
         await ensure_epoch(database)
@@ -85,6 +92,11 @@ async def worker_context(
         )
         stack.callback(context.close)
         yield context
+
+
+async def _metrics_of_process() -> Iterable[Metric]:
+    """Memory, processor time, garbage collection."""
+    return REGISTRY.collect()
 
 
 async def work(context: WorkerContext, stop: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ from jobs.mail.sender import Sender
 from jobs.outcomes import Later
 from jobs.push.service import Push
 from settings import Settings
+from telemetry import spans
 
 T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
@@ -92,7 +93,8 @@ class WorkerContext:
         request = Request(None if timed else False)
         try:
             await leases.hold()
-            yield request
+            with spans.span(kind, "client"):
+                yield request
         finally:
             self.bulkheads.leave(key, time.monotonic() - begun, late=request.late)
 

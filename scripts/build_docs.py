@@ -19,7 +19,7 @@ from web.docs.site import FILES, HOME, pages
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 # The site's pages stand beside each other, as at `/docs`.
-_LINK = re.compile(r"\]\((?:/docs/([\w-]+)|(?:\.\./|guide/)*([\w-]+)\.md)(?=[#)])")
+_LINK = re.compile(r"\]\((?:/docs/([\w-]+)|(?:\.\./|guide/|deployment/)*([\w-]+)\.md)(?=[#)])")
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ LOCAL_IMPORTS = {
     "jobs/integrations.py": _NO_SCHEMA,
     "jobs/push/services.py": "services that are not configured are not loaded",
     "jobs/webhooks.py": _NO_SCHEMA,
+    "telemetry/start.py": "OpenTelemetry is loaded only if something is exported",
     "web/health.py": "Alembic is loaded only if migrations are pending",
 }
 

@@ -22,8 +22,15 @@ class Pair:
     _server: EmbeddedPostgres
     _cluster: Path
 
+    def fail(self) -> None:
+        """The primary dies."""
+        cluster = next(self._server.data_dir.rglob("postmaster.pid")).parent
+        command = ("stop", "-m", "immediate", "-s", "-w", "-D", cluster)
+        done = self._server._account.run([self._server._bin / "pg_ctl", *command])
+        assert done.returncode == 0, done.stdout
+
     def control(self, *command: str) -> None:
-        """Start or stop the replica."""
+        """Start, stop or promote the replica."""
         account, binaries = self._server._account, self._server._bin
         log = self._cluster / "log"
         done = account.run(

@@ -20,6 +20,8 @@ from app import Application
 from settings import Settings
 from web.serving import protocol_options
 
+_ROOT = Path(__file__).resolve().parents[1]
+
 # All tests use one address, and register more users per hour than one address is allowed to.
 UNLIMITED = {
     "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
@@ -73,26 +75,37 @@ def free_port() -> int:
         return port
 
 
+def environment_of(settings: Settings, root: Path = _ROOT, **variables: str) -> dict[str, str]:
+    """The environment of a separate process on the database of these settings."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
+        "DATABASE_URL": settings.database.dsn,
+        "TASKLOOM_PUBLIC_URL": settings.server.public_url,
+        **UNLIMITED,
+        **variables,
+    }
+
+
 @contextlib.contextmanager
 def process(
     settings: Settings, *, port: int | None = None, folder: Path | None = None, **variables: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """`taskloom serve` as a separate process, on the database of these settings. `folder`: that of
-    another version.
+    another version. It has a worker of its own if `TEST_WORKER` is among the variables.
     """
     port = port or free_port()
-    root = folder or Path(__file__).resolve().parents[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
-        "DATABASE_URL": settings.database.dsn,
-        "TASKLOOM_PORT": str(port),
-        "TASKLOOM_PUBLIC_URL": settings.server.public_url,
-        **UNLIMITED,
-        **variables,
-    }
+    root = folder or _ROOT
+    environment = environment_of(settings, root, TASKLOOM_PORT=str(port), **variables)
     running = subprocess.Popen(
-        [sys.executable, "-m", "cli", "serve", "--no-worker", "--no-demo"],
+        [
+            sys.executable,
+            "-m",
+            "cli",
+            "serve",
+            "--no-demo",
+            *([] if "TEST_WORKER" in variables else ["--no-worker"]),
+        ],
         cwd=root,
         env=environment,
     )

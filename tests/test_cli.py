@@ -351,6 +351,7 @@ def test_the_server_stops_cleanly_on_request(
     assert "Stopped the embedded PostgreSQL" in output
 
 
+@pytest.mark.nightly
 def test_processes_that_a_busy_machine_delays_are_not_killed(data_dir: Path) -> None:
     """Longer than the five seconds after which uvicorn would kill them; signals are still heard."""
     process = start(data_dir, "--no-worker", TASKLOOM_WORKERS="3")

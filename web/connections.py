@@ -9,10 +9,12 @@ promise that lost access ends within five seconds, for open streams too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -30,6 +32,8 @@ LOOK_SECONDS: Final = 1.0
 # Clients of a server that stops come back spread over so many seconds.
 _RETRY_SECONDS: Final = (1.0, 5.0)
 _AT_ONCE: Final = 50
+_ENTERING: Final = 4
+_TURN_SECONDS: Final = 5.0
 
 
 def retry_seconds() -> float:
@@ -83,6 +87,7 @@ class Connections:
         self._counts: Counter[str] = Counter()
         # Sockets that wait for their first message: by address, each with the loop's time since.
         self._waiting: dict[str | None, dict[Waiting, float]] = {}
+        self._entering = asyncio.Semaphore(_ENTERING)
         self.stopping = False
         # In seconds of `time.monotonic`.
         self.stopping_since = 0.0
@@ -97,6 +102,22 @@ class Connections:
             raise TooManyConnections(self._per_user)
         self._counts[holder] += 1
         self._holders[stream] = holder
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """For the steps by which a stream is opened. After an interruption all clients come back at
+        once; these steps are taken a few at a time, in order, so that other requests get their turn
+        between them. Nobody waits longer than `_TURN_SECONDS`, such as for a database that hangs.
+        """
+        acquired = False
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TURN_SECONDS):
+                    acquired = await self._entering.acquire()
+            yield
+        finally:
+            if acquired:
+                self._entering.release()
 
     def wait(self, socket: Waiting, address: str | None, now: float) -> None:
         """Count a socket that is not yet open as a stream; `now` is the loop's time."""

@@ -21,6 +21,7 @@ from starlette.types import Receive, Send
 
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
+from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
 from graph.request.execution import Answer, Prepared, Refused, refusal
@@ -143,7 +144,10 @@ class EventStream:
         answer = Answer()
         try:
             if prepared.subscribes:
-                deliveries = await executor.subscribe(prepared, admitted, self._context)
+                async with self._runtime.connections.turn():
+                    deliveries = await executor.subscribe(prepared, admitted, self._context)
+                # The statements of deliveries would pile up for as long as the stream is open.
+                request_statements.set(None)
                 # From here on nothing is missed; the first comment tells the client so.
                 yield None
                 async with aclosing(deliveries):

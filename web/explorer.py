@@ -2,46 +2,26 @@
 
 The page is a static application that `make explorer` builds from the folder `explorer/`. It loads
 nothing from other hosts, and its Content-Security-Policy forbids it, so it works in a closed
-network and leaks nothing. File names contain a hash of their content, so browsers can cache them
-forever and only revalidate the page itself. The build has compressed the files (7 MB to 2 MB),
-which costs the event loop nothing.
+network and leaks nothing.
 
 If the application has not been built, the server runs all the same, and the page says so. If
 nobody can read the schema (`TASKLOOM_INTROSPECTION=off`), it is not served.
 """
 
-import re
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from web.assets import asset, is_being_built, weighed
+
 PATHS: Final = ("/", "/explorer/config.json", "/explorer/assets/{name}")
-
-# A list of our own: Python's `mimetypes` depends on the machine. It is also the list of the types
-# that may be served.
-_CONTENT_TYPES: Final[Mapping[str, str]] = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".ttf": "font/ttf",
-    ".woff2": "font/woff2",
-}
-
-# One path segment without a leading dot: no path leads to another folder.
-_ASSET_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-
-# A build that was killed leaves its file behind.
-_LONGEST_BUILD_SECONDS: Final = 600
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "; ".join(
@@ -117,37 +97,13 @@ def explorer_routes(
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return JSONResponse(asdict(config), headers=headers)
 
-    async def asset(request: Request) -> Response:
-        name: str = request.path_params["name"]
-        path = dist / "explorer" / "assets" / name
-        content_type = _CONTENT_TYPES.get(path.suffix)
-        if content_type is None or not _ASSET_NAME.fullmatch(name) or not path.is_file():
-            raise HTTPException(404)
-        headers = {
-            **_HEADERS,
-            "Cache-Control": "public, max-age=31536000, immutable",
-            "Vary": "Accept-Encoding",
-        }
-        compressed = path.with_name(f"{name}.gz")
-        encodings = _weighed(request.headers.get("accept-encoding", ""))
-        wanted = any(coding == "gzip" and weight > 0 for coding, weight in encodings)
-        if wanted and compressed.is_file():
-            path, headers["Content-Encoding"] = compressed, "gzip"
-        return FileResponse(path, media_type=content_type, headers=headers)
+    async def file(request: Request) -> Response:
+        return asset(request, dist / "explorer" / "assets", _HEADERS)
 
     if not enabled:
         return [Route("/", root)]
-    handlers = (root, config_json, asset)
+    handlers = (root, config_json, file)
     return [Route(path, handler) for path, handler in zip(PATHS, handlers, strict=True)]
-
-
-def is_being_built(dist: Path) -> bool:
-    """Whether somebody is filling this folder, as `scripts/build_explorer.py` says by a file."""
-    try:
-        began = dist.with_name(f"{dist.name}.building").stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return time.time() - began < _LONGEST_BUILD_SECONDS
 
 
 def asks_for_page(accept: str) -> bool:
@@ -156,24 +112,10 @@ def asks_for_page(accept: str) -> bool:
     Programs send `*/*`, a JSON type, or nothing; they get JSON. Of equal weights the first counts.
     """
     best, best_weight = "", 0.0
-    for media_type, weight in _weighed(accept):
+    for media_type, weight in weighed(accept):
         if weight > best_weight:
             best, best_weight = media_type, weight
     return best in {"text/html", "application/xhtml+xml"}
-
-
-def _weighed(header: str) -> Iterator[tuple[str, float]]:
-    """The values of an `Accept…` header with their weights; an invalid one has weight 0."""
-    for entry in header.split(","):
-        value, *parameters = (part.strip().lower() for part in entry.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        yield value, weight
 
 
 def _page(content: Template, config: ExplorerConfig, address: str) -> str:

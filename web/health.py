@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from sqlalchemy import literal, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -166,8 +167,8 @@ async def _within(check: Awaitable[_Finding], *, otherwise: _Status = _Status.FA
         return _Finding(otherwise, "no answer")
 
 
-class _Figures:
-    """The figures that must be queried, for `/metrics`.
+class Figures:
+    """All metrics of this process, with the figures that must be queried.
 
     Those of the database are queried at most every `FIGURES_SECONDS`, however many clients scrape,
     and are kept if it does not answer.
@@ -180,6 +181,15 @@ class _Figures:
 
     async def text(self) -> bytes:
         """All of them, in Prometheus' text format."""
+        await self._refresh()
+        return self._runtime.metrics.render()
+
+    async def families(self) -> list[Metric]:
+        """All of them, as the library has them."""
+        await self._refresh()
+        return self._runtime.metrics.families()
+
+    async def _refresh(self) -> None:
         services, metrics = self._runtime.services, self._runtime.metrics
         async with self._asking:
             if time.monotonic() - self._asked_at > FIGURES_SECONDS:
@@ -188,7 +198,6 @@ class _Figures:
         for name, use in services.database.pools().items():
             metrics.pool(name, use)
         metrics.parts(supervision.states())
-        return metrics.render()
 
     async def _ask(self) -> None:
         services, metrics = self._runtime.services, self._runtime.metrics
@@ -215,7 +224,7 @@ class MetricsEndpoint:
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        self._figures = _Figures(runtime)
+        self._figures = Figures(runtime)
         settings = runtime.settings.metrics
         self._token = None if settings.token is None else settings.token.get_secret_value()
         self.public = settings.port is None and (

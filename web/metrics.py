@@ -180,3 +180,7 @@ class Metrics:
         (memory, garbage collection, the batch engine's fallbacks).
         """
         return generate_latest(self.registry) + generate_latest(REGISTRY)
+
+    def families(self) -> list[Metric]:
+        """The same as the library's objects."""
+        return [*self.registry.collect(), *REGISTRY.collect()]

@@ -11,6 +11,7 @@ One timer per connection checks all of its deadlines, so that a request costs no
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -20,6 +21,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
 
 from errors import ErrorCode
 from settings import LimitSettings
@@ -257,12 +259,58 @@ def _answer(status: int, message: str, extra: dict[str, Any]) -> bytes:
     return head.encode() + body
 
 
+class _Messages:
+    """A queue for one reader. asyncio's takes three kilobytes, of each connection."""
+
+    __slots__ = ("_items", "_waiter")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put_nowait(self, item: Any) -> None:
+        """Add a message."""
+        self._items.append(item)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def empty(self) -> bool:
+        """Whether no message waits."""
+        return not self._items
+
+    async def get(self) -> Any:
+        """The next message, once there is one."""
+        while not self._items:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._items.pop(0)
+
+
 class LimitedWebSocket(WebSocketsSansIOProtocol):
     """Limits the frames of a message: uvicorn limits only its bytes, and a frame may have none.
 
     When the server stops, the application closes its sockets, with a code and a hint when to come
     back (`web.connections`). Uvicorn would be faster now and then, and say 1012.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.queue = _Messages()  # type: ignore[assignment]  # has the methods that are used
+
+    def handle_connect(self, event: Request) -> None:
+        """The handshake. Its headers are in the scope from then on."""
+        super().handle_connect(event)
+        event.headers.clear()
+
+    def receive(self) -> Coroutine[Any, Any, Any]:
+        """The next message."""
+        if self.handshake_complete and self.response is not None:
+            # Has been sent, and would be kept as long as the connection.
+            self.response.headers.clear()
+        return super().receive()
 
     def shutdown(self) -> None:
         """The server is stopping."""

@@ -25,6 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
+from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
 from graph.request.execution import Answer, GraphQLRequest, Prepared, refusal
@@ -33,6 +34,7 @@ from web.origins import Origins
 from web.request_log import Entry, noted
 from web.requests import BadRequest, header, parse_json, request_from_object
 from web.runtime import Runtime
+from web.tracing import traced_operation
 
 log = logging.getLogger("taskloom.streams")
 
@@ -91,8 +93,12 @@ class GraphQLOverWebSocket:
             reason = f"Subprotocol not acceptable; use {PROTOCOL}"
             await send({"type": "websocket.close", "code": NOT_ACCEPTABLE, "reason": reason})
             return
-        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        await _Connection(self._runtime, scope, send).serve(receive, self._init_seconds)
+        async with self._runtime.connections.turn():
+            await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        connection = _Connection(self._runtime, scope, send)
+        # Nothing reads them any more, and the server keeps the scope.
+        scope["headers"] = ()
+        await connection.serve(receive, self._init_seconds)
 
 
 async def _refuse_origin(scope: Scope, send: Send) -> None:
@@ -128,6 +134,7 @@ class _Connection:
         self._runtime = runtime
         self._info: RequestInfo = scope["taskloom.request"]
         self._authorization = header(scope, b"authorization")
+        self._traceparent = header(scope, b"traceparent")
         self._send = send
         self._open: dict[str, _Open] = {}
         self._writing = asyncio.Lock()
@@ -288,7 +295,8 @@ class _Connection:
             raise Closed(BAD_MESSAGE, "The payload of `connection_init` must be an object or null")
         authorization = _authorization(payload) or self._authorization
         try:
-            viewer = await self._runtime.services.authenticator.viewer(authorization)
+            async with self._runtime.connections.turn():
+                viewer = await self._runtime.services.authenticator.viewer(authorization)
             self.credentials = viewer.credentials
             self._runtime.connections.waited(self, self._info.ip)
             self._runtime.connections.open(self, self._info.ip)
@@ -346,7 +354,10 @@ class _Connection:
     async def _run(
         self, id_: str, operation: _Open, request: GraphQLRequest, info: RequestInfo
     ) -> None:
-        with noted(info, self._runtime.settings.server.log_slow_seconds) as entry:
+        with (
+            traced_operation(self._traceparent, request.extensions),
+            noted(info, self._runtime.settings.server.log_slow_seconds) as entry,
+        ):
             await self._answer(id_, operation, request, info, entry)
 
     async def _answer(
@@ -405,7 +416,10 @@ class _Connection:
         async def fresh() -> Context:
             return await self._context(admitted.request)
 
-        deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
+        async with self._runtime.connections.turn():
+            deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
+        # The statements of deliveries would pile up for as long as the stream is open.
+        request_statements.set(None)
         sent = 0
         async with aclosing(deliveries):
             async for answer in deliveries:

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Identified, Versioned, search_vector
@@ -22,6 +22,7 @@ class Comment(Versioned, Base):
     """
 
     __tablename__ = "comments"
+    pieces_of = ("body",)
 
     task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
     author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -62,6 +63,12 @@ class Comment(Versioned, Base):
         Index(
             "ix_comments_search",
             "search",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
+        Index(
+            "ix_comments_pieces",
+            func.taskloom_pieces_comments(text("body")),
             postgresql_using="gin",
             postgresql_with={"gin_pending_list_limit": 256},
         ),

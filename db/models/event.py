@@ -45,6 +45,8 @@ class Event(Base):
     # The integration that did it by itself, with its owner's session or key.
     integration_id: Mapped[UUID | None]
     request_id: Mapped[str | None]
+    # The `traceparent` of the request, if its trace is exported: for what follows from the event.
+    trace: Mapped[str | None]
     ip: Mapped[str | None]
     subject_type: Mapped[str]
     subject_id: Mapped[UUID]

@@ -9,7 +9,7 @@ hours. A webhook without any success for 120 hours is disabled, and its owner is
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.jobs import TRACE
 from db.models import (
     DeliveryState,
     Event,
@@ -73,14 +74,22 @@ class Attempt:
 
 
 async def add(
-    work: Work, pairs: Sequence[tuple[UUID, UUID]], *, is_test: bool = False
+    work: Work,
+    pairs: Sequence[tuple[UUID, UUID]],
+    *,
+    is_test: bool = False,
+    traces: Mapping[UUID, str] | None = None,
 ) -> list[UUID]:
-    """Create deliveries of (webhook, event), each with its job. Returns the IDs of the new ones."""
+    """Create deliveries of (webhook, event), each with its job. Returns the IDs of the new ones.
+
+    `traces`: by event, the `traceparent` that its jobs continue.
+    """
     if not pairs:
         return []
+    ids = [work.new_id() for _ in pairs]
     rows = [
         {
-            "id": work.new_id(),
+            "id": id_,
             "webhook_id": webhook_id,
             "event_id": event_id,
             "is_test": is_test,
@@ -90,14 +99,16 @@ async def add(
             "tries": 0,
             "next_attempt_at": work.now,
         }
-        for webhook_id, event_id in pairs
+        for id_, (webhook_id, event_id) in zip(ids, pairs, strict=True)
     ]
     made: list[UUID] = []
     for start in range(0, len(rows), _ROWS):
         new = insert(WebhookDelivery).values(rows[start : start + _ROWS])
         added = new.on_conflict_do_nothing().returning(WebhookDelivery.id)
         made += await work.session.scalars(added)
-    await _enqueue(work, made)
+    found = traces or {}
+    continued = {id_: found.get(event_id) for id_, (_, event_id) in zip(ids, pairs, strict=True)}
+    await _enqueue(work, made, continued)
     return made
 
 
@@ -182,9 +193,16 @@ def _afresh(work: Work) -> dict[str, object]:
     return {"state": DeliveryState.PENDING, "tries": 0, "next_attempt_at": work.now, "error": None}
 
 
-async def _enqueue(work: Work, ids: Sequence[UUID]) -> None:
+async def _enqueue(
+    work: Work, ids: Sequence[UUID], traces: Mapping[UUID, str | None] | None = None
+) -> None:
     # One job per delivery, however many attempts: requesting it again makes it due now.
-    wanted = [({"delivery": id_}, f"{DELIVER_JOB}:{id_.hex}") for id_ in ids]
+    wanted: list[tuple[dict[str, object], str]] = []
+    for id_ in ids:
+        payload: dict[str, object] = {"delivery": id_}
+        if trace := (traces or {}).get(id_):
+            payload[TRACE] = trace
+        wanted.append((payload, f"{DELIVER_JOB}:{id_.hex}"))
     await work.enqueue_all(DELIVER_JOB, wanted, one_at_a_time=True)
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
+from db.jobs import TRACE
 from db.models import (
     Channel,
     Device,
@@ -83,6 +84,13 @@ class Notice:
     message: str | None = None
     at: dt.datetime | None = None
     channels: frozenset[Channel] | None = None
+    # The `traceparent` of the event, for mail and push messages.
+    trace: str | None = None
+
+    @property
+    def continued(self) -> dict[str, str]:
+        """The part of a job's payload that continues the trace."""
+        return {} if self.trace is None else {TRACE: self.trace}
 
 
 class Preferences(Protocol):
@@ -244,7 +252,12 @@ async def _send(
     """Queue mail, and a push message for each device."""
     mails = [
         (
-            {"recipient": notice.recipient_id, "task": notice.task_id, "notification": id_},
+            {
+                "recipient": notice.recipient_id,
+                "task": notice.task_id,
+                "notification": id_,
+                **notice.continued,
+            },
             # One job for all events of a task within the delay.
             f"mail:{notice.recipient_id.hex}:{(notice.task_id or id_).hex}",
         )
@@ -253,7 +266,7 @@ async def _send(
     ]
     await work.enqueue_all(MAIL_JOB, mails, run_at=work.now + mail_delay)
     pushes = [
-        ({"notification": id_, "device": device_id}, None)
+        ({"notification": id_, "device": device_id, **notice.continued}, None)
         for id_, notice, ways in made
         if Channel.PUSH in ways
         for device_id in people[notice.recipient_id].devices or ()

@@ -595,7 +595,8 @@ def _as_own(shared: Answer, context: Context) -> Answer:
 
 def _comparable(variables: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+        # A copy: orjson's own keeps a buffer of four kilobytes.
+        return bytes(memoryview(orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)))
     except orjson.JSONEncodeError:
         # Such as a file, which equals nothing else.
         return secrets.token_bytes(16)

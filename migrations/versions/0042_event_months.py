@@ -8,7 +8,7 @@ from alembic import op
 from db.models.event import Xid8
 
 revision: str = "0042"
-down_revision: str | None = "0039"
+down_revision: str | None = "0040"
 branch_labels: str | None = None
 depends_on: str | None = None
 oldest_code: str = "0039"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from standardwebhooks import Webhook
 from taskloom_client import (
@@ -24,8 +25,10 @@ from taskloom_client import (
     TaskloomError,
     Tokens,
     WebhookRefused,
+    protocol,
     verified,
 )
+from taskloom_client.protocol import Credentials, Stream
 
 from db.base import new_id
 from events.cursor import Cursor
@@ -198,6 +201,39 @@ async def test_a_list_follows_its_events(server: Server, ada: Person, world: Wor
             tasks.apply(await anext(events))
         await events.aclose()
     assert [task["title"] for task in tasks] == ["a new name", "third"]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        None,
+        httpx.Response(504, text="<h1>Gateway Timeout</h1>"),
+        httpx.Response(
+            429,
+            json={
+                "errors": [
+                    {
+                        "message": "Too many tasks.",
+                        "extensions": {"code": "RATE_LIMITED", "retryAfter": 3600},
+                    }
+                ]
+            },
+        ),
+    ],
+    ids=["no answer", "a proxy's", "a limit per hour"],
+)
+def test_what_must_not_be_repeated_is_not(response: httpx.Response | None) -> None:
+    """Without an idempotency key nobody knows what has happened; and nobody waits for an hour."""
+    flow = protocol.execute(Credentials("tl_key", None, None), "mutation { … }", {}, repeat=False)
+    next(flow)
+    with pytest.raises(TaskloomError):
+        flow.send(response)
+
+
+def test_a_stream_that_is_complete_ends() -> None:
+    stream = Stream(LIVE, {}, None)
+    assert list(stream.events(("complete", ""))) == []
+    assert stream.completed
 
 
 def test_webhooks_are_verified() -> None:

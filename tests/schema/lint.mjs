@@ -42,6 +42,8 @@ const rules = {
           "UserError",
           "ReminderDaily", "ReminderDue", "ReminderMonthly", "ReminderOnce", "ReminderStart",
           "ReminderWeekly",
+          // Who looks at what, for as long as they do.
+          "Presence", "ProjectPresence",
           // What a subscription delivers, around an object that has an ID.
           "NotificationEvent", "ReportExportEvent", "TimerEvent",
         ],

@@ -54,6 +54,9 @@ MAILED: dict[str, Callable[[World, Person], Awaitable[str]]] = {
 # Other routes that answer GET. None of them takes a token of a mail.
 SAFE = {
     "/",
+    "/board",
+    "/board/",
+    "/board/assets/{name}",
     "/docs",
     "/docs/",
     "/docs/search",

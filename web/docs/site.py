@@ -54,6 +54,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "Running a server": (
         "running.md",
         "database.md",
+        "scaling.md",
         "mail.md",
         "secrets.md",
         "threat-model.md",

@@ -82,6 +82,8 @@ class AsyncTaskloom:
                 async with aclosing(self._events(stream)) as events:
                     async for event in events:
                         yield event
+                if stream.completed:
+                    return
             except httpx.TransportError:
                 pass
             except TaskloomError as error:

@@ -85,9 +85,9 @@ class Taskloom:
     def live(
         self, query: str, *, after: str | None = None, **variables: Any
     ) -> Generator[Any, None, None]:
-        """The events of a subscription, without end: it continues from the last cursor after lost
-        connections and restarts. Raises `CursorExpired` when it cannot, and other errors that do
-        not pass. See `Stream` for the document.
+        """The events of a subscription, until the server has no more: it continues from the last
+        cursor after lost connections and restarts. Raises `CursorExpired` when it cannot, and other
+        errors that do not pass. See `Stream` for the document.
         """
         stream = Stream(query, variables, after)
         while True:
@@ -95,6 +95,8 @@ class Taskloom:
             try:
                 with closing(self._events(stream)) as events:
                     yield from events
+                if stream.completed:
+                    return
             except httpx.TransportError:
                 pass
             except TaskloomError as error:

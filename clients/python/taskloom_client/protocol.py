@@ -24,6 +24,8 @@ Variables = dict[str, Any]
 PASSING = frozenset({"UNAVAILABLE", "RATE_LIMITED"})
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+# Nobody waits longer than this for an answer; a limit per hour is an error.
+LONGEST_WAIT = 60.0
 ATTEMPTS = 8
 
 
@@ -145,11 +147,17 @@ def _answered(ask: Ask, *, repeat: bool = True) -> Flow[dict[str, Any]]:
         response: httpx.Response | None = yield ask
         answer = _json_of(response)
         passing = [problem for problem in problems_of(answer) if problem.code in PASSING]
-        lost = response is None or response.status_code >= 502
-        if attempt == ATTEMPTS or not (passing or lost) or not (repeat or response is not None):
+        # What was refused before it began may be sent again in any case.
+        refused = answer.get("data") is None and any(
+            problem.code == "RATE_LIMITED" for problem in passing
+        )
+        if attempt == ATTEMPTS or not passing or not (repeat or refused):
             return answer
-        given = passing[0].more.get("retryAfter") if passing else None
-        yield Pause(float(given) if given is not None else pause(attempt))
+        given = passing[0].more.get("retryAfter")
+        seconds = float(given) if given is not None else pause(attempt)
+        if seconds > LONGEST_WAIT:
+            return answer
+        yield Pause(seconds)
     raise AssertionError
 
 
@@ -233,6 +241,8 @@ class Stream:
         self._variables = variables
         self.after = after
         self.attempt = 0
+        # Whether the server has said that there is nothing more to come.
+        self.completed = False
 
     @property
     def body(self) -> dict[str, Any]:
@@ -242,6 +252,7 @@ class Stream:
     def events(self, message: tuple[str, str]) -> Iterator[dict[str, Any]]:
         """The event of a message, if it is one."""
         name, data = message
+        self.completed = self.completed or name == "complete"
         if name != "next":
             return
         answer = json.loads(data)

@@ -50,7 +50,6 @@ export class Taskloom {
   readonly #url: string;
   readonly #fetch: Fetch;
   readonly #session: Session;
-  readonly #events: EventStreams;
   readonly #webSocket: unknown;
   readonly #closing = new AbortController();
   readonly #requestIds = new Set<string>();
@@ -65,7 +64,6 @@ export class Taskloom {
       return dataOf(await post(this.#fetch, this.#url, { body, token: null, mayRepeat: true }));
     };
     this.#session = new Session(key ?? null, storage ?? memoryStorage(), ask);
-    this.#events = new EventStreams(this.#fetch, this.#url, () => this.#session.token());
     // The open socket belongs to somebody who may be signed out now.
     this.#session.listeners.add(() => this.#socket?.reset());
   }
@@ -147,11 +145,10 @@ export class Taskloom {
     if (hasAfter !== hasCursor)
       throw new TypeError("To resume, a subscription has a variable $after and selects cursor.");
     const { transport = this.#webSocket ? "websocket" : "sse", onStatus } = options;
-    if (transport === "websocket") {
-      const token = () => this.#session.token();
-      this.#socket ??= new Socket(this.#url, this.#webSocket, token);
-    }
-    const used = transport === "websocket" ? this.#socket! : this.#events;
+    const used =
+      transport === "sse"
+        ? new EventStreams(this.#fetch, this.#url)
+        : (this.#socket ??= new Socket(this.#url, this.#webSocket, this.#session));
     const signal = either(this.#closing.signal, options.signal);
     const cursor = async () =>
       (await this.request(operations.EventCursorDocument, {}, { signal })).eventCursor;

@@ -12,20 +12,10 @@
 
 /** The TypeScript types of the schema's scalars. */
 export const scalars = {
-  Color: "string",
-  Date: "string",
-  DateTime: "string",
-  Duration: "string",
-  HTML: "string",
-  ID: "string",
-  JSON: "unknown",
-  LocalTime: "string",
-  Markdown: "string",
-  Milliseconds: "number",
-  Seconds: "number",
-  TimeZone: "string",
-  Upload: "Blob",
-  URL: "string",
+  ...{ Color: "string", HTML: "string", ID: "string", Markdown: "string", URL: "string" },
+  ...{ Date: "string", DateTime: "string", Duration: "string", LocalTime: "string" },
+  ...{ TimeZone: "string", JSON: "unknown", Upload: "Blob" },
+  ...{ Milliseconds: "number", Seconds: "number" },
 } as const;
 
 /** A folder made by the client preset. Documents are strings, which need no library to be sent. */

@@ -2,10 +2,14 @@
 
 export type Variables = Record<string, unknown>;
 
-/** A document of the client preset with `documentMode: "string"`. */
-export interface TypedDocument<R, V> {
-  toString(): string;
+/** What a document says to the compiler: the types of its variables and of its data. */
+export interface DocumentTypeDecoration<R, V> {
   __apiType?: (variables: V) => R;
+}
+
+/** A document of the client preset with `documentMode: "string"`. */
+export interface TypedDocument<R, V> extends DocumentTypeDecoration<R, V> {
+  toString(): string;
 }
 
 export type Document<R, V> = string | TypedDocument<R, V>;

@@ -90,9 +90,8 @@ export function dataOf<R>(answer: Answer<R>): R {
   const problems = problemsOf(answer);
   const [first] = problems;
   if (!first && answer.data) return answer.data;
-  if (!first) throw problem("INTERNAL_SERVER_ERROR", "The answer has no data.");
-  const rest = first.origin === "payload" ? InputError : TaskloomError;
-  throw new (CLASSES[first.code] ?? rest)(problems, answer.data);
+  const rest = first?.origin === "payload" ? InputError : TaskloomError;
+  throw new ((first && CLASSES[first.code]) ?? rest)(problems, answer.data);
 }
 
 /** The error for a problem that the server did not send. */

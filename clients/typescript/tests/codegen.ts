@@ -3,7 +3,10 @@ import { taskloom } from "@taskloom/client/codegen";
 
 export default {
   schema: "../../schema.graphql",
-  documents: "tests/operations.graphql",
   importExtension: ".ts",
-  generates: { "tests/generated/": taskloom },
+  generates: {
+    "tests/generated/": { ...taskloom, documents: "tests/operations.graphql" },
+    // What is committed as src/generated, to be compared.
+    "tests/generated/client/": { ...taskloom, documents: "src/operations.graphql" },
+  },
 };

@@ -43,6 +43,14 @@ const steps: Record<string, () => Promise<void> | void> = {
     list.apply(event(task("1", 5, "e")));
     equal(titles(list), "e");
   },
+  "an answer brings back nothing that left the filter"() {
+    const list = begun([task("1", 3, "c")]);
+    list.apply(event(task("1", 4, "d"), { matches: false }));
+    list.put(task("1", 4, "d"));
+    equal(titles(list), "");
+    list.put(task("1", 5, "e"));
+    equal(titles(list), "e");
+  },
   "what lies behind the last page is not shown before it is read"() {
     const list = begun([task("1", 1, "b"), task("2", 1, "d")], true);
     list.apply(event(task("3", 1, "e")));

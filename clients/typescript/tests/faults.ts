@@ -9,7 +9,7 @@ import { CreateDocument, EventsDocument, TasksDocument } from "./generated/graph
 import { errorOf, say } from "./talk.ts";
 
 /** What a proxy does with a request: `lose` passes it on, and cuts the connection then. */
-type Fate = "pass" | "busy" | "cut" | "lose";
+type Fate = "pass" | "busy" | "tomorrow" | "cut" | "lose";
 
 /** A proxy before the server, which follows a plan. */
 async function proxy(server: string): Promise<{ url: string; plan: Fate[]; seen: Fate[] }> {
@@ -21,8 +21,9 @@ async function proxy(server: string): Promise<{ url: string; plan: Fate[]; seen:
     const fate = plan.shift() ?? "pass";
     seen.push(fate);
     if (fate === "busy") response.writeHead(503, { "Retry-After": "1" }).end("<h1>Busy</h1>");
+    if (fate === "tomorrow") response.writeHead(503, { "Retry-After": "86400" }).end();
     if (fate === "cut") request.socket.destroy();
-    if (fate === "busy" || fate === "cut") return;
+    if (fate !== "pass" && fate !== "lose") return;
     const headers = request.headers as Record<string, string>;
     const { authorization = "" } = headers;
     const answer = await fetch(`${server}${request.url}`, {
@@ -66,7 +67,10 @@ export async function throughProxy(server: string, tokens: Tokens): Promise<void
   const aborted = await errorOf(() => api.request(TasksDocument, {}, { signal: stop.signal }));
   plan.push("busy");
   const single = await errorOf(() => api.request(TasksDocument, {}, { attempts: 1 }));
-  say({ first, second, third, aborted: aborted.name, single: single.code });
+  plan.push("tomorrow");
+  const tomorrow = await errorOf(() => api.request(TasksDocument));
+  const codes = [single.code, tomorrow.code];
+  say({ first, second, third, aborted: aborted.name, codes });
 }
 
 /** One more socket than a user may have: the last one gets its turn when another has left. */

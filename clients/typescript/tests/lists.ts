@@ -1,6 +1,12 @@
 /** Lists that follow a story of changes, some of which are made here, optimistically. */
 
-import { type Taskloom, type WatchedList, ConflictError, orderBy, watchList } from "@taskloom/client";
+import {
+  ConflictError,
+  type Taskloom,
+  type WatchedList,
+  orderBy,
+  watchList,
+} from "@taskloom/client";
 
 import {
   type CardFragment,

@@ -14,16 +14,27 @@ import pytest
 
 from app import create_app
 from db.embedded import EmbeddedPostgres
+from db.engine import Database
 from db.migrate import MigrationError
 from domain.admin.backup import InvalidBackup, backup, restore
+from domain.tasks import counters
 from events import months
 from settings import Settings
+from tests.counts import wrong_counters
 from tests.databases import address_of, fresh_database
 from tests.factories import World, gid, world_of
 from tests.uploads import attach, image
 
 CREATE = """
-mutation { taskCreate(input: {title: "Later"}) { task { id } errors { code } } }
+mutation {
+  taskCreate(input: {title: "Later", tags: ["Late"]}) { task { id } errors { code } }
+}
+"""
+COMMENT = """
+mutation ($id: ID!) {
+  commentCreate(input: {taskId: $id, body: "So it is."}) { errors { code } }
+  taskUpdate(input: {id: $id, tags: ["Red", "blue"], status: COMPLETED}) { errors { code } }
+}
 """
 CURSOR = "{ eventCursor }"
 CHANGES = "query ($c: String!) { events(after: $c) { pageInfo { endCursor } } }"
@@ -94,6 +105,7 @@ async def test_a_restored_server_has_everything_and_goes_on(
     task = await world.task(ada, title="\\N, ä 💥", description="Tab\tand\nlines \\. \\t")
     reply = await attach(world.http, ada, gid(task), "plan.png", image())
     assert reply.good
+    assert (await world.post(COMMENT, ada, id=gid(task))).good
     cursor = (await world.post(CURSOR, ada)).data["eventCursor"]
     archive = tmp_path / "backup.tar.gz"
     written = await backup(own, archive)
@@ -114,11 +126,20 @@ async def test_a_restored_server_has_everything_and_goes_on(
         address = urlsplit(attachment["downloadUrl"])
         answer = await there.http.get(f"{address.path}?{address.query}")
         assert answer.content == image()
+        assert await _counters_are_right(there.database)
         assert (await there.post(CHANGES, ada, c=cursor)).codes == ["CURSOR_EXPIRED"]
         fresh = (await there.post(CURSOR, ada)).data["eventCursor"]
         assert (await there.post(CREATE, ada)).good, "numbers go on after the restored ones"
+        assert (await there.post(COMMENT, ada, id=gid(task))).good
+        assert await _counters_are_right(there.database), "and so do the counters"
         reply = await there.post(CHANGES, ada, c=fresh)
         assert reply.data["events"]["pageInfo"]["endCursor"] not in {None, fresh}
+
+
+async def _counters_are_right(database: Database) -> bool:
+    """By `taskloom check --counters`, and counted in Python."""
+    found = [difference async for difference in counters.differences(database)]
+    return not found and not await wrong_counters(database)
 
 
 async def test_changes_during_a_backup_are_in_it_as_a_whole_or_not_at_all(
@@ -139,6 +160,11 @@ async def test_changes_during_a_backup_are_in_it_as_a_whole_or_not_at_all(
         stop = True
         await asyncio.gather(*changing)
     await restore(new_server, tmp_path / "backup.tar.gz")
+    there = await Database.connect(new_server.database)
+    try:
+        assert await _counters_are_right(there)
+    finally:
+        await there.close()
     connection = await asyncpg.connect(new_server.database.dsn)
     try:
         lonely = await connection.fetchval(

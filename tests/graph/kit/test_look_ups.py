@@ -15,10 +15,13 @@ from sqlalchemy import text
 
 from domain.folding import SEPARATOR, _folds_with_its_case, fold, pieces
 from graph.kit import look_ups
-from tests.factories import World
+from tests.factories import World, gid
 
 TASKS = """query ($filter: TaskFilter) {
   tasks(filter: $filter, first: 100) { totalCount nodes { title } }
+}"""
+COMMENT = """mutation ($id: ID!, $body: Markdown!) {
+  commentCreate(input: {taskId: $id, body: $body}) { errors { message } }
 }"""
 LETTERS = "abcÀéßẞİ\u0131K\u017f\u03c3ςΣЖжԱאक़か가각売上ＡａⱮɱᎠꭰ%_\\., \n"
 
@@ -81,12 +84,16 @@ async def test_a_filter_finds_the_same_whether_few_or_many_match(
     monkeypatch.setattr(look_ups, "MOST", most)
     look_ups._statement.cache_clear()
     ada, eve = await world.people(2)
+    bodies = {1: ["Of the board", "the Heron says nothing"], 4: ["the board, and the board"]}
     titles = ["Replace the belt", "replace THE chain", "Crème brûlée", "a%b_c\\d", "unrelated"]
     for place, title in enumerate(titles):
         notes = "see the Belt drawer" if place == 2 else None
         task = await world.task(ada, title, description=f"number {place} of five", notes=notes)
         if place < 2:
             await world.share(task, eve)
+        for body in bodies.get(place, ()):
+            reply = await world.run(COMMENT, ada, id=gid(task), body=body)
+            assert not reply.data["commentCreate"]["errors"]
 
     async def found(person: Any, filter_: dict[str, Any]) -> set[str]:
         reply = (await world.run(TASKS, person, filter=filter_)).good["tasks"]
@@ -114,6 +121,25 @@ async def test_a_filter_finds_the_same_whether_few_or_many_match(
         ({"title": {"contains": "replace"}, "search": "chain"}, those(1)),
         ({"owner": {"username": {"contains": ada.username[1:]}}}, those(0, 1, 2, 3, 4)),
         ({"assignee": {"search": "zeppelin"}}, set()),
+        ({"comments": {"some": {"body": {"contains": "THE BOARD"}}}}, those(1, 4)),
+        ({"comments": {"some": {"body": {"contains": "zeppelin"}}}}, set()),
+        ({"comments": {"none": {"body": {"contains": "the board"}}}}, those(0, 2, 3)),
+        ({"comments": {"every": {"body": {"contains": "board"}}}}, those(0, 2, 3, 4)),
+        ({"comments": {"some": {"not": {"body": {"contains": "board"}}}}}, those(1)),
+        (
+            {"comments": {"some": {"body": {"startsWith": "of the", "endsWith": "board"}}}},
+            those(1),
+        ),
+        (
+            {
+                "title": {"contains": "replace"},
+                "or": [
+                    {"comments": {"some": {"body": {"contains": "nothing"}}}},
+                    {"comments": {"some": {"body": {"contains": "heron"}}}},
+                ],
+            },
+            those(1),
+        ),
         # More than are looked up.
         ({"or": [{"title": {"contains": f"{word} the"}} for word in "abcdefghi"]}, those(0, 1)),
     ]

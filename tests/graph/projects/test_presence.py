@@ -347,6 +347,22 @@ async def test_two_processes_share_it_through_redis(settings: Settings, redis_ur
                 assert len(shown(last)) == 1
 
 
+async def test_redis_forgets_devices_that_are_gone(settings: Settings, redis_url: str) -> None:
+    redis = settings.redis.model_copy(update={"url": redis_url, "prefix": f"{fresh_id().hex}:"})
+    app = create_app(settings.model_copy(update={"redis": redis}))
+    async with app.lifespan() as services, world_of(app) as world, asyncio.timeout(30):
+        presence = services.presence
+        presence.seconds = 0.1
+        ada = await world.person()
+        project = await world.project(ada)
+        gone, here = fresh_id(), fresh_id()
+        await presence.set(project.id, gone, ada.id, None)
+        async with watching(world, ada, project):
+            while gone in await presence._signs.read(project.id):
+                await presence.set(project.id, here, ada.id, None)
+                await asyncio.sleep(0.05)
+
+
 async def test_a_redis_that_is_away_leaves_each_process_its_own(settings: Settings) -> None:
     redis = settings.redis.model_copy(update={"url": "redis://127.0.0.1:1/0"})
     app = create_app(settings.model_copy(update={"redis": redis}))

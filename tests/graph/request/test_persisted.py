@@ -110,6 +110,46 @@ async def test_registered_documents_of_an_earlier_schema_are_listed(
     assert await documents(settings, "check") == (0, "All registered documents are valid.\n")
 
 
+async def test_documents_that_share_a_shape_are_registered_and_checked_as_they_are(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    """Texts that differ in their literals share one tree, in which these are variables."""
+    name = f"Q{secrets.token_hex(4)}"
+
+    def text(argument: str) -> str:
+        return f"query {name} {{ __type(name: {argument}) {{ name kind }} }}"
+
+    async def kind(response: httpx.Response) -> object:
+        return response.json()["data"]["__type"]["name"]
+
+    texts = {of: text(f'"{of}"') for of in ("Task", "Project", "User", "Comment")}
+    # The first two are known as texts, the other two by registration alone.
+    for of in ("Task", "Project"):
+        assert await kind(await send(world.http, texts[of])) == of
+    status, _ = await register(settings, tmp_path / "documents.json", list(texts.values()))
+    assert status == 0
+    for of, one in texts.items():
+        assert await kind(await send(world.http, digest=sha256_of(one))) == of
+        assert await kind(await send(world.http, one)) == of
+    # A literal of another type, in the same place, is a document of its own.
+    wrong = text("7")
+    assert code(await send(world.http, wrong)) == "GRAPHQL_VALIDATION_FAILED"
+    assert await documents(settings, "check") == (0, "All registered documents are valid.\n")
+    now = dt.datetime.now(dt.UTC)
+    await world.rows(models.RegisteredDocument(hash=sha256_of(wrong), text=wrong, created_at=now))
+    try:
+        status, output = await documents(settings, "check")
+    finally:
+        async with world.database.session() as session, session.begin():
+            hashes = [sha256_of(one) for one in (*texts.values(), wrong)]
+            await session.execute(
+                delete(models.RegisteredDocument).where(models.RegisteredDocument.hash.in_(hashes))
+            )
+    assert (status, "no longer valid: 1" in output) == (1, True)
+    assert sha256_of(wrong) in output
+    assert not any(sha256_of(one) in output for one in texts.values())
+
+
 async def test_an_unknown_hash_is_told_in_the_words_that_clients_look_for(world: World) -> None:
     """Urql compares the message, Apollo Client the message or the code."""
     (error,) = (await send(world.http, digest=sha256_of(large()))).json()["errors"]

@@ -3,7 +3,7 @@
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+import type { DocumentTypeDecoration } from '../documents.ts';
 /** Input for `attachmentUploadFinish`. */
 export type AttachmentUploadFinishInput = {
   /** An ID that you generate: `attachment_` followed by a UUIDv7 in 32 hexadecimal digits. */

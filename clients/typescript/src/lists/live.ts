@@ -37,13 +37,14 @@ interface Edit<T> {
  * between the two there may be others, which were not read.
  */
 export class LiveList<T extends Item> {
+  /** Of the last page. */
+  pageInfo: Page<T>["pageInfo"] = { hasNextPage: false, endCursor: null };
   readonly #nodes = new Map<string, T>();
   readonly #edits = new Set<Edit<T>>();
   readonly #listeners = new Set<() => void>();
   // The versions at which nodes left, so that an older answer does not bring them back.
   readonly #gone = new Map<string, number>();
   #last: T | null = null;
-  #pageInfo: Page<T>["pageInfo"] = { hasNextPage: false, endCursor: null };
   #items: readonly T[] | null = null;
 
   constructor(
@@ -60,12 +61,7 @@ export class LiveList<T extends Item> {
   }
 
   get hasNextPage(): boolean {
-    return this.#pageInfo.hasNextPage;
-  }
-
-  /** The cursor of the next page. */
-  get endCursor(): string | null {
-    return this.#pageInfo.endCursor;
+    return this.pageInfo.hasNextPage;
   }
 
   /** Call a function after each change. Bound, to be passed on as it is. */
@@ -76,7 +72,7 @@ export class LiveList<T extends Item> {
 
   /** Take over the next page, and again the events that have come while it was read. */
   append({ nodes, pageInfo }: Page<T>, meanwhile: Iterable<ListEvent<T>> = []): void {
-    this.#pageInfo = pageInfo;
+    this.pageInfo = pageInfo;
     this.#last = nodes.at(-1) ?? this.#last;
     for (const node of nodes) this.#take(node);
     for (const event of meanwhile) this.#follow(event);

@@ -21,13 +21,8 @@ export function orderBy(terms: readonly Order[]): Compare<any> {
   // The ID has the direction of the last term.
   const id = JSON.stringify(terms.at(-1) ?? "").includes('"DESC') ? "DESC" : "ASC";
   const comparisons = [...terms, { id } as const].map(byTerm);
-  return (one, other) => {
-    for (const compare of comparisons) {
-      const result = compare(one, other);
-      if (result !== 0) return result;
-    }
-    return 0;
-  };
+  return (one, other) =>
+    comparisons.reduce((result, compare) => result || compare(one, other), 0);
 }
 
 function byTerm(term: Order): Compare<any> {

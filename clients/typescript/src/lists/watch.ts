@@ -68,7 +68,7 @@ export class WatchedList<T extends Item> extends LiveList<T> {
     const { signal } = this.#stop;
     const meanwhile: ListEvent<T>[] = (this.#meanwhile = []);
     try {
-      const page = await this.source.read(this.endCursor);
+      const page = await this.source.read(this.pageInfo.endCursor);
       if (signal.aborted) return;
       this.#size += page.nodes.length;
       this.append(page, meanwhile);

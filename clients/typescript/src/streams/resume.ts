@@ -8,17 +8,18 @@ import { pause, wait } from "../waiting.ts";
 export type Status = "connected" | "waiting";
 
 /**
- * One connection for a subscription. The iterator ends when the server has completed the
+ * Opens one connection for a subscription. The iterator ends when the server has completed the
  * subscription, and throws if it was interrupted: `Interrupted`, or a `TaskloomError`.
  */
 export interface Transport {
-  open(body: Body, signal: AbortSignal, hooks: Hooks): AsyncIterable<Answer>;
+  open(opening: Opening): AsyncIterable<Answer>;
 }
 
-export interface Hooks {
-  /** With which credentials it was tried. */
-  used(token: string | null): void;
-  opened(): void;
+export interface Opening {
+  body: Body;
+  token: string | null;
+  signal: AbortSignal;
+  opened: () => void;
 }
 
 /** A lost connection, and the close code if there is one. */
@@ -53,17 +54,15 @@ export async function* resumed(
   eventCursor: (() => Promise<string>) | null,
   onStatus: (status: Status) => void = () => {},
 ): AsyncGenerator<Answer> {
-  let token: string | null = null;
   for (let failures = 0; ; ) {
     let openedAt = Infinity;
-    const hooks: Hooks = {
-      used: (used) => (token = used),
-      opened: () => ((openedAt = Date.now()), onStatus("connected")),
-    };
+    const token = await session.token();
+    const opened = () => ((openedAt = Date.now()), onStatus("connected"));
     try {
       if (eventCursor && variables.after === undefined)
         variables = { ...variables, after: await eventCursor() };
-      for await (const answer of transport.open({ query, variables }, signal, hooks)) {
+      const body = { query, variables };
+      for await (const answer of transport.open({ body, token, signal, opened })) {
         const [event] = Object.values<any>(answer.data ?? {});
         if (!event) dataOf(answer);
         if (eventCursor) variables = { ...variables, after: event.cursor };

@@ -1,9 +1,8 @@
 /** Subscriptions as server-sent events, with `fetch`, which can send headers. */
 
-import type { Body } from "../documents.ts";
 import { type Answer, dataOf } from "../errors.ts";
 import { type Fetch, answerOf, headersOf } from "../http.ts";
-import { type Hooks, Interrupted, type Transport } from "./resume.ts";
+import { Interrupted, type Opening, type Transport } from "./resume.ts";
 
 // The server sends a sign of life every twelve seconds.
 const SILENCE_MS = 30_000;
@@ -12,12 +11,9 @@ export class EventStreams implements Transport {
   constructor(
     private readonly fetch: Fetch,
     private readonly url: string,
-    private readonly token: () => Promise<string | null>,
   ) {}
 
-  async *open(body: Body, signal: AbortSignal, { used, opened }: Hooks): AsyncGenerator<Answer> {
-    const token = await this.token();
-    used(token);
+  async *open({ body, token, signal, opened }: Opening): AsyncGenerator<Answer> {
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const heard = () => {

@@ -2,21 +2,19 @@
 
 import { type Client, createClient } from "graphql-ws/client";
 
-import type { Body } from "../documents.ts";
 import { type Answer, dataOf } from "../errors.ts";
-import { type Hooks, Interrupted, type Transport } from "./resume.ts";
+import type { Session } from "../session.ts";
+import { Interrupted, type Opening, type Transport } from "./resume.ts";
 
 // A connection that is silent although it was pinged is lost.
 const PING_MS = 10_000;
 
 export class Socket implements Transport {
   readonly #client: Client;
-  // Those of the current connection.
-  #token: string | null = null;
   #isOpen = false;
   #silence: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(url: string, webSocketImpl: unknown, token: () => Promise<string | null>) {
+  constructor(url: string, webSocketImpl: unknown, session: Session) {
     const heard = () => clearTimeout(this.#silence);
     this.#client = createClient({
       url: () => new URL(url, globalThis.location?.href).href.replace(/^http/, "ws"),
@@ -25,8 +23,8 @@ export class Socket implements Transport {
       keepAlive: PING_MS,
       connectionAckWaitTimeout: PING_MS,
       connectionParams: async () => {
-        this.#token = await token();
-        return this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` };
+        const token = await session.token();
+        return token === null ? {} : { Authorization: `Bearer ${token}` };
       },
       on: {
         connected: () => (this.#isOpen = true),
@@ -40,7 +38,8 @@ export class Socket implements Transport {
     });
   }
 
-  async *open(body: Body, signal: AbortSignal, { used, opened }: Hooks): AsyncGenerator<Answer> {
+  /** The socket may be older than the token of `Opening`, and belong to the one before. */
+  async *open({ body, signal, opened }: Opening): AsyncGenerator<Answer> {
     const forget = this.#client.on("connected", opened);
     if (this.#isOpen) opened();
     const answers = this.#client.iterate<any>({ ...body });
@@ -49,7 +48,6 @@ export class Socket implements Transport {
     try {
       for await (const answer of answers) yield answer as Answer;
     } catch (error) {
-      used(this.#token);
       if (Array.isArray(error)) dataOf({ errors: error });
       const { code = null, reason } = error as { code?: number; reason?: string };
       throw new Interrupted(reason || "The connection was lost.", code);

@@ -1,0 +1,23 @@
+/** The connection to the server, and whether somebody is signed in. */
+
+import { Taskloom, browserStorage } from "@taskloom/client";
+import { useEffect, useState } from "react";
+import { Store } from "./store.ts";
+
+/** Where the server is: the page is at `/board/`, perhaps below a path that a proxy adds. */
+export const SERVER = new URL("..", document.baseURI).href.replace(/\/$/, "");
+
+export const api = new Taskloom({ url: SERVER, storage: browserStorage("taskloom-board") });
+
+/** Whether live updates arrive. */
+export const connected = new Store(true);
+
+/** Whether there is a session, here or in another tab; null until that is known. */
+export function useSignedIn(): boolean | null {
+  const [signedIn, setSignedIn] = useState<boolean | null>(null);
+  useEffect(() => {
+    void api.isSignedIn().then(setSignedIn);
+    return api.onSession(setSignedIn);
+  }, []);
+  return signedIn;
+}

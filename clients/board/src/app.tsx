@@ -1,0 +1,53 @@
+/** What is shown: signing in, the projects, or the board of one. */
+
+import { useEffect } from "react";
+import { api, useSignedIn } from "./api.ts";
+import { BootDocument, type BootQuery } from "./generated/graphql.ts";
+import { Header } from "./header/header.tsx";
+import { outbox } from "./outbox.ts";
+import { ConflictDialog } from "./parts/conflict.tsx";
+import { Messages } from "./parts/messages.tsx";
+import { Trouble } from "./parts/trouble.tsx";
+import { BoardPage } from "./project/page.tsx";
+import { Projects } from "./projects.tsx";
+import { useRoute } from "./route.ts";
+import { SignIn } from "./sign-in.tsx";
+import { useLoaded } from "./store.ts";
+
+export type Viewer = NonNullable<BootQuery["viewer"]>;
+
+export function App() {
+  const signedIn = useSignedIn();
+  return (
+    <>
+      {signedIn === false && <SignIn />}
+      {signedIn && <SignedIn />}
+      <Messages />
+      <ConflictDialog />
+    </>
+  );
+}
+
+function SignedIn() {
+  const { project, task } = useRoute();
+  const { data, error, reload } = useLoaded("boot", () => api.request(BootDocument));
+  const viewer = data?.viewer ?? null;
+  const id = viewer?.user.id;
+  useEffect(() => {
+    if (!id) return;
+    outbox.open(id);
+    return () => outbox.close();
+  }, [id]);
+  if (error) return <Trouble error={error} retry={reload} />;
+  if (!data || !viewer) return <p className="loading">Loading …</p>;
+  return (
+    <>
+      <Header viewer={viewer} cursor={data.eventCursor} project={project} />
+      {project === null ? (
+        <Projects />
+      ) : (
+        <BoardPage key={project} projectKey={project} task={task} viewer={viewer} />
+      )}
+    </>
+  );
+}

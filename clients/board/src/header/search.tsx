@@ -1,0 +1,132 @@
+/** Search in all tasks, comments and projects, while one types. */
+
+import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
+import { api } from "../api.ts";
+import { SearchDocument, type SearchQuery } from "../generated/graphql.ts";
+import { Icon } from "../parts/icons.tsx";
+import { go } from "../route.ts";
+
+// After the last key.
+const PAUSE_MS = 180;
+
+type Subject = NonNullable<NonNullable<SearchQuery["search"]>["nodes"][number]["subject"]>;
+
+interface Found {
+  id: string;
+  name: string;
+  where: string;
+  open: () => void;
+}
+
+export function Search() {
+  const [text, setText] = useState("");
+  const [active, setActive] = useState(0);
+  const { found, close } = useFound(text);
+  const input = useRef<HTMLInputElement>(null);
+  const list = useId();
+  const isOpen = text.trim() !== "" && found !== null;
+
+  useEffect(() => {
+    const focus = (event: globalThis.KeyboardEvent) => {
+      const typing = (event.target as HTMLElement).closest("input, textarea, select, dialog");
+      if (event.key !== "/" || typing) return;
+      event.preventDefault();
+      input.current?.focus();
+    };
+    addEventListener("keydown", focus);
+    return () => removeEventListener("keydown", focus);
+  }, []);
+  useEffect(() => setActive(0), [found]);
+
+  function open(one: Found | undefined) {
+    one?.open();
+    setText("");
+    close();
+    input.current?.blur();
+  }
+
+  function pressed(event: KeyboardEvent) {
+    const count = found?.length ?? 0;
+    if (event.key === "Escape") setText("");
+    else if (event.key === "ArrowDown") setActive((active + 1) % Math.max(1, count));
+    else if (event.key === "ArrowUp") setActive((active + count - 1) % Math.max(1, count));
+    else if (event.key === "Enter") open(found?.[active]);
+    else return;
+    event.preventDefault();
+  }
+
+  return (
+    <div className="search" role="search">
+      <Icon name="search" />
+      <input
+        ref={input}
+        type="search"
+        placeholder="Search  /"
+        aria-label="Search"
+        role="combobox"
+        aria-expanded={isOpen}
+        aria-controls={list}
+        aria-autocomplete="list"
+        aria-activedescendant={isOpen && found[active] ? `${list}-${active}` : undefined}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={pressed}
+      />
+      <ul id={list} role="listbox" aria-label="Found" hidden={!isOpen}>
+        {found?.length === 0 && (
+          <li role="option" aria-selected="false" className="quiet">
+            Nothing found
+          </li>
+        )}
+        {found?.map((one, index) => (
+          <li
+            key={one.id}
+            id={`${list}-${index}`}
+            role="option"
+            aria-selected={index === active}
+            onPointerEnter={() => setActive(index)}
+            onClick={() => open(one)}
+          >
+            <span>{one.name}</span>
+            <span className="quiet">{one.where}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** What was found for a text; null until there is an answer. */
+function useFound(text: string): { found: Found[] | null; close: () => void } {
+  const [found, setFound] = useState<Found[] | null>(null);
+  useEffect(() => {
+    const query = text.trim();
+    if (!query) return setFound(null);
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      api.request(SearchDocument, { query }, { signal: stop.signal, attempts: 1 }).then(
+        ({ search }) => setFound(search!.nodes.flatMap(({ subject }) => foundOf(subject))),
+        () => setFound(null),
+      );
+    }, PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [text]);
+  return { found, close: () => setFound(null) };
+}
+
+/** A result, if it has a place on a board. */
+function foundOf(subject: Subject | null): Found[] {
+  if (subject?.__typename === "Project") {
+    const { id, name, key } = subject;
+    return [{ id, name, where: key, open: () => go(key) }];
+  }
+  const task = subject?.__typename === "Comment" ? subject.task : subject;
+  if (!task?.project || !task.identifier) return [];
+  const { key } = task.project;
+  const { identifier } = task;
+  const name = subject?.__typename === "Comment" ? `“${subject.bodyText}”` : task.title;
+  return [{ id: subject!.id, name, where: identifier, open: () => go(key, identifier) }];
+}

@@ -1,0 +1,76 @@
+/** The running timer: the same on every device, started at a task and stopped here. */
+
+import { useEffect } from "react";
+import { api } from "../api.ts";
+import {
+  StartTimerDocument,
+  StopTimerDocument,
+  TimerChangesDocument,
+  type TimerFragment,
+} from "../generated/graphql.ts";
+import { Icon } from "../parts/icons.tsx";
+import { failed } from "../parts/messages.tsx";
+import { Running } from "../parts/times.tsx";
+import { linkTo } from "../route.ts";
+import { Store, useStore } from "../store.ts";
+
+export const timer = new Store<TimerFragment | null>(null);
+
+export async function startTimer(taskId: string): Promise<void> {
+  try {
+    const { timerStart } = await api.request(StartTimerDocument, { input: { taskId } });
+    timer.set(timerStart.timeEntry);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+export async function stopTimer(): Promise<void> {
+  try {
+    await api.request(StopTimerDocument, { input: {} });
+    timer.set(null);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+interface Props {
+  running: TimerFragment | null;
+  cursor: string | null;
+}
+
+export function Timer({ running, cursor }: Props) {
+  useEffect(() => {
+    timer.set(running);
+    const stop = new AbortController();
+    void follow(cursor, stop.signal);
+    return () => stop.abort();
+  }, [running, cursor]);
+  const entry = useStore(timer);
+  if (!entry) return null;
+  const { task } = entry;
+  return (
+    <div className="timer" role="group" aria-label="Running timer">
+      {task?.project && task.identifier ? (
+        <a href={linkTo(task.project.key, task.identifier)} title={task.title}>
+          {task.identifier}
+        </a>
+      ) : (
+        <span>Timer</span>
+      )}
+      <Running since={entry.startedAt} />
+      <button type="button" className="bare" aria-label="Stop timer" onClick={() => void stopTimer()}>
+        <Icon name="stop" />
+      </button>
+    </div>
+  );
+}
+
+async function follow(after: string | null, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const { runningTimer } of api.live(TimerChangesDocument, { after }, { signal }))
+      timer.set(runningTimer);
+  } catch {
+    // It is read again with the page.
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Changes on their way to the server.
+ *
+ * A change is kept in `localStorage` until the server has answered it, and sent in the order of the
+ * user's work: again after a lost connection, after a reload of the page, and after a night with the
+ * laptop closed. Its idempotency key makes sure that it is done once, however often it is sent.
+ */
+
+import { SignInError, TaskloomError, UnavailableError } from "@taskloom/client";
+import { api, connected } from "./api.ts";
+import {
+  CreateCommentDocument,
+  CreateTaskDocument,
+  MoveTaskDocument,
+  UpdateTaskDocument,
+} from "./generated/graphql.ts";
+import { Store } from "./store.ts";
+
+const DOCUMENTS = {
+  create: CreateTaskDocument,
+  update: UpdateTaskDocument,
+  move: MoveTaskDocument,
+  comment: CreateCommentDocument,
+};
+const RETRY_MS = [500, 1_000, 2_000, 5_000];
+
+/** A change. `task` is the task that it is about, `values` what it will have. */
+export interface Change {
+  kind: keyof typeof DOCUMENTS;
+  task: string;
+  input: Record<string, unknown>;
+  values: Record<string, unknown>;
+}
+
+interface Entry extends Change {
+  key: string;
+  at: number;
+  requestId?: string;
+}
+
+interface Waiting {
+  resolve: (object: any) => void;
+  reject: (error: unknown) => void;
+}
+
+class Outbox {
+  /** The changes that the server has not answered, and whether it can be reached. */
+  readonly state = new Store({ count: 0, reachable: true });
+  // Of what is stored, by user; each change by itself, since several tabs may have some.
+  #prefix: string | null = null;
+  #entries: Entry[] = [];
+  readonly #waiting = new Map<string, Waiting>();
+  #running = false;
+
+  /**
+   * Go on with the changes of a user, from before the page was loaded. If they are those of another
+   * tab, both send them, and they are done once.
+   */
+  open(user: string): void {
+    const prefix = (this.#prefix = `taskloom-board:outbox:${user}:`);
+    this.#entries = Object.keys(localStorage)
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => JSON.parse(localStorage.getItem(key)!) as Entry)
+      .sort((one, other) => one.at - other.at);
+    this.#counted();
+    void this.#run();
+  }
+
+  /** Stop; what was not sent stays for the next time. */
+  close(): void {
+    this.#prefix = null;
+    this.#entries = [];
+    this.#counted();
+  }
+
+  /** Send a change. Resolves with the payload's object, once the server has answered. */
+  send(change: Change, requestId?: string): Promise<any> {
+    const key = crypto.randomUUID();
+    const entry = { ...change, key, at: Date.now(), ...(requestId && { requestId }) };
+    this.#entries.push(entry);
+    this.#save(entry);
+    this.#counted();
+    void this.#run();
+    return this.#answered(entry);
+  }
+
+  /** The changes that were left over when the page was loaded, and what becomes of them. */
+  leftOver(): { change: Change; done: Promise<any> }[] {
+    return this.#entries
+      .filter(({ key }) => !this.#waiting.has(key))
+      .map((entry) => ({ change: entry, done: this.#answered(entry) }));
+  }
+
+  #answered({ key }: Entry): Promise<any> {
+    return new Promise((resolve, reject) => this.#waiting.set(key, { resolve, reject }));
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    for (let failures = 0, entry; (entry = this.#entries[0]); ) {
+      try {
+        const object = await this.#sent(entry);
+        failures = 0;
+        this.#remove(entry);
+        this.#follow(entry, object);
+        this.#waiting.get(entry.key)?.resolve(object);
+      } catch (error) {
+        // Signed out: they are sent after the next sign-in.
+        if (error instanceof SignInError) break;
+        if (passes(error)) {
+          this.state.set({ ...this.state.value, reachable: false });
+          await pause(failures++);
+          continue;
+        }
+        this.#remove(entry);
+        this.#waiting.get(entry.key)?.reject(error);
+      }
+      this.#waiting.delete(entry.key);
+      this.state.set({ ...this.state.value, reachable: true });
+    }
+    this.#running = false;
+  }
+
+  async #sent({ kind, input, key, requestId }: Entry): Promise<any> {
+    const variables: any = { input: { ...input, idempotencyKey: key } };
+    const data = await api.request<any, any>(DOCUMENTS[kind], variables, { requestId, attempts: 1 });
+    const payload: any = Object.values(data)[0];
+    return payload.task ?? payload.comment;
+  }
+
+  /** What was changed on top of a change is meant for the version that this one has made. */
+  #follow({ task }: Entry, object: { version?: number } | null): void {
+    const version = object?.version ?? 0;
+    for (const later of this.#entries)
+      if (later.task === task && later.input.ifVersion === version - 1) {
+        later.input.ifVersion = version;
+        this.#save(later);
+      }
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries = this.#entries.filter(({ key }) => key !== entry.key);
+    localStorage.removeItem(`${this.#prefix}${entry.key}`);
+    this.#counted();
+  }
+
+  #save(entry: Entry): void {
+    localStorage.setItem(`${this.#prefix}${entry.key}`, JSON.stringify(entry));
+  }
+
+  #counted(): void {
+    this.state.set({ ...this.state.value, count: this.#entries.length });
+  }
+}
+
+export const outbox = new Outbox();
+
+function passes(error: unknown): boolean {
+  return (
+    error instanceof UnavailableError ||
+    (error instanceof TaskloomError && error.code === "RATE_LIMITED")
+  );
+}
+
+/** Wait a little longer each time, but no longer than until the server can be reached again. */
+function pause(failures: number): Promise<void> {
+  const ms = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]!;
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    const stop = connected.subscribe(() => connected.value && done());
+    addEventListener("online", done);
+    function done() {
+      clearTimeout(timer);
+      stop();
+      removeEventListener("online", done);
+      resolve();
+    }
+  });
+}

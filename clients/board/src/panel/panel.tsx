@@ -1,0 +1,138 @@
+/** Everything about one task, beside the board; on a phone, instead of it. */
+
+import { type ReactNode, useEffect, useRef } from "react";
+import { api } from "../api.ts";
+import { PanelDocument, type PanelQuery } from "../generated/graphql.ts";
+import { Icon, StatusIcon } from "../parts/icons.tsx";
+import { failed } from "../parts/messages.tsx";
+import { Person } from "../parts/person.tsx";
+import { Ago } from "../parts/times.tsx";
+import { Trouble } from "../parts/trouble.tsx";
+import type { Board, Card } from "../project/board.ts";
+import type { Other } from "../project/presence.ts";
+import { linkTo } from "../route.ts";
+import { useLoaded, useMedia } from "../store.ts";
+import { Comments } from "./comments.tsx";
+import { Description, Title } from "./texts.tsx";
+import { Fields } from "./fields.tsx";
+import { Files } from "./files.tsx";
+import { Time } from "./time.tsx";
+
+export type Details = NonNullable<PanelQuery["task"]>;
+
+// Events that come together are one reason to read again.
+const TOGETHER_MS = 120;
+
+// So narrow, the panel is shown instead of the board; as in the style sheet.
+const NARROW = "(max-width: 860px)";
+
+interface Props {
+  board: Board;
+  /** The task's ID, or its identifier if it is not on the board. */
+  name: string;
+  card: Card | null;
+  others: readonly Other[];
+  close: () => void;
+}
+
+export function Panel({ board, name, card, others, close }: Props) {
+  const load = async () => (await api.request(PanelDocument, { id: name })).task;
+  const { data, error, reload } = useLoaded(name, load);
+  const panel = useRef<HTMLElement>(null);
+  const id = data?.id ?? card?.id;
+
+  useEffect(() => panel.current?.focus(), []);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = board.touched.subscribe(() => {
+      if (board.touched.value?.task !== id) return;
+      clearTimeout(timer);
+      timer = setTimeout(reload, TOGETHER_MS);
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [board, id, reload]);
+
+  // The card is newer than what was read: it shows changes that are under way.
+  const task = card ?? data;
+  const here = others.filter((other) => other.task === id);
+  // On a phone it is the page.
+  const isPage = useMedia(NARROW);
+  const Element = isPage ? "main" : "aside";
+  const Heading = isPage ? "h1" : "h2";
+  return (
+    <Element
+      ref={panel}
+      className="panel"
+      tabIndex={-1}
+      aria-label={`Task ${task?.identifier ?? name}`}
+      onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && close()}
+    >
+      <header>
+        <Heading className="quiet">{task?.identifier}</Heading>
+        {here.map(({ user }) => (
+          <Person key={user.id} person={user} label={`${user.displayName} is looking at it too`} />
+        ))}
+        <button type="button" className="bare" aria-label="Close" onClick={close}>
+          <Icon name="close" />
+        </button>
+      </header>
+      {Boolean(error) && !data && <Trouble error={error} retry={reload} />}
+      {task && <Title key={`title ${task.id}`} board={board} task={task} />}
+      {task && <Fields board={board} task={task} />}
+      {data && task && <Parts board={board} task={task} data={data} reload={reload} />}
+    </Element>
+  );
+}
+
+interface PartsProps {
+  board: Board;
+  task: Card;
+  data: Details;
+  reload: () => void;
+}
+
+function Parts({ board, task, data, reload }: PartsProps) {
+  return (
+    <>
+      <Description board={board} task={task} html={data.descriptionHtml} />
+      {data.subtasks.nodes.length > 0 && (
+        <Part title="Subtasks">
+          <ul className="subtasks">
+            {data.subtasks.nodes.map(({ id, identifier, title, status }) => (
+              <li key={id}>
+                <StatusIcon status={status} />
+                <span className="quiet">{identifier}</span>
+                <a href={linkTo(board.project.key, identifier)}>{title}</a>
+              </li>
+            ))}
+          </ul>
+        </Part>
+      )}
+      <Files task={data} reload={reload} />
+      <Time task={data} />
+      <Comments task={data} reload={reload} failed={failed} />
+      <Part title="History">
+        <ul className="history">
+          {data.activity.nodes.map(({ id, at, summary }) => (
+            <li key={id}>
+              {summary} <Ago at={at} />
+            </li>
+          ))}
+        </ul>
+      </Part>
+    </>
+  );
+}
+
+export function Part({ title, children }: { title: string; children: ReactNode }) {
+  const Heading = useMedia(NARROW) ? "h2" : "h3";
+  return (
+    <section aria-label={title}>
+      <Heading>{title}</Heading>
+      {children}
+    </section>
+  );
+}

@@ -1,0 +1,99 @@
+/** Title and description: texts that two people may write at the same time. */
+
+import { type KeyboardEvent, useState } from "react";
+import { sendText } from "../parts/conflict.tsx";
+import { failed } from "../parts/messages.tsx";
+import type { Board, Card } from "../project/board.ts";
+
+interface Props {
+  board: Board;
+  task: Card;
+}
+
+type Field = "title" | "description";
+
+/** A text that is being written, and what it was when that began. */
+interface Draft {
+  text: string;
+  base: { text: string; version: number };
+}
+
+function useDraft(board: Board, task: Card, field: Field) {
+  const [draft, setDraft] = useState<Draft | null>(null);
+  const text = task[field] ?? "";
+  return {
+    draft: draft?.text ?? null,
+    edit: (next: string) =>
+      setDraft({ text: next, base: draft?.base ?? { text, version: task.version } }),
+    leave: () => setDraft(null),
+    async save() {
+      setDraft(null);
+      if (!draft || draft.text === draft.base.text) return;
+      const send = (value: string, ifVersion: number) =>
+        board.update(task, { [field]: value, ifVersion }, { [field]: value });
+      const current = (now: Card) => now[field] ?? "";
+      await sendText(field, draft.text, draft.base, current, send).catch(failed);
+    },
+  };
+}
+
+export function Title({ board, task }: Props) {
+  const { draft, edit, leave, save } = useDraft(board, task, "title");
+  function pressed(event: KeyboardEvent<HTMLTextAreaElement>) {
+    if (event.key === "Enter") event.currentTarget.blur();
+    else if (event.key === "Escape" && draft !== null) leave();
+    else return;
+    event.preventDefault();
+  }
+  return (
+    <textarea
+      className="title-field"
+      aria-label="Title"
+      rows={1}
+      maxLength={200}
+      readOnly={!task.viewerCanEdit}
+      value={draft ?? task.title}
+      onChange={(event) => edit(event.target.value.replaceAll("\n", " "))}
+      onKeyDown={pressed}
+      onBlur={() => void save()}
+    />
+  );
+}
+
+export function Description({ board, task, html }: Props & { html: string | null }) {
+  const { draft, edit, leave, save } = useDraft(board, task, "description");
+  if (draft === null)
+    return (
+      <section aria-label="Description" className="description">
+        {/* The server has made it safe. */}
+        {html && <div className="prose" dangerouslySetInnerHTML={{ __html: html }} />}
+        {task.viewerCanEdit && (
+          <button type="button" onClick={() => edit(task.description ?? "")}>
+            {task.description ? "Edit description" : "Add a description"}
+          </button>
+        )}
+      </section>
+    );
+  return (
+    <section aria-label="Description" className="description">
+      <textarea
+        autoFocus
+        aria-label="Description, in Markdown"
+        rows={10}
+        value={draft}
+        onChange={(event) => edit(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") event.preventDefault();
+        }}
+      />
+      <p className="row">
+        <button type="button" className="primary" onClick={() => void save()}>
+          Save
+        </button>
+        <button type="button" onClick={leave}>
+          Cancel
+        </button>
+      </p>
+    </section>
+  );
+}

@@ -1,0 +1,127 @@
+/** The tasks of a project: read once, kept up to date by events, and changed at once. */
+
+import { type WatchedList, orderBy, watchList } from "@taskloom/client";
+import { api, connected } from "../api.ts";
+import {
+  type CardFragment,
+  ProjectDocument,
+  type ProjectQuery,
+  TaskEventsDocument,
+  TasksDocument,
+  type TaskStatus,
+} from "../generated/graphql.ts";
+import { type Change, outbox } from "../outbox.ts";
+import { failed } from "../parts/messages.tsx";
+import { Store } from "../store.ts";
+import { newId, placeOf } from "./places.ts";
+
+export type Card = CardFragment;
+export type Project = NonNullable<ProjectQuery["project"]>;
+
+export const STATUSES = ["TODO", "IN_PROGRESS", "COMPLETED", "CANCELLED"] as const;
+export const STATUS_NAMES: Record<TaskStatus, string> = {
+  TODO: "To do",
+  IN_PROGRESS: "In progress",
+  COMPLETED: "Done",
+  CANCELLED: "Cancelled",
+};
+
+// More are not shown; a board of thousands of cards helps nobody.
+const MOST_PAGES = 6;
+
+export class Board {
+  readonly project: Project;
+  readonly tasks: WatchedList<Card>;
+  /** The task of the latest event, for what is read beside the cards. */
+  readonly touched: Store<{ task: string } | null>;
+
+  private constructor(project: Project, tasks: WatchedList<Card>, touched: Board["touched"]) {
+    this.project = project;
+    this.tasks = tasks;
+    this.touched = touched;
+    for (const { change, done } of outbox.leftOver())
+      if (change.kind !== "comment") this.#show(change, () => done).catch(failed);
+  }
+
+  static async open(key: string): Promise<Board> {
+    const { project } = await api.request(ProjectDocument, { id: key });
+    const filter = { project: { id: { eq: project!.id } }, parent: { isNull: true } };
+    const touched = new Store<{ task: string } | null>(null);
+    const tasks = await watchList<Card>({
+      async read(after) {
+        const { tasks, eventCursor } = await api.request(TasksDocument, { filter, after });
+        return { ...tasks, cursor: eventCursor! };
+      },
+      async *listen(after, signal) {
+        const onStatus = (status: string) => connected.set(status === "connected");
+        const about = { project: filter.project, task: filter };
+        const variables = { filter: about, after };
+        for await (const event of api.live(TaskEventsDocument, variables, { signal, onStatus })) {
+          yield event;
+          const task = event.task?.id ?? event.subjectId;
+          if (task) touched.set({ task });
+        }
+      },
+      order: orderBy([{ position: "ASC" }]),
+    });
+    for (let page = 1; tasks.hasNextPage && page < MOST_PAGES; page += 1) await tasks.more();
+    return new Board(project!, tasks, touched);
+  }
+
+  close(): void {
+    this.tasks.close();
+    connected.set(true);
+  }
+
+  /** Move a card to a column, before another card of it or to its end. */
+  move(card: Card, status: TaskStatus, before: Card | null): void {
+    const { place, position } = placeOf(this.tasks.items, card, status, before);
+    if (!place && status === card.status) return;
+    const input = { id: card.id, status, ...(place && { place }) };
+    this.#change({ kind: "move", task: card.id, input, values: { status, position } });
+  }
+
+  /** Change fields. `values` are what the card shows meanwhile; the promise fails with the change. */
+  update(card: Card, input: object, values: object): Promise<Card | null> {
+    const change = { task: card.id, input: { id: card.id, ...input }, values: { ...values } };
+    return this.#show({ ...change, kind: "update" });
+  }
+
+  create(title: string, status: TaskStatus): void {
+    const id = newId("task");
+    const last = this.tasks.items.at(-1);
+    const values: Card = {
+      id,
+      title,
+      status,
+      identifier: null,
+      description: null,
+      priority: "NONE",
+      position: `${last?.position ?? ""}~`,
+      dueAt: null,
+      dueOn: null,
+      isOverdue: false,
+      tags: [],
+      commentCount: 0,
+      attachmentCount: 0,
+      assignee: null,
+      project: { id: this.project.id },
+      viewerCanEdit: false,
+      version: 0,
+    };
+    const input = { id, title, status, projectId: this.project.id };
+    this.#change({ kind: "create", task: id, input, values: { ...values } });
+  }
+
+  #change(change: Change): void {
+    this.#show(change).catch(failed);
+  }
+
+  #show(change: Change, send = (id?: string) => outbox.send(change, id)): Promise<Card | null> {
+    const isHere = this.tasks.items.some(({ id }) => id === change.task);
+    // A subtask has no card.
+    if (!isHere && change.kind !== "create")
+      return send().finally(() => this.touched.set({ task: change.task }));
+    return this.tasks.change(change.task, change.values as Partial<Card>, send);
+  }
+}

@@ -1,0 +1,81 @@
+/** A card: a button that opens its task, and can be dragged or moved with the keyboard. */
+
+import { Icon, PriorityIcon } from "../parts/icons.tsx";
+import { Person } from "../parts/person.tsx";
+import { dayOf } from "../parts/times.tsx";
+import { go } from "../route.ts";
+import type { Card } from "./board.ts";
+import type { Drag } from "./drag.ts";
+import type { Other } from "./presence.ts";
+
+interface Props {
+  card: Card;
+  project: string;
+  drag: Drag;
+  isOpen: boolean;
+  others: readonly Other[];
+}
+
+export function CardView({ card, project, drag, isOpen, others }: Props) {
+  const isLifted = drag.state?.card.id === card.id;
+  return (
+    <button
+      type="button"
+      className={`card ${isLifted ? "lifted" : ""} ${isOpen ? "open" : ""}`}
+      data-card={card.id}
+      aria-describedby={card.viewerCanEdit ? "how-to-move" : undefined}
+      onClick={() => card.identifier && !drag.wasDragged() && go(project, card.identifier)}
+      onPointerDown={(event) => drag.pressed(event, card)}
+      onKeyDown={(event) => drag.key(event, card)}
+      onBlur={drag.blurred}
+    >
+      <Face card={card} others={others} />
+    </button>
+  );
+}
+
+/** What a card shows; also below the pointer while it is dragged. */
+export function Face({ card, others = [] }: { card: Card; others?: readonly Other[] }) {
+  const due = card.dueOn ?? card.dueAt;
+  return (
+    <>
+      <span className="line quiet">
+        <PriorityIcon priority={card.priority} />
+        <span>{card.identifier ?? "Saving …"}</span>
+        <span className="people">
+          {others.map(({ user }) => (
+            <Person key={user.id} person={user} label={`${user.displayName} is looking at it`} />
+          ))}
+          {card.assignee && (
+            <Person person={card.assignee} label={`Assigned to ${card.assignee.displayName}`} />
+          )}
+        </span>
+      </span>
+      <span className="name">{card.title}</span>
+      <span className="line quiet">
+        {due && (
+          <span className={card.isOverdue ? "overdue" : ""}>
+            <span className="unseen">{card.isOverdue ? "Overdue since" : "Due"}</span> {dayOf(due)}
+          </span>
+        )}
+        {card.tags.slice(0, 3).map((tag) => (
+          <span key={tag} className="tag">
+            {tag}
+          </span>
+        ))}
+        <Count icon="comment" count={card.commentCount} what="comments" />
+        <Count icon="file" count={card.attachmentCount} what="files" />
+      </span>
+    </>
+  );
+}
+
+function Count({ icon, count, what }: { icon: "comment" | "file"; count: number; what: string }) {
+  if (count === 0) return null;
+  return (
+    <span className="count">
+      <Icon name={icon} />
+      {count} <span className="unseen">{what}</span>
+    </span>
+  );
+}

@@ -1,0 +1,120 @@
+/** The board of a project, and the panel of the task that is open. */
+
+import { useEffect, useState, useSyncExternalStore } from "react";
+import type { Viewer } from "../app.tsx";
+import { Panel } from "../panel/panel.tsx";
+import { Person } from "../parts/person.tsx";
+import { Trouble } from "../parts/trouble.tsx";
+import { go } from "../route.ts";
+import { type Board, type Card, STATUSES } from "./board.ts";
+import { Column } from "./column.tsx";
+import { useDrag } from "./drag.ts";
+import { Ghost } from "./ghost.tsx";
+import { type Other, usePresence } from "./presence.ts";
+import { useBoard } from "./use-board.ts";
+
+interface Props {
+  projectKey: string;
+  task: string | null;
+  viewer: Viewer;
+}
+
+export function BoardPage({ projectKey, task, viewer }: Props) {
+  const { board, error, retry } = useBoard(projectKey);
+  if (error) return <Trouble error={error} retry={retry} />;
+  if (!board) return <p className="loading">Loading …</p>;
+  return <Loaded board={board} task={task} viewer={viewer} retry={retry} />;
+}
+
+interface LoadedProps {
+  board: Board;
+  task: string | null;
+  viewer: Viewer;
+  retry: () => void;
+}
+
+function Loaded({ board, task, viewer, retry }: LoadedProps) {
+  const { project, tasks } = board;
+  const items = useSyncExternalStore(tasks.subscribe, () => tasks.items);
+  const error = useSyncExternalStore(tasks.subscribe, () => tasks.error);
+  const [said, announce] = useState("");
+  const drag = useDrag(board, announce);
+  const open = items.find(({ identifier, id }) => identifier === task || id === task) ?? null;
+  const others = usePresence(project.id, open?.id ?? null, viewer.user.id);
+
+  useEffect(() => {
+    document.title = `${open ? `${open.identifier} ${open.title}` : project.name} · Taskloom`;
+  }, [open, project]);
+
+  if (error) return <Trouble error={error} retry={retry} />;
+  return (
+    <div className={task ? "split" : "split alone"}>
+      <main className="board-page">
+        <div className="title">
+          <h1>{project.name}</h1>
+          <Here others={others} items={items} />
+        </div>
+        <p id="how-to-move" hidden>
+          Press Enter to open the task. Press Space to lift it, the arrow keys to move it, Space
+          again to drop it, and Escape to leave it where it was.
+        </p>
+        <div className={`columns ${drag.state ? "dragging" : ""}`}>
+          {STATUSES.map((status) => (
+            <Column
+              key={status}
+              status={status}
+              board={board}
+              items={items}
+              drag={drag}
+              others={others}
+              open={open?.id ?? null}
+            />
+          ))}
+        </div>
+        <Ghost state={drag.state} />
+        <p className="unseen" aria-live="assertive">
+          {said}
+        </p>
+      </main>
+      {task && (
+        <Panel
+          key={open?.id ?? task}
+          board={board}
+          name={open?.id ?? task}
+          card={open}
+          others={others}
+          close={() => closed(project.key, open)}
+        />
+      )}
+    </div>
+  );
+}
+
+/** Back to the board, and to the card that was open. */
+function closed(key: string, card: Card | null): void {
+  go(key);
+  requestAnimationFrame(() => {
+    document.querySelector<HTMLElement>(`[data-card="${card?.id}"]`)?.focus();
+  });
+}
+
+/** “Grace is here”: who else is looking at this project. */
+function Here({ others, items }: { others: readonly Other[]; items: readonly Card[] }) {
+  if (others.length === 0) return null;
+  const [first] = others;
+  const more = others.length - 1;
+  const verb = more === 0 ? "is" : `and ${more} ${more === 1 ? "other" : "others"} are`;
+  const names = `${first!.user.displayName} ${verb} here`;
+  return (
+    <div className="here">
+      {others.slice(0, 5).map(({ user, task }) => {
+        const at = items.find(({ id }) => id === task)?.identifier;
+        const where = at ? `is looking at ${at}` : "is here";
+        return <Person key={user.id} person={user} label={`${user.displayName} ${where}`} />;
+      })}
+      <span className="quiet" role="status">
+        {names}
+      </span>
+    </div>
+  );
+}
