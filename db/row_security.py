@@ -85,7 +85,8 @@ POLICIES: Final[Mapping[str, str]] = {
             ELSE {_ALL} OR project_id = {_MY_PROJECTS} END""",
     "task_shares": f"""
         CASE WHEN user_id = {_ME} THEN taskloom_is_listed(task_id, expires_at)
-            ELSE {_ALL} OR taskloom_is_managed(task_id) END""",
+            ELSE {_ALL} OR taskloom_is_managed(task_id)
+                OR (shared_by_id = {_ME} AND {_ON_TASK.format(table="task_shares")}) END""",
     "comments": _ON_SEEN_TASK.format(table="comments"),
     "attachments": _ON_SEEN_TASK.format(table="attachments"),
     "task_external_references": _ON_SEEN_TASK.format(table="task_external_references"),
@@ -117,7 +118,11 @@ POLICIES: Final[Mapping[str, str]] = {
     "webhooks": _MINE,
     "webhook_deliveries": _OF.format("webhooks", "webhook_deliveries.webhook_id"),
     "webhook_attempts": _OF.format("webhook_deliveries", "webhook_attempts.delivery_id"),
-    "external_links": _OF.format("integrations", "external_links.integration_id"),
+    # What is wrong with a task shows to all who see it.
+    "external_links": (
+        _OF.format("integrations", "external_links.integration_id")
+        + " OR EXISTS (SELECT FROM tasks seen WHERE seen.id = external_links.local_id)"
+    ),
     "list_counts": _OWN_LIST,
     "list_count_changes": _OWN_LIST,
     "tag_counts": _OWN_LIST,

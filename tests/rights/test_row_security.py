@@ -165,7 +165,9 @@ def expected(made: Fixtures, person: str) -> dict[tuple[str, str], set[UUID]]:
         ("task_shares", "id"): {
             ids[name]
             for name, share in model.shares.items()
-            if share.person == person or model.manages_task(person, share.task)
+            if share.person == person
+            or model.manages_task(person, share.task)
+            or (share.by == person and share.task in tasks)
         },
         ("comments", "id"): {ids[key] for key, one in model.comments.items() if one.task in tasks},
         ("time_entries", "id"): {
