@@ -85,7 +85,8 @@ POLICIES: Final[Mapping[str, str]] = {
             ELSE {_ALL} OR project_id = {_MY_PROJECTS} END""",
     "task_shares": f"""
         CASE WHEN user_id = {_ME} THEN taskloom_is_listed(task_id, expires_at)
-            ELSE {_ALL} OR taskloom_is_managed(task_id) END""",
+            ELSE {_ALL} OR taskloom_is_managed(task_id)
+                OR (shared_by_id = {_ME} AND {_ON_TASK.format(table="task_shares")}) END""",
     "comments": _ON_SEEN_TASK.format(table="comments"),
     "attachments": _ON_SEEN_TASK.format(table="attachments"),
     "task_external_references": _ON_SEEN_TASK.format(table="task_external_references"),
@@ -117,7 +118,11 @@ POLICIES: Final[Mapping[str, str]] = {
     "webhooks": _MINE,
     "webhook_deliveries": _OF.format("webhooks", "webhook_deliveries.webhook_id"),
     "webhook_attempts": _OF.format("webhook_deliveries", "webhook_attempts.delivery_id"),
-    "external_links": _OF.format("integrations", "external_links.integration_id"),
+    # What is wrong with a task shows to all who see it.
+    "external_links": (
+        _OF.format("integrations", "external_links.integration_id")
+        + " OR EXISTS (SELECT FROM tasks seen WHERE seen.id = external_links.local_id)"
+    ),
     "list_counts": _OWN_LIST,
     "list_count_changes": _OWN_LIST,
     "tag_counts": _OWN_LIST,
@@ -137,7 +142,7 @@ WITHOUT: Final[Mapping[str, str]] = {
     "users": "profiles are public, and a policy cannot hide single columns",
     "registered_documents": "texts of the operator",
     "log_epoch": "one row about the log itself",
-    "event_months": "when each month of the log began",
+    "event_months": "when each month of the log begins",
     "log_consumers": "how far the workers have read the log",
     "workers": "which workers run",
 }
@@ -255,11 +260,26 @@ def _definitions(schema: str) -> list[str]:
             f" PARALLEL {safety} SECURITY DEFINER AS $$ {block} $$"
         )
     for table, seen in POLICIES.items():
-        made += [
-            f"CREATE POLICY taskloom_seen ON {table} USING ({seen})",
-            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        ]
+        made += _secured(table, seen)
     return made
+
+
+def _secured(table: str, seen: str) -> list[str]:
+    return [
+        f"CREATE POLICY taskloom_seen ON {table} USING ({seen})",
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    ]
+
+
+IS_SECURED: Final = "SELECT relforcerowsecurity FROM pg_class WHERE oid = $1::regclass"
+"""Whether the policies of a table apply."""
+
+
+def of_partition(table: str) -> str:
+    """SQL for a partition of a table whose policies apply: those are for statements on the table,
+    so the partition itself is for the server alone.
+    """
+    return "; ".join(_secured(table, _ALL))
 
 
 def _digest() -> str:
@@ -279,6 +299,11 @@ END_VIEWING: Final = f"""
 SELECT set_config('role', 'none', true), set_config('{PARAMETER}', '{EVERYTHING}', true)
 """
 
+
+_PARTITIONS: Final = """
+SELECT c.relname FROM pg_class c
+WHERE c.relispartition AND c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+"""
 
 # --- putting it up and taking it down ------------------------------------------------------------
 
@@ -316,6 +341,9 @@ def put_up(connection: Connection) -> None:
         schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
         for definition in _definitions(schema):
             connection.exec_driver_sql(definition)
+        for partition in connection.scalars(text(_PARTITIONS)):
+            for definition in _secured(partition, _ALL):
+                connection.exec_driver_sql(definition)
         connection.exec_driver_sql(f"COMMENT ON DOMAIN taskloom_viewer IS '{_digest()}'")
     _allow_reader(connection)
 

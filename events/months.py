@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import asyncpg
 from sqlalchemy import ColumnElement, func, select
 
+from db import row_security
 from db.engine import Database
 from db.models import EventMonth
 from db.pool import Connection
@@ -148,6 +149,8 @@ async def _create(connection: Connection, month: int) -> None:
     )
     # Of the whole log it could not be unique, since partitions are chosen by the position.
     await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT uq_{table}_id UNIQUE (id)")
+    if await connection.fetchval(row_security.IS_SECURED, "events"):
+        await connection.execute(row_security.of_partition(table))
     await connection.execute(
         f"ALTER TABLE events ATTACH PARTITION {table} FOR VALUES FROM ({start}) TO ({end})"
     )

@@ -28,6 +28,9 @@ from tests.accounts import House
 from tests.factories import World, world_of
 
 PUBLIC_URL = "https://taskloom.example"
+ROW_SECURITY = os.environ.get("TASKLOOM_TEST_ROW_SECURITY", "off")
+# For the processes that tests start.
+os.environ["TASKLOOM_ROW_SECURITY"] = ROW_SECURITY
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -66,7 +69,7 @@ async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> S
             "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
             "TASKLOOM_PUBLIC_URL": PUBLIC_URL,
             # The whole suite passes with row-level security too.
-            "TASKLOOM_ROW_SECURITY": os.environ.get("TASKLOOM_TEST_ROW_SECURITY", "off"),
+            "TASKLOOM_ROW_SECURITY": ROW_SECURITY,
             "TASKLOOM_STORAGE_URL": tmp_path_factory.mktemp("files").as_uri(),
             **servers.UNLIMITED,
         },

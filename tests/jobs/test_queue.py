@@ -309,7 +309,7 @@ async def test_the_state_of_the_queue_and_what_is_forgotten(
     due = house.clock()
     await workshop.enqueue("test.note", {"text": "waits"}, run_at=due)
     house.clock.forward(hours=1)
-    state = await queue_state(house.database.reader, house.clock())
+    state = await queue_state(house.database.all_rows, house.clock())
     assert (state.waiting, state.done, state.failed, state.oldest_due) == (1, 1, 1, due)
     house.clock.forward(days=1)
     assert await queue.prune(house.database, house.clock()) == 1

@@ -28,6 +28,7 @@ from db.read import Sql, Statement
 from db.row_security import POLICIES, WITHOUT, viewing
 from demo.seed import seed_demo
 from domain.admin.backup import backup, restore
+from events import months
 from settings import Settings
 from tests.factories import World, fresh_id, world_of
 from tests.poolers import small_pooler
@@ -164,7 +165,9 @@ def expected(made: Fixtures, person: str) -> dict[tuple[str, str], set[UUID]]:
         ("task_shares", "id"): {
             ids[name]
             for name, share in model.shares.items()
-            if share.person == person or model.manages_task(person, share.task)
+            if share.person == person
+            or model.manages_task(person, share.task)
+            or (share.by == person and share.task in tasks)
         },
         ("comments", "id"): {ids[key] for key, one in model.comments.items() if one.task in tasks},
         ("time_entries", "id"): {
@@ -358,3 +361,38 @@ def test_the_other_tests_pass_with_it(part: str) -> None:
         [*program, f"tests/{part}"], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-10_000:]
+
+
+async def test_partitions_are_for_the_server_alone(secure: tuple[World, list[Fixtures]]) -> None:
+    world, worlds = secure
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=400)
+    async with world.database.connection() as connection, connection.transaction():
+        await months.create(connection, [months.month_of(later)])
+        tables = [partition.table for partition in await months.partitions(connection)]
+        unsecured = (
+            "SELECT relname FROM pg_class WHERE relname = ANY ($1) AND NOT relforcerowsecurity"
+        )
+        assert len(tables) >= 4
+        assert await connection.fetch(unsecured, tables) == []
+    project = models.Project(id=next(worlds[0].ids[name] for name in worlds[0].model.projects))
+    member = next(iter(worlds[0].model.projects.values())).owner
+    async with world.database.session() as session, session.begin():
+        await session.execute(
+            insert(models.Event).values(
+                id=fresh_id(),
+                at=later,
+                kind="PROJECT_UPDATED",
+                subject_type="Project",
+                subject_id=project.id,
+                project_id=project.id,
+                audience=[],
+                changes=[],
+                request_id="x",
+            )
+        )
+    viewer = str(worlds[0].ids[member])
+    assert await seen(world.database, viewer, "events", "id")
+    assert not await seen(world.database, str(fresh_id()), "events", "id")
+    for table in tables[:-1]:
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            assert not await seen(world.database, viewer, table, "id")
