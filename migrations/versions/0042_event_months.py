@@ -30,3 +30,10 @@ def upgrade() -> None:
         "ALTER TABLE events ADD CONSTRAINT ck_events_first CHECK (position < 1000000000000)"
         " NOT VALID"
     )
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE events DROP CONSTRAINT IF EXISTS ck_events_first")
+    op.drop_column("log_epoch", "pruned_position")
+    op.drop_column("log_epoch", "pruned_xid")
+    op.drop_table("event_months")

@@ -15,3 +15,7 @@ def upgrade() -> None:
     # Blocks neither readers nor writers, and has no transaction ID while it reads, for which
     # readers of events would wait.
     op.execute("ALTER TABLE events VALIDATE CONSTRAINT ck_events_first")
+
+
+def downgrade() -> None:
+    pass

@@ -80,5 +80,29 @@ def upgrade() -> None:
     )
 
 
+def downgrade() -> None:
+    """Copy the later months into the first table, which becomes the log again.
+
+    Events keep their positions. With those of later months among them, the log cannot become a
+    first partition once more.
+    """
+    bind = op.get_bind()
+    bind.execute(sa.text("LOCK TABLE events IN ACCESS EXCLUSIVE MODE"))
+    indexes = bind.execute(sa.text(_INDEXES)).all()
+    op.execute("ALTER TABLE events DETACH PARTITION events_first")
+    op.execute("INSERT INTO events_first SELECT * FROM events")
+    op.execute("DROP TABLE events")
+    op.execute("ALTER TABLE events_first RENAME TO events")
+    op.execute("ALTER TABLE events RENAME CONSTRAINT pk_events_first TO pk_events")
+    op.execute("ALTER TABLE events RENAME CONSTRAINT uq_events_first_id TO uq_events_id")
+    for name, _ in indexes:
+        op.execute(f"ALTER INDEX {name}_first RENAME TO {name}")
+    op.execute("ALTER TABLE events ALTER COLUMN position ADD GENERATED ALWAYS AS IDENTITY")
+    op.execute(
+        "SELECT setval(pg_get_serial_sequence('events', 'position'),"
+        " (SELECT coalesce(max(position), 0) + 1 FROM events), false)"
+    )
+
+
 def _following(month: int) -> int:
     return month + 1 if month % 100 < 12 else month + 89
