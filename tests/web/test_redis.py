@@ -265,7 +265,7 @@ async def test_answers_are_right_without_redis(both: Two, state: str) -> None:
 
 
 async def test_two_processes(settings: Settings, redis_url: str) -> None:
-    """The same with processes of their own, and a Redis that is restarted empty."""
+    """The same with processes of their own."""
     async with httpx.AsyncClient(timeout=30) as client:
         with contextlib.ExitStack() as stack:
             one, two = (
