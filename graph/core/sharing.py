@@ -26,7 +26,7 @@ from sqlalchemy.sql.visitors import iterate
 from auth import access
 from auth.viewer import VIEWER_PARAMS, Viewer, ViewerColumn, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Reader, Statement
+from db.read import Fetching, Statement
 from graph.core.context import InTrash
 from graph.core.fields import BatchField, ColumnField
 from graph.core.node import EXPRESSIONS, model_of
@@ -172,7 +172,7 @@ def _asks_viewer(expression: Any) -> bool:
 
 
 async def who_see_the_same(
-    reader: Reader,
+    reader: Fetching,
     kind: type[Base] | InTrash,
     rows: Mapping[UUID, Any],
     labels: Labels,

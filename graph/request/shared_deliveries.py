@@ -71,7 +71,8 @@ class SharedDeliveries(Generic[T]):
                 del self._running[key]
             if waiting and self._worth(answer):
                 alike = {user_id for user_id, _ in waiting}
-                reader = context.services.database.reader
+                # Not as this viewer: it is about what the others see.
+                reader = context.services.database.all_rows
                 for kind, rows in tuple(seen.items()):
                     alike = await who_see_the_same(reader, kind, rows, labels, alike)
                 for user_id, future in waiting:
