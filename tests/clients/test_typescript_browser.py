@@ -29,7 +29,8 @@ PAGE = f"<script type=importmap>{json.dumps(IMPORTS)}</script>"
 BEGIN = """
 async () => {
   const { Taskloom, browserStorage } = await import("/kit/client/index.js")
-  window.api = new Taskloom({ url: "", storage: browserStorage("test") })
+  window.storage = browserStorage("test")
+  window.api = new Taskloom({ url: "", storage })
   window.session = []
   api.onSession((signedIn) => session.push(signedIn))
 }
@@ -118,8 +119,7 @@ async def test_two_tabs_share_a_session(
     for tab in tabs:
         await tab.goto(f"{server.url}/kit/index.html")
         await tab.evaluate(BEGIN)
-    store = "(tokens) => localStorage.setItem('test', tokens)"
-    await tabs[0].evaluate(store, json.dumps(tokens_of(expired)))
+    await tabs[0].evaluate("(tokens) => storage.write(tokens)", tokens_of(expired))
 
     # Both renew the tokens at once, and only one of them does it.
     answers = await asyncio.gather(*(tab.evaluate(ASK) for tab in tabs))

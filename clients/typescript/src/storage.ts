@@ -22,20 +22,53 @@ export function memoryStorage(tokens: Tokens | null = null): TokenStorage {
   return { read: () => tokens, write: (next) => void (tokens = next) };
 }
 
-/** In `localStorage`, for all tabs of this origin. */
+/**
+ * In IndexedDB, for all tabs of this origin. A tab that reads after another one has written sees
+ * what it wrote; with `localStorage` it would be some milliseconds late, and renew a second time.
+ */
 export function browserStorage(name = "taskloom"): TokenStorage {
+  let opened: Promise<IDBDatabase> | null = null;
+
+  const open = () =>
+    new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open(`taskloom:${name}`);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+      request.onerror = () => {
+        opened = null;
+        reject(request.error);
+      };
+      request.onsuccess = () => {
+        const database = request.result;
+        // Such as when the user deletes the site's data.
+        database.onclose = () => (opened = null);
+        database.onversionchange = () => {
+          database.close();
+          opened = null;
+        };
+        resolve(database);
+      };
+    });
+
+  async function stored<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>) {
+    const database = await (opened ??= open());
+    return new Promise<T>((resolve, reject) => {
+      const transaction = database.transaction(STORE, mode);
+      const request = act(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
+  }
+
   return {
     name,
-    read() {
-      try {
-        return JSON.parse(localStorage.getItem(name) ?? "null") as Tokens | null;
-      } catch {
-        return null;
-      }
+    async read() {
+      const found = await stored("readonly", (store) => store.get(STORE));
+      return (found as Tokens | undefined) ?? null;
     },
-    write(tokens) {
-      if (tokens === null) localStorage.removeItem(name);
-      else localStorage.setItem(name, JSON.stringify(tokens));
+    async write(tokens) {
+      await stored("readwrite", (store) => store.put(tokens, STORE));
     },
   };
 }
+
+const STORE = "tokens";
