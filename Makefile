@@ -127,16 +127,17 @@ $(STAMPS)/docs: requirements-docs.lock $(STAMPS)/runtime
 # The server works without the explorer: its page then says what is missing.
 $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '*/node_modules/*' \
 		-not -path '*/dist/*' -not -name dist.building 2>/dev/null)
-	@$(BIN)/python scripts/build_explorer.py && touch $@ || \
+	@$(BIN)/python -m scripts.build_npm explorer && touch $@ || \
 		echo "The explorer could not be built (see above); the API works without it."
 
 $(STAMPS)/board: $(STAMPS)/runtime $(shell find clients/board clients/typescript/src -type f \
 		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -name dist.building 2>/dev/null)
-	@$(BIN)/python -m scripts.build_board && touch $@ || \
+	@$(BIN)/python -m scripts.build_npm clients/board && touch $@ || \
 		echo "The board could not be built (see above); the API works without it."
 
 # Only its tests need it.
 $(STAMPS)/client: $(STAMPS)/runtime $(shell find clients/typescript -type f \
-		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/tests/*' 2>/dev/null)
-	@$(BIN)/python -m scripts.build_client && touch $@ || \
+		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/tests/*' \
+		-not -name dist.building 2>/dev/null)
+	@$(BIN)/python -m scripts.build_npm clients/typescript && touch $@ || \
 		echo "The TypeScript client could not be built (see above); its tests will be skipped."

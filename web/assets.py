@@ -56,7 +56,7 @@ def asset(request: Request, folder: Path, headers: Mapping[str, str]) -> Respons
 
 
 def is_being_built(dist: Path) -> bool:
-    """Whether somebody is filling this folder, as `scripts/build_explorer.py` says by a file."""
+    """Whether somebody is filling this folder, as `scripts/build_npm.py` says by a file."""
     try:
         began = dist.with_name(f"{dist.name}.building").stat().st_mtime
     except FileNotFoundError:

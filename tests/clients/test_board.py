@@ -10,7 +10,7 @@ from graphql import parse, print_ast, validate
 from graphql.language import OperationDefinitionNode
 
 from graph.schema import schema
-from scripts.build_explorer import npm_command
+from scripts.build_npm import npm_command
 
 FOLDER = Path(__file__).resolve().parents[2] / "clients" / "board"
 OPERATIONS = "\n".join(

@@ -27,7 +27,7 @@ from standardwebhooks import Webhook
 from db.base import new_id
 from events.cursor import Cursor
 from graph.core.context import utc_now
-from scripts.build_explorer import npm_command
+from scripts.build_npm import npm_command
 from tests.accounts import PASSWORD, Person
 from tests.clients.conftest import Server
 from tests.factories import World, gid

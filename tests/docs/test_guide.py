@@ -27,7 +27,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from demo.company import LOGIN, PASSWORD
-from scripts.build_explorer import npm_command
+from scripts.build_npm import npm_command
 from tests.conftest import LiveServer
 from tests.docs.snippets import Snippet, snippets
 from web.docs.site import Page, pages

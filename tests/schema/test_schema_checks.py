@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.build_explorer import npm_command
+from scripts.build_npm import npm_command
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.build_explorer import npm_command
+from scripts.build_npm import npm_command
 from tests.conftest import LiveServer
 
 AUDIT = Path(__file__).resolve().parents[1] / "audit"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from domain.integrations import webhook as webhooks
-from scripts.build_explorer import npm_command
+from scripts.build_npm import npm_command
 from tests.jobs.webhooks.conftest import Scene
 
 MODULE = Path(__file__).resolve().parents[3] / "clients" / "typescript" / "dist" / "webhooks.js"

@@ -1,6 +1,7 @@
-"""Build the explorer from npm into `explorer/dist`, with the installed Node.js or that of a wheel.
+"""Build a folder with a package.json into its `dist`: `python -m scripts.build_npm explorer`.
 
-Exits with 1 and the reason if npm packages cannot be downloaded; the server starts without them.
+Uses the installed Node.js, or that of a wheel. Exits with 1 and the reason if npm packages cannot
+be downloaded.
 """
 
 from __future__ import annotations
@@ -15,16 +16,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXPLORER = ROOT / "explorer"
 OLDEST = (20, 19)  # What Vite asks for.
 
 
 def main() -> int:
-    if not (EXPLORER / "package.json").exists():
-        print("There is no explorer/package.json, so no explorer to build.")
-        return 1
-    print("Building the explorer …")
-    return build(EXPLORER)
+    (name,) = sys.argv[1:]
+    print(f"Building {name} …")
+    return build(ROOT / name)
 
 
 def build(folder: Path) -> int:
