@@ -26,6 +26,7 @@ from db.engine import Database
 from db.models import Role, WeekDay
 from domain.work import Transactions
 from events.bus import Announcement, Bus, LocalBus
+from events.cursor import Place
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
 from events.live import LiveEvents
@@ -196,6 +197,21 @@ async def live(event_log: EventLog, bus: Bus) -> AsyncIterator[LiveEvents]:
     await live.start()
     yield live
     await live.close()
+
+
+async def read_until(
+    done: asyncio.Event, event_log: EventLog, place: Place, *, limit: int
+) -> list[UUID]:
+    """The IDs of all events beyond a place, read in pages until `done` is set and nothing waits."""
+    seen: list[UUID] = []
+    while True:
+        finished = done.is_set()
+        page = await event_log.read_after(place, limit=limit)
+        seen.extend(row.id for row in page.rows)
+        place = page.cursor.place
+        if finished and not page.more and not page.waiting:
+            return seen
+        await asyncio.sleep(0.002)
 
 
 Until = Callable[[Callable[[], Any]], Awaitable[None]]

@@ -21,7 +21,7 @@ from events.cursor import Cursor, Place
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
 from events.log import EventLog, EventPage, cursor_of
-from tests.events.conftest import REPLAY, may_read
+from tests.events.conftest import REPLAY, may_read, read_until
 
 WRITERS = 24
 EVENTS_OF_EACH = 125
@@ -32,7 +32,6 @@ async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, 
     task = await world.task(owner)
     chance = random.Random(7)
     written: list[UUID] = []
-    seen: list[UUID] = []
     start = (await event_log.head()).cursor
     done = asyncio.Event()
 
@@ -49,21 +48,10 @@ async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, 
                 await asyncio.sleep(chance.random() * 0.01)
             written.append(event.id)
 
-    async def read() -> None:
-        place = start.place
-        while True:
-            finished = done.is_set()
-            page = await event_log.read_after(place, limit=50)
-            seen.extend(row.id for row in page.rows)
-            place = page.cursor.place
-            if finished and not page.more and not page.waiting:
-                return
-            await asyncio.sleep(0.002)
-
-    reading = asyncio.create_task(read())
+    reading = asyncio.create_task(read_until(done, event_log, start.place, limit=50))
     await asyncio.gather(*(write() for _ in range(WRITERS)))
     done.set()
-    await reading
+    seen = await reading
     assert len(written) == WRITERS * EVENTS_OF_EACH
     assert len(seen) == len(set(seen)), "some came twice"
     assert set(seen) == set(written), "some were lost"

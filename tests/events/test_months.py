@@ -24,7 +24,7 @@ from events.log import EventLog, cursor_of
 from events.pruning import prune
 from settings import DatabaseSettings, load_settings
 from tests.databases import fresh_database
-from tests.events.conftest import REPLAY, World, may_read
+from tests.events.conftest import REPLAY, World, may_read, read_until
 
 KEPT = load_settings({"TASKLOOM_EVENT_RETENTION_DAYS": "30"}, env_file=None).events
 NOW = dt.datetime.now(dt.UTC)
@@ -100,7 +100,6 @@ async def test_months_begin_beside_writers_and_no_event_is_lost(
     task = await world.task(owner)
     start = (await event_log.head()).cursor
     written: list[UUID] = []
-    seen: list[UUID] = []
     done = asyncio.Event()
 
     async def write(number: int) -> None:
@@ -121,21 +120,10 @@ async def test_months_begin_beside_writers_and_no_event_is_lost(
             await months.advance(database, in_months(count))
             await asyncio.sleep(0.02)
 
-    async def read() -> None:
-        place = start.place
-        while True:
-            finished = done.is_set()
-            page = await event_log.read_after(place, limit=20)
-            seen.extend(row.id for row in page.rows)
-            place = page.cursor.place
-            if finished and not page.more and not page.waiting:
-                return
-            await asyncio.sleep(0.001)
-
-    reading = asyncio.create_task(read())
+    reading = asyncio.create_task(read_until(done, event_log, start.place, limit=20))
     await asyncio.gather(begin(), *(write(number) for number in range(12)))
     done.set()
-    await reading
+    seen = await reading
     assert len(written) == len(seen) == 12 * 40 * 2
     assert set(written) == set(seen)
     used = await fetch(database, "SELECT DISTINCT tableoid FROM events")
