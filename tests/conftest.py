@@ -34,11 +34,11 @@ os.environ["TASKLOOM_ROW_SECURITY"] = ROW_SECURITY
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one process more than there are processors, since many tests wait for other
+    """`-n auto`: two processes more than there are processors, since many tests wait for other
     processes, and for time to pass.
     """
     mine = getattr(os, "sched_getaffinity", None)
-    return (len(mine(0)) if mine else os.cpu_count() or 1) + 1
+    return (len(mine(0)) if mine else os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,12 @@ def running(kind: str, folder: Path, upstream: int, ports: tuple[int, int]) -> I
         yield Proxy(https, http, trust)
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            # It waits for clients that have not read their answers.
+            process.kill()
+            process.wait()
 
 
 def ports() -> tuple[int, int]:
