@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
@@ -118,69 +118,71 @@ def asks_for_page(accept: str) -> bool:
     return best in {"text/html", "application/xhtml+xml"}
 
 
-def _page(content: Template, config: ExplorerConfig, address: str) -> str:
-    return content.substitute(
-        style=_STYLE,
-        name=escape(config.name),
-        version=escape(config.version),
-        endpoint=escape(f"{address}/{config.endpoint}"),
+class _Message(NamedTuple):
+    """What the page shows in place of the explorer."""
+
+    title: str
+    body: Template
+    # Until the explorer is there.
+    reloads: bool = False
+
+
+def _page(message: _Message, config: ExplorerConfig, address: str) -> str:
+    values = {
+        "name": escape(config.name),
+        "version": escape(config.version),
+        "endpoint": escape(f"{address}/{config.endpoint}"),
+    }
+    return _FRAME.substitute(
+        values,
+        title=message.title,
+        reload='<meta http-equiv="refresh" content="2">\n' if message.reloads else "",
+        body=message.body.substitute(values),
     )
 
 
-_STYLE: Final = """\
+_FRAME: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+$reload<title>$name: $title</title>
 <style>
 :root { color-scheme: light dark }
 body { font: 16px/1.6 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem }
 code, pre { font: 14px/1.6 ui-monospace, monospace }
 pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
 </style>
-"""
-
-_TURNED_OFF: Final = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$name</title>
-$style</head>
+</head>
 <body>
 <h1>$name $version is running</h1>
-<p>The explorer is turned off on this server. The <a href="docs">documentation</a> explains how to
-use the API at <code>$endpoint</code>.</p>
-</body>
+$body</body>
 </html>
 """)
 
-_BUILDING: Final = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="2">
-<title>$name: the explorer is being built</title>
-$style</head>
-<body>
-<h1>$name $version is running</h1>
+_TURNED_OFF: Final = _Message(
+    "the explorer is turned off",
+    Template("""\
+<p>The explorer is turned off on this server. The <a href="docs">documentation</a> explains how to
+use the API at <code>$endpoint</code>.</p>
+"""),
+)
+
+_BUILDING: Final = _Message(
+    "the explorer is being built",
+    Template("""\
 <p role="status">The explorer is being built. This takes up to a minute the first time, and this
 page then opens it by itself.</p>
 <p>The API is available already, at <code>$endpoint</code>, and so is its
 <a href="docs">documentation</a>.</p>
-</body>
-</html>
-""")
+"""),
+    reloads=True,
+)
 
-_NOT_BUILT: Final = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$name: the explorer has not been built</title>
-$style</head>
-<body>
-<h1>$name $version is running</h1>
+_NOT_BUILT: Final = _Message(
+    "the explorer has not been built",
+    Template("""\
 <p>The API is available at <code>$endpoint</code>. The explorer for this page has not been built
 yet, or its npm packages could not be downloaded. To build it, run this in the server's folder and
 reload the page; you need not restart the server:</p>
@@ -189,6 +191,5 @@ reload the page; you need not restart the server:</p>
 it is missing. Until then, use any GraphQL client:</p>
 <pre>curl -s $endpoint -H 'Content-Type: application/json' \\
   -d '{"query": "{ __typename }"}'</pre>
-</body>
-</html>
-""")
+"""),
+)
