@@ -145,6 +145,13 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
 }
 
 
+SERVER_FAULTS: frozenset[str] = frozenset(
+    code.value
+    for code in (ErrorCode.INTERNAL_SERVER_ERROR, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT)
+)
+"""The codes of the server's own failures; all others answer what a client asked."""
+
+
 class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
     """An expected failure: a code, a message for the user, and the path of the value.
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import asyncpg
 
+from db.row_security import IGNORES_POLICIES
 from db.traced import RecordsStatements
 from telemetry import spans
 
@@ -28,10 +29,7 @@ _AT_START = ("application_name", "options")
 # Has no effect on a transaction that has begun; this one has.
 _IN_TRANSACTION = {"default_transaction_read_only": "transaction_read_only"}
 
-_ABOUT = (
-    "SELECT ARRAY(SELECT lower(name) FROM pg_settings),"
-    " (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)"
-)
+_ABOUT = f"SELECT ARRAY(SELECT lower(name) FROM pg_settings), {IGNORES_POLICIES}"  # noqa: S608 - our own text
 
 
 class Server(NamedTuple):

@@ -286,12 +286,17 @@ def _digest() -> str:
     return hashlib.sha256("".join(_definitions("")).encode()).hexdigest()[:16]
 
 
+IGNORES_POLICIES: Final = (
+    "(SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)"
+)
+"""SQL for whether the connection's role ignores policies."""
+
 # --- within a transaction of a change ------------------------------------------------------------
 
 # A role that ignores policies is left for the look-up.
 BEGIN_VIEWING: Final = f"""
 SELECT set_config('{PARAMETER}', $1, true),
-    CASE WHEN (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+    CASE WHEN {IGNORES_POLICIES}
         AND to_regrole('{READER_ROLE}') IS NOT NULL
     THEN set_config('role', '{READER_ROLE}', true) END
 """
@@ -372,8 +377,7 @@ def take_down(connection: Connection) -> None:
 
 def _allow_reader(connection: Connection) -> None:
     """Create the role as which superusers read, and let it read all tables."""
-    ignores = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-    if not connection.scalar(ignores):
+    if not connection.scalar(text(f"SELECT {IGNORES_POLICIES}")):
         return
     # Roles belong to the whole server: another database may create it at the same time.
     connection.exec_driver_sql(

@@ -20,7 +20,7 @@ import structlog
 
 from auth.request import RequestInfo
 from db.engine import request_statements
-from errors import ErrorCode
+from errors import SERVER_FAULTS
 from graph.core.context import Context
 from graph.request.execution import Answer, Prepared
 from web.log_lines import write_line
@@ -31,13 +31,6 @@ _levels = logging.getLogger(LOGGER)
 
 # Asked for every few seconds by machines.
 _QUIET: Final = ("/health", "/metrics")
-_FAILED: Final = frozenset(
-    {
-        ErrorCode.INTERNAL_SERVER_ERROR.value,
-        ErrorCode.UNAVAILABLE.value,
-        ErrorCode.TIMEOUT.value,
-    }
-)
 # A statement is written once, and a long one not to its end.
 _MOST_STATEMENTS: Final = 20
 _MOST_CHARACTERS: Final = 2_000
@@ -85,7 +78,7 @@ class Entry:
         seconds = time.perf_counter() - self._started
         streams = self._fields.get("kind") == "subscription"
         slow = seconds > self._slow_seconds and not streams
-        failed = (status or 0) >= 500 or not _FAILED.isdisjoint(self._fields.get("codes", ()))
+        failed = (status or 0) >= 500 or not SERVER_FAULTS.isdisjoint(self._fields.get("codes", ()))
         quiet = str(fields.get("path", "")).startswith(_QUIET)
         level = logging.WARNING if slow or failed else logging.DEBUG if quiet else logging.INFO
         if not _levels.isEnabledFor(level):

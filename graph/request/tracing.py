@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from errors import ErrorCode
+from errors import SERVER_FAULTS
 from graph.core.context import Context
 from graph.request.execution import Answer, Executor, Prepared
 from telemetry import spans
 
-# The server's own failures; other errors are answers to what a client asked.
-_FAILED: Final = frozenset(
-    code.value
-    for code in (ErrorCode.INTERNAL_SERVER_ERROR, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT)
-)
 # A name has no limit of its own.
 _MOST_CHARACTERS: Final = 100
 
@@ -72,7 +67,7 @@ class TracedExecutor(Executor):
                     span.set_attribute("taskloom.engine", answer.engine)
                 if answer.code is not None:
                     span.set_attribute("taskloom.code", answer.code)
-                if answer.code in _FAILED:
+                if answer.code in SERVER_FAULTS:
                     spans.fail(str(answer.code))
             return answer
 
