@@ -196,16 +196,17 @@ class RedisBus(Bus):
             {"origin": self._origin, "topic": topic, "payload": payload, "number": number}
         )
         self._deliver(topic, orjson.loads(message)["payload"])
-        receivers: int | None = None
+        sent = False
         try:
             async with asyncio.timeout(_HEARD_SECONDS):
-                receivers = await self._client.publish(self._channel, message)
-                for _ in range((receivers or 0) - self._listening.is_set()):
+                receivers: int = await self._client.publish(self._channel, message)
+                sent = True
+                for _ in range(receivers - self._listening.is_set()):
                     await answers.acquire()
         # A timeout is an OSError too.
         except redis.failures() as error:
             log.info("not all processes have confirmed a message on %s: %s", topic, error)
-            if receivers is None:
+            if not sent:
                 # Perhaps once more.
                 self._send_soon(self._channel, message)
         finally:

@@ -205,15 +205,16 @@ class Presence:
         """Read the signs of a project. Returns in how many seconds something may have changed."""
         signs = await self._signs.read(project_id)
         now = self._now()
-        over = [device for device, sign in signs.items() if self._is_over(sign, now)]
+        before = now - 10 * self.seconds
+        old = [device for device, sign in signs.items() if sign.said < before]
         valid = [sign for sign in signs.values() if not self._is_over(sign, now)]
         here = _users(valid)
         if here != room.here:
             room.here = here
             for listener in room.listeners:
                 listener.changed.set()
-        if over:
-            await self._signs.forget(project_id, over, now - 10 * self.seconds)
+        if old:
+            await self._signs.forget(project_id, old, before)
         until = min((sign.said + self.seconds - now for sign in valid), default=_POLL_SECONDS)
         return min(until + 0.001, _POLL_SECONDS)
 
@@ -342,7 +343,7 @@ class _Signs:
                 log.info("the presence cannot be removed from Redis: %s", error)
 
     async def forget(self, project_id: UUID, devices: list[UUID], before: float) -> None:
-        """Remove signs that were over long ago. Not at once, since they might be renewed now."""
+        """Remove signs that were said before this, unless they have been renewed."""
         signs = await self.read(project_id)
         old = [device for device in devices if device in signs and signs[device].said < before]
         if old:
