@@ -282,7 +282,7 @@ class Authenticator:
         self.forget(session_id=session_id, user_id=user_id)
         if self._bus is not None:
             ids = {"session_id": session_id, "user_id": user_id}
-            # Whoever is told that a session has ended finds it ended everywhere.
+            # A client that is told that a session has ended finds it ended everywhere.
             await self._bus.publish_heard(
                 FORGET, {name: id_.hex for name, id_ in ids.items() if id_}
             )

@@ -33,7 +33,7 @@ log = logging.getLogger("taskloom.events")
 SIZE = 10**12
 """The most positions of a month: 380,000 a second."""
 
-# Whoever waits for a lock of a table lets others wait.
+# While a statement waits for a lock of a table, later ones wait behind it.
 _LOCK_MILLISECONDS = 300
 _TRIES = 10
 _PAUSE_SECONDS = 1.0

@@ -282,7 +282,7 @@ async def test_errors(scene: Scene) -> None:
     # The client's errors are none of the server's.
     assert failed.attributes["taskloom.code"] == "NOT_FOUND"
     assert not failed.failed
-    # Whoever sends nonsense begins a new trace.
+    # A header that is invalid begins a new trace.
     for nonsense in (
         "00-0-0-01",
         f"00-{'0' * 32}-{'0' * 16}-01",

@@ -63,7 +63,7 @@ class _Routes:
         self._runtime = runtime
         self._executor = runtime.executor
         self._is_public = self._executor.shows_schema(NOBODY)
-        # Whoever cannot read the schema might after signing in, or not at all.
+        # Those who cannot read the schema can after signing in, or not at all.
         code = self._executor.hidden_schema().code
         self._hidden_status = 401 if code is ErrorCode.UNAUTHENTICATED else 403
         # What depends on the viewer must not be kept by a cache in between.

@@ -15,7 +15,7 @@ const PRIORITIES: Record<TaskPriority, string> = {
 export function Fields({ board, task }: { board: Board; task: Card }) {
   const disabled = !task.viewerCanEdit;
   const people = board.project.members.nodes.flatMap(({ user }) => (user ? [user] : []));
-  // Whoever has the task need not be a member.
+  // The assignee need not be a member.
   if (task.assignee && !people.some(({ id }) => id === task.assignee!.id))
     people.push(task.assignee);
 

@@ -18,7 +18,7 @@ export function Files({ task, reload }: { task: Details; reload: () => void }) {
   const [sending, setSending] = useState<Sending | null>(null);
   const input = useRef<HTMLInputElement>(null);
   const current = useRef<AbortController | null>(null);
-  // Whoever closes the task does not want the rest.
+  // Uploads end when the task is closed.
   useEffect(() => () => current.current?.abort(), []);
 
   async function send(file: File) {

@@ -6,7 +6,7 @@ import type { Card } from "./board.ts";
 export interface Placed {
   /** For the server; null if the card need not move within the project's order. */
   place: TaskPlacementInput | null;
-  /** A position that sorts the card to the same place, for now. */
+  /** A position that sorts the card to the same place until the server answers. */
   position: string;
 }
 

@@ -58,7 +58,7 @@ async function follow(
     for await (const { people } of api.live(PresenceDocument, { project }, { signal }))
       show(people.flatMap(({ user, task }) => (user ? [{ user, task: task?.id ?? null }] : [])));
   } catch {
-    // Whoever may not see the project any longer learns that from the list of tasks.
+    // A user who has lost access to the project learns that from the list of tasks.
     show([]);
   }
 }
