@@ -40,7 +40,6 @@ async def compare(
     """
     if isinstance(document, str):
         document = parse(document)
-    planner_of(schema).serialized_after = 0  # What is written has to agree from its first run on.
 
     async def run(*, standard: bool = False, serialized: bool = False) -> Executed:
         return await execute(
@@ -62,7 +61,13 @@ async def compare(
         data = read(standard.data)
     except TypeError:
         return batch  # There are values in it that no client can be sent.
-    serialized = await run(serialized=True)
+    planner = planner_of(schema)
+    usual, planner.serialized_after = planner.serialized_after, 0
+    try:
+        # What is written has to agree from its first run on.
+        serialized = await run(serialized=True)
+    finally:
+        planner.serialized_after = usual
     assert_agree(
         Executed(read(serialized.data), serialized.errors, serialized.engine),
         Executed(data, standard.errors, standard.engine),
