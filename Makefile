@@ -43,7 +43,7 @@ demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
 .PHONY: test
 test: $(STAMPS)/dev $(PAGES) $(STAMPS)/client ## Run the tests; make test ARGS="-k name" for some
 	@$(BIN)/python scripts/chromium.py
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(STAMPS)/dev ## Lint, types, layers, schema.graphql, models and migrations

@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,9 +29,41 @@ from tests.accounts import House
 from tests.factories import World, world_of
 
 PUBLIC_URL = "https://taskloom.example"
+# Files that take longest, many with few tests: they come first, so that none is alone at the end.
+_LONGEST = (
+    "test_cli.py",
+    "rights/test_rights.py",
+    "graph/request/test_persisted.py",
+    "graph/engine/test_schema_corpus.py",
+    "clients/test_typescript.py",
+    "db/test_embedded.py",
+    "web/test_attack.py",
+    "e2e/test_board.py",
+    "demo/test_comments.py",
+    "graph/engine/test_oracle.py",
+    "demo/test_seed.py",
+    "access/test_matrix.py",
+    "web/test_rights_of_the_moment.py",
+    "bench/test_bench.py",
+    "clients/test_python.py",
+    "graph/kit/test_orderings.py",
+    "rights/test_row_security.py",
+    "cancellation/test_operations.py",
+    "telemetry/test_telemetry.py",
+    "jobs/test_suspended.py",
+    "jobs/webhooks/test_killed.py",
+    "jobs/test_exports.py",
+)
 ROW_SECURITY = os.environ.get("TASKLOOM_TEST_ROW_SECURITY", "off")
 # For the processes that tests start.
 os.environ["TASKLOOM_ROW_SECURITY"] = ROW_SECURITY
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    root = Path(__file__).parent
+    rank = {root / name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_xdist_auto_num_workers() -> int:
