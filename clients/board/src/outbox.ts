@@ -34,6 +34,8 @@ export interface Change {
 
 interface Entry extends Change {
   key: string;
+  /** Where it is stored. The user may have signed out when it is answered. */
+  place: string;
   at: number;
   requestId?: string;
 }
@@ -76,7 +78,8 @@ class Outbox {
   /** Send a change. Resolves with the payload's object, once the server has answered. */
   send(change: Change, requestId?: string): Promise<any> {
     const key = crypto.randomUUID();
-    const entry = { ...change, key, at: Date.now(), ...(requestId && { requestId }) };
+    const place = `${this.#prefix}${key}`;
+    const entry = { ...change, key, place, at: Date.now(), ...(requestId && { requestId }) };
     this.#entries.push(entry);
     this.#save(entry);
     this.#counted();
@@ -141,12 +144,12 @@ class Outbox {
 
   #remove(entry: Entry): void {
     this.#entries = this.#entries.filter(({ key }) => key !== entry.key);
-    localStorage.removeItem(`${this.#prefix}${entry.key}`);
+    localStorage.removeItem(entry.place);
     this.#counted();
   }
 
   #save(entry: Entry): void {
-    localStorage.setItem(`${this.#prefix}${entry.key}`, JSON.stringify(entry));
+    localStorage.setItem(entry.place, JSON.stringify(entry));
   }
 
   #counted(): void {

@@ -11,6 +11,9 @@ import { EventStreams } from "./streams/sse.ts";
 import { Socket } from "./streams/websocket.ts";
 import { type UploadOptions, send } from "./upload.ts";
 
+// An event comes soon after its request; a page may be open for weeks.
+const MOST_REQUEST_IDS = 10_000;
+
 export interface TaskloomOptions {
   /** The server's address, without `/graphql`; `""` in a page of the server itself. */
   url: string;
@@ -86,6 +89,8 @@ export class Taskloom {
     const keyed = kindOf(query) === "mutation" ? withKey(variables) : variables;
     const requestId = options.requestId ?? crypto.randomUUID();
     this.#requestIds.add(requestId);
+    if (this.#requestIds.size > MOST_REQUEST_IDS)
+      this.#requestIds.delete(this.#requestIds.values().next().value!);
     const body = { query, variables: keyed ?? variables };
     const call = { ...options, requestId, body, mayRepeat: keyed !== null };
     for (let isRenewed = false; ; isRenewed = true) {
