@@ -60,6 +60,7 @@ _MANAGED: Final = "ANY ((SELECT taskloom_my_projects(30))::uuid[])"
 _SHARED: Final = "ANY ((SELECT taskloom_my_shares())::uuid[])"
 
 _MINE: Final = f"user_id = {_ME} OR {_ALL}"
+_MINE_OR_ADMIN: Final = f"{_MINE} OR (SELECT taskloom_is_admin())"
 _ON_TASK: Final = "EXISTS (SELECT FROM tasks seen WHERE seen.id = {table}.task_id)"
 _OF: Final = f"{_ALL} OR EXISTS (SELECT FROM {{0}} seen WHERE seen.id = {{1}})"
 _ON_SEEN_TASK: Final = f"{_ALL} OR {_ON_TASK}"
@@ -109,12 +110,13 @@ POLICIES: Final[Mapping[str, str]] = {
                         'TIMER_STARTED', 'TIMER_STOPPED') THEN project_id = {_MANAGED}
                     WHEN task_id IS NULL THEN project_id = {_MY_PROJECTS}
                     ELSE {_ON_TASK.format(table="events")} END)))""",
-    "sessions": _MINE,
-    "api_keys": _MINE,
+    # The audit log says what an event was caused with.
+    "sessions": _MINE_OR_ADMIN,
+    "api_keys": _MINE_OR_ADMIN,
     "report_exports": _MINE,
     "reminders": _MINE,
     "devices": _MINE,
-    "integrations": _MINE,
+    "integrations": _MINE_OR_ADMIN,
     "webhooks": _MINE,
     "webhook_deliveries": _OF.format("webhooks", "webhook_deliveries.webhook_id"),
     "webhook_attempts": _OF.format("webhook_deliveries", "webhook_attempts.delivery_id"),
