@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Final
 
@@ -31,17 +31,20 @@ READER_ROLE: Final = "taskloom_reader"
 EVERYTHING: Final = "*"
 """The viewer of the server's own work."""
 
-_viewer: ContextVar[str] = ContextVar("row_viewer", default="")
+_viewer: ContextVar[str | Callable[[], str]] = ContextVar("row_viewer", default="")
 
 
 def viewed_by() -> str:
     """Who reads now; empty for nobody."""
-    return _viewer.get()
+    who = _viewer.get()
+    return who if isinstance(who, str) else who()
 
 
 @contextlib.contextmanager
-def viewing(who: str) -> Iterator[None]:
-    """Reads in this block, and in the tasks that it starts, are those of `who`."""
+def viewing(who: str | Callable[[], str]) -> Iterator[None]:
+    """Reads in this block, and in the tasks that it starts, are those of `who`: a function is asked
+    at each read, for an operation in which somebody signs in.
+    """
     token = _viewer.set(who)
     try:
         yield

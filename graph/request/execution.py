@@ -485,7 +485,10 @@ class Executor:
         context.selection_index = operation.selection_index
         request_id = context.request.id
         try:
-            with self._deadlines.running() as deadline, viewing(context.viewer.row_viewer):
+            with (
+                self._deadlines.running() as deadline,
+                viewing(lambda: context.viewer.row_viewer),
+            ):
                 await take_event_cursor(context)
                 result = await self._engine(
                     self.schema,

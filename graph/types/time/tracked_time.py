@@ -17,7 +17,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models.time_entry import seconds
-from db.read import Statement
+from db.read import Fetching, Statement
 from graph.core.fields import BatchInfo, arg, batch
 
 _All = Annotated[
@@ -86,8 +86,13 @@ def _statement(column: str, everybody: bool, below: bool, shape: ViewerShape) ->
     return Statement(query.group_by(key))
 
 
-async def _totals(parents: Sequence[Any], info: BatchInfo, statement: Statement) -> list[int]:
-    rows = await info.context.services.database.reader.fetch(
+async def _totals(
+    parents: Sequence[Any], info: BatchInfo, statement: Statement, *, everybody: bool
+) -> list[int]:
+    database = info.context.services.database
+    # Everybody's entries are hidden from the viewer, and their sum is not.
+    reader: Fetching = database.all_rows if everybody else database.reader
+    rows = await reader.fetch(
         statement, {**info.viewer.params, "parents": [parent.id for parent in parents]}
     )
     found = {row.key: row.total for row in rows}
@@ -103,7 +108,8 @@ async def _of_tasks(
     all: _All = False,  # noqa: A002
 ) -> list[int]:
     shape = info.viewer.shape
-    return await _totals(parents, info, _statement("task_id", all, include_subtasks, shape))
+    statement = _statement("task_id", all, include_subtasks, shape)
+    return await _totals(parents, info, statement, everybody=all)
 
 
 async def _of_projects(
@@ -112,7 +118,7 @@ async def _of_projects(
     all: _All = False,  # noqa: A002
 ) -> list[int]:
     shape = info.viewer.shape
-    return await _totals(parents, info, _statement("project_id", all, False, shape))
+    return await _totals(parents, info, _statement("project_id", all, False, shape), everybody=all)
 
 
 def task_tracked() -> Any:
