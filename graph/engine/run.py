@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import orjson
@@ -200,23 +201,21 @@ class Run:
     def _serialized(self, field: FieldPlan, column: Column) -> list[str]:
         """A completed column as JSON."""
         if field not in self._failing:
-            try:
+            # A value may fail, as below.
+            with suppress(TypeError):
                 return texts_of(field.shape, column)
-            except TypeError:
-                # A scalar returned a value that JSON does not have.
-                column = [self._writable(field, value) for value in column]
-        return [text_of(field.shape, value, self._mark) for value in column]
+        return [self._text(field, value) for value in column]
+
+    def _text(self, field: FieldPlan, value: Any) -> str:
+        try:
+            return text_of(field.shape, value, self._mark)
+        except TypeError as error:
+            # A scalar returned a value that JSON does not have.
+            return text_of(field.shape, self._fail(field, error), self._mark)
 
     def _fragments(self, field: FieldPlan, column: Column) -> Column:
         """The same, for an object that is a dict."""
         return list(map(orjson.Fragment, self._serialized(field, column)))
-
-    def _writable(self, field: FieldPlan, value: Any) -> Any:
-        try:
-            orjson.dumps(value)
-        except TypeError as error:
-            return self._fail(field, error)
-        return value
 
     def _mark(self, value: Any) -> str | None:
         if type(value) is not Failed:
