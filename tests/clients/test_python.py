@@ -179,6 +179,62 @@ async def test_a_cursor_of_another_epoch_has_expired(server: Server, ada: Person
             await anext(api.live(LIVE, after=str(Cursor(uuid4(), 1, 1))))
 
 
+TIMER = "subscription ($after: String) { timerChanged(after: $after) { cursor kind } }"
+EXPORTED = (
+    "subscription ($id: ID!, $after: String) "
+    "{ reportExportChanged(id: $id, after: $after) { cursor reportExport { id } } }"
+)
+
+
+async def test_without_a_cursor_events_begin_now(server: Server, ada: Person, world: World) -> None:
+    """Also those that come while the first connection is not there yet, or is lost at once."""
+    async with AsyncTaskloom(server.url, tokens=tokens_of(ada)) as api:
+        await world.task(ada, "before")
+        server.kill()
+        first = asyncio.ensure_future(anext(api.live(LIVE)))
+        await asyncio.to_thread(server.start)
+        for number in range(100):
+            await world.task(ada, f"then {number}")
+            done, _ = await asyncio.wait([first], timeout=0.3)
+            if done:
+                break
+        assert (await first)["task"]["title"].startswith("then")
+
+
+async def test_a_key_for_the_timer_needs_no_cursor_of_events(server: Server, ada: Person) -> None:
+    async with AsyncTaskloom(server.url, tokens=tokens_of(ada)) as api:
+        create = (
+            "mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { secret "
+            "errors { code message } } }"
+        )
+        wanted = {"name": "timer", "scopes": ["TIME_READ", "TIME_WRITE"]}
+        key = (await api.mutate(create, input=wanted))["apiKeyCreate"]["secret"]
+    async with AsyncTaskloom(server.url, key=key) as api:
+        first = asyncio.ensure_future(anext(api.live(TIMER)))
+        again = (
+            "mutation { timerStart(input: {}) { errors { code } } "
+            "timerStop(input: {}) { errors { code } } }"
+        )
+        async with asyncio.timeout(60):
+            while not first.done():
+                await api.mutate(again)
+                await asyncio.wait([first], timeout=0.5)
+        assert first.result()["kind"]
+
+
+async def test_an_export_begins_with_its_latest_change(server: Server, ada: Person) -> None:
+    async with AsyncTaskloom(server.url, tokens=tokens_of(ada)) as api:
+        create = (
+            "mutation ($input: ReportExportCreateInput!) { reportExportCreate(input: $input) "
+            "{ reportExport { id } errors { code message path } } }"
+        )
+        wanted = {"format": "CSV", "filter": {"firstDay": "2026-11-01", "lastDay": "2026-11-30"}}
+        made = (await api.mutate(create, input=wanted))["reportExportCreate"]["reportExport"]
+        async with asyncio.timeout(30):
+            event = await anext(api.live(EXPORTED, id=made["id"]))
+        assert event["reportExport"] == made
+
+
 async def test_a_list_follows_its_events(server: Server, ada: Person, world: World) -> None:
     first = await world.task(ada, "first")
     second = await world.task(ada, "second")
@@ -201,6 +257,33 @@ async def test_a_list_follows_its_events(server: Server, ada: Person, world: Wor
             tasks.apply(await anext(events))
         await events.aclose()
     assert [task["title"] for task in tasks] == ["a new name", "third"]
+
+
+def test_a_list_of_pages_has_no_gap() -> None:
+    def task(name: str, version: int = 1, project: str | None = None) -> Any:
+        made = {"id": name, "version": version, "title": name}
+        return {**made, "project": {"id": project} if project else None}
+
+    def event(task: Any, *, matches: bool = True, **more: Any) -> Any:
+        return {"kind": "TASK_UPDATED", "subjectId": "?", "matches": matches, "task": task, **more}
+
+    def page(*tasks: Any, more: bool) -> Any:
+        return {"nodes": tasks, "pageInfo": {"hasNextPage": more, "endCursor": tasks[-1]["id"]}}
+
+    tasks = LiveList(order=lambda task: task["title"])
+    tasks.append(page(task("a"), task("c", project="p"), more=True))
+    assert tasks.apply(event(task("b", project="p")))
+    # It belongs to a page that was not read.
+    assert not tasks.apply(event(task("d")))
+    assert [shown["id"] for shown in tasks] == ["a", "b", "c"]
+    assert tasks.apply(event(task("a", 3), matches=False))
+    # The answer to a mutation, late.
+    assert not tasks.put(task("a", 2))
+    tasks.append(page(task("d"), task("e"), more=False), [event(task("e", 2))])
+    assert tasks.apply(event(task("z")))
+    assert tasks.apply(event(None, matches=False, kind="ACCESS_LOST", subjectId="p"))
+    assert [(shown["id"], shown["version"]) for shown in tasks] == [("d", 1), ("e", 2), ("z", 1)]
+    assert not tasks.has_next_page
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,21 @@ async def test_reading_changing_and_uploading(server: Server, ada: Person) -> No
         assert await running.hear() == {"signedIn": False, "after": True}
 
 
+async def test_subscriptions_begin_without_a_cursor(server: Server, ada: Person) -> None:
+    """An export with its latest change; a timer also for a key that may not see other events."""
+    create = (
+        'mutation { apiKeyCreate(input: {name: "timer", scopes: [TIME_READ, TIME_WRITE]}) '
+        "{ secret } }"
+    )
+    headers = {"Authorization": f"Bearer {ada.grant.access_token}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        made = await http.post("/graphql", json={"query": create})
+    key = made.json()["data"]["apiKeyCreate"]["secret"]
+    async with program("firsts", server, {"tokens": tokens_of(ada), "key": key}) as running:
+        assert await running.hear() is True
+        assert await running.hear() is True
+
+
 async def test_an_expired_token_is_renewed_once_for_all_requests(
     server: Server, expired: Person
 ) -> None:

@@ -209,6 +209,11 @@ def page_at(data: Any, path: str) -> Any:
 
 # --- event streams -------------------------------------------------------------------------------
 
+# Asks for the cursor of now.
+NOW = "{ eventCursor }"
+# Without a cursor, this subscription begins with the state as it is.
+_BEGINS_WITH_STATE = "reportExportChanged"
+
 
 class EventLines:
     """The messages of a stream of server-sent events, line by line."""
@@ -243,6 +248,15 @@ class Stream:
         self.attempt = 0
         # Whether the server has said that there is nothing more to come.
         self.completed = False
+
+    @property
+    def needs_cursor(self) -> bool:
+        """Whether to ask for the cursor of now first: without one, the events between a connection
+        that is lost before its first event and the next one would be missing.
+        """
+        if _BEGINS_WITH_STATE in self._query:
+            return False
+        return self.after is None and "$after" in self._query
 
     @property
     def body(self) -> dict[str, Any]:

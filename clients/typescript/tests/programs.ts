@@ -163,6 +163,37 @@ const programs: Record<string, () => Promise<void>> = {
     say({ results: Object.fromEntries((await Promise.all(results)) as any), writes });
   },
 
+  /** The first event of subscriptions without a cursor. */
+  async firsts() {
+    const { tokens, key } = await hear();
+    const mine = new Taskloom({ url, storage: memoryStorage(tokens), webSocket });
+    const range = { firstDay: "2026-11-01", lastDay: "2026-11-30" };
+    const create = `mutation ($input: ReportExportCreateInput!) {
+      reportExportCreate(input: $input) { reportExport { id } errors { code message path } }
+    }`;
+    const input = { format: "CSV", filter: range };
+    const { reportExport } = (await mine.request(create, { input })).reportExportCreate;
+    const exported = `subscription ($id: ID!, $after: String) {
+      reportExportChanged(id: $id, after: $after) { cursor reportExport { id } }
+    }`;
+    for await (const event of mine.live(exported, { id: reportExport.id })) {
+      say(event.reportExport.id === reportExport.id);
+      break;
+    }
+    const api = new Taskloom({ url, key, webSocket });
+    const timer = "subscription ($after: String) { timerChanged(after: $after) { cursor kind } }";
+    const again = `mutation {
+      timerStart(input: {}) { errors { code } }
+      timerStop(input: {}) { errors { code } }
+    }`;
+    const start = setInterval(() => void api.request(again), 500);
+    for await (const event of api.live(timer)) {
+      say(event.kind.startsWith("TIMER_"));
+      break;
+    }
+    clearInterval(start);
+  },
+
   async libraries() {
     const { tokens } = await hear();
     say(await throughLibraries(new Taskloom({ url, storage: memoryStorage(tokens), webSocket })));

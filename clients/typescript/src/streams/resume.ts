@@ -43,7 +43,8 @@ const GOOD_MS = 10_000;
 
 /**
  * The answers of a subscription, whose variable `after` moves on with each event's cursor.
- * `eventCursor` asks for the first one; null: the subscription has no cursors.
+ * `eventCursor` asks for the first one, if `after` is not given; null: the subscription has no
+ * cursors.
  */
 export async function* resumed(
   transport: Transport,
@@ -51,7 +52,7 @@ export async function* resumed(
   query: string,
   variables: Variables,
   signal: AbortSignal,
-  eventCursor: (() => Promise<string>) | null,
+  eventCursor: (() => Promise<string | null>) | null,
   onStatus: (status: Status) => void = () => {},
 ): AsyncGenerator<Answer> {
   for (let failures = 0; ; ) {
