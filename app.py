@@ -52,7 +52,7 @@ from settings import Settings, load_settings, version
 from telemetry import start
 from web.account import account_routes
 from web.base_path import BasePath
-from web.board import board_routes
+from web.board import board_routes, link_routes
 from web.connections import Connections
 from web.docs import SCHEMA_DOCS, docs_routes
 from web.explorer import PATHS as EXPLORER_PATHS
@@ -273,6 +273,8 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     if server.board:
         dist = ROOT / "clients" / "board" / "dist"
         api.router.routes.extend(board_routes(dist=dist, public_url=server.public_url))
+        if server.frontend_url == server.public_url:
+            api.router.routes.extend(link_routes())
     return api
 
 

@@ -8,13 +8,38 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from web.assets import asset, is_being_built
+from web.pages import PRIVATE
+
+# The pages that mails, push messages and `url` fields lead to: see docs/web-application.md.
+_LINKED: Final = (
+    "/tasks/{id}",
+    "/projects/{id}",
+    "/reset-password",
+    "/email-verified",
+    "/email-change-undone",
+)
+
+
+def link_routes() -> list[BaseRoute]:
+    """The routes of links to the web application, if that is the board: they lead to its pages."""
+    return [Route(path, _to_board) for path in _LINKED]
+
+
+async def _to_board(request: Request) -> Response:
+    url = request.url
+    # Behind `#`, so that a token in it is sent to nobody. Relative, for a proxy that adds a path.
+    above = "../" * (request.scope["path"].count("/") - 1)
+    query = f"?{url.query}" if url.query else ""
+    # A path may contain anything; as a fragment it must not end one.
+    target = f"{above}board/#{quote(request.scope['path'])}{query}"
+    return RedirectResponse(target, 303, headers=PRIVATE)
 
 
 def board_routes(*, dist: Path, public_url: str) -> list[BaseRoute]:

@@ -1,7 +1,7 @@
 import { taskloom } from "../typescript/src/codegen.ts";
 
-// GraphQL Code Generator is installed with the client, where `npm run generate -- --config
-// ../board/codegen.ts` writes src/generated from src/operations.
+// GraphQL Code Generator is installed with the client, where `npm run generate:board` writes
+// src/generated from src/operations.
 export default {
   schema: "../../schema.graphql",
   documents: "../board/src/operations/*.graphql",

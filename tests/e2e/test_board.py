@@ -25,15 +25,18 @@ from playwright.async_api import (
     async_playwright,
     expect,
 )
+from sqlalchemy import Text, cast, select
 
+from auth.codes import AccountCodes
 from db import models
+from domain.accounts import account_mail
 from domain.notifications import notification as notifications
 from domain.notifications.notification import Notice
 from graph.core import ids
 from settings import Settings
 from tests import servers
 from tests.accounts import PASSWORD, Person
-from tests.factories import World, fresh_id, gid
+from tests.factories import World, fresh_id, gid, missing
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "clients" / "board"
@@ -474,3 +477,74 @@ async def long_press_and_move(page: Page, title: str, down: int) -> None:
     for step in range(1, 11):
         await touch("touchMove", (x, y + down * step / 10))
     await touch("touchEnd")
+
+
+async def test_where_links_lead(
+    desks: Desks, server: Server, world: World, team: tuple[Person, Person, models.Project]
+) -> None:
+    """`url` fields and mails lead to pages that are there."""
+    ada, _, project = team
+    alone = await world.task(ada, title="Alone", description="In **no** project")
+    query = """query ($id: ID!, $alone: ID!) {
+      alone: task(id: $alone) { url }
+      project(id: $id) { url tasks(first: 1) { nodes { url identifier } } }
+    }"""
+    reply = await world.run(query, ada, id=gid(project), alone=gid(alone))
+    found = reply.good["project"]
+    (task,) = found["tasks"]["nodes"]
+    page = await desks.sign_in(ada, project)
+
+    def here(url: str) -> str:
+        return f"{server.url}{urlsplit(url).path}"
+
+    await page.goto(here(task["url"]))
+    await expect(page.get_by_label(f"Task {task['identifier']}")).to_be_visible()
+    await page.goto(here(found["url"]))
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Web shop")
+    await page.goto(here(reply.good["alone"]["url"]))
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Alone")
+    await expect(page.get_by_text("In no project", exact=True)).to_be_visible()
+    await page.goto(here(f"/tasks/{missing(gid(alone))}"))
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
+    await page.goto(f"{server.url}/email-verified?status=success")
+    await expect(page.get_by_text("Your email address is confirmed.")).to_be_visible()
+    await page.goto(f"{server.url}/email-verified?status=error&code=NOT_FOUND")
+    await expect(page.get_by_text("This link does not work")).to_be_visible()
+
+
+async def test_a_forgotten_password(
+    desks: Desks, server: Server, world: World, team: tuple[Person, Person, models.Project]
+) -> None:
+    ada, _, _ = team
+    context = await desks.browser.new_context(locale="en-GB")
+    desks.contexts.append(context)
+    context.set_default_timeout(LONG)
+    page = await context.new_page()
+    await page.goto(f"{server.url}/board/")
+    await page.get_by_role("button", name="Forgotten your password?").click()
+    await page.get_by_label("Email address").fill(ada.email)
+    await page.get_by_role("button", name="Send me a link").click()
+    await expect(page.get_by_text("a mail is on its way")).to_be_visible()
+    # The worker would send this.
+    async with world.house.work() as work:
+        job = (
+            await work.session.scalars(
+                select(models.Job).where(cast(models.Job.payload, Text).contains(ada.email))
+            )
+        ).one()
+        assert await account_mail.begin_reset(work, job.id, ada.email, job.created_at)
+    token = AccountCodes(world.services.settings).token(job.id)
+    await page.goto(f"{server.url}/reset-password?token={token}")
+    await page.get_by_label("New password").fill("a quite new one")
+    await page.get_by_role("button", name="Set the password").click()
+    await expect(page.get_by_text("Your password is set.")).to_be_visible()
+    await page.get_by_role("link", name="To the board").click()
+    await page.get_by_label("Username or email address").fill(ada.email)
+    await page.get_by_label("Password").fill("a quite new one")
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(page.get_by_role("link", name="Web shop")).to_be_visible()
+    # The link works once.
+    await page.goto(f"{server.url}/reset-password?token={token}")
+    await page.get_by_label("New password").fill("and yet another")
+    await page.get_by_role("button", name="Set the password").click()
+    await expect(page.get_by_role("alert")).not_to_be_empty()

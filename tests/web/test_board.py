@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -74,13 +75,37 @@ async def test_an_unbuilt_board_says_how_to_build_it(tmp_path: Path) -> None:
         assert 'http-equiv="refresh"' in answer.text
 
 
-async def test_it_can_be_turned_off(settings: Settings) -> None:
-    server = settings.server.model_copy(update={"board": False})
+def application(settings: Settings, **changes: object) -> httpx.AsyncClient:
+    server = settings.server.model_copy(update=changes)
     app = create_app(settings.model_copy(update={"server": server}))
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://taskloom.test"
-    ) as client:
-        assert (await client.get("/board/")).status_code == 404
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://taskloom.test/below/"
+    )
+
+
+LINKS = ["tasks/task_1", "projects/project_1", "reset-password?token=a%26b", "email-verified?a=b"]
+
+
+async def test_it_can_be_turned_off(settings: Settings) -> None:
+    async with application(settings, board=False) as client:
+        for path in ["board/", *LINKS]:
+            assert (await client.get(f"../{path}")).status_code == 404
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_links_lead_to_it_also_below_a_path(settings: Settings, link: str) -> None:
+    address = "http://taskloom.test/below"
+    async with application(settings, public_url=address, frontend_url=address) as client:
+        answer = await client.get(link)
+    assert answer.status_code == 303
+    assert answer.headers["cache-control"] == "no-store"
+    there = urljoin(f"{address}/{link}", answer.headers["location"])
+    assert there == f"{address}/board/#/{link}"
+
+
+async def test_links_to_another_application_do_not(settings: Settings) -> None:
+    async with application(settings, frontend_url="https://elsewhere.test") as client:
+        assert (await client.get("../tasks/task_1")).status_code == 404
 
 
 def test_the_files_are_short() -> None:

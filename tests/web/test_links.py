@@ -57,6 +57,12 @@ SAFE = {
     "/board",
     "/board/",
     "/board/assets/{name}",
+    # These lead to pages of the board; its form sends the token.
+    "/reset-password",
+    "/email-verified",
+    "/email-change-undone",
+    "/projects/{id}",
+    "/tasks/{id}",
     "/docs",
     "/docs/",
     "/docs/search",

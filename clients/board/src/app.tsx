@@ -1,9 +1,11 @@
 /** What is shown: signing in, the projects, or the board of one. */
 
 import { useEffect } from "react";
+import { accountPage } from "./account.tsx";
 import { api, useSignedIn } from "./api.ts";
 import { BootDocument, type BootQuery } from "./generated/graphql.ts";
 import { Header } from "./header/header.tsx";
+import { LinkedProject, LinkedTask } from "./links.tsx";
 import { outbox } from "./outbox.ts";
 import { ConflictDialog } from "./parts/conflict.tsx";
 import { Messages } from "./parts/messages.tsx";
@@ -18,10 +20,13 @@ export type Viewer = NonNullable<BootQuery["viewer"]>;
 
 export function App() {
   const signedIn = useSignedIn();
+  const { link } = useRoute();
+  const page = link && accountPage(link);
   return (
     <>
-      {signedIn === false && <SignIn />}
-      {signedIn && <SignedIn />}
+      {page}
+      {!page && signedIn === false && <SignIn />}
+      {!page && signedIn && <SignedIn />}
       <Messages />
       <ConflictDialog />
     </>
@@ -29,7 +34,7 @@ export function App() {
 }
 
 function SignedIn() {
-  const { project, task } = useRoute();
+  const { project, task, link } = useRoute();
   const { data, error, reload } = useLoaded("boot", () => api.request(BootDocument));
   const viewer = data?.viewer ?? null;
   const id = viewer?.user.id;
@@ -43,9 +48,10 @@ function SignedIn() {
   return (
     <>
       <Header viewer={viewer} cursor={data.eventCursor} project={project} />
-      {project === null ? (
-        <Projects />
-      ) : (
+      {link?.page === "tasks" && <LinkedTask id={link.id} />}
+      {link?.page === "projects" && <LinkedProject id={link.id} />}
+      {!link && project === null && <Projects />}
+      {project !== null && (
         <BoardPage key={project} projectKey={project} task={task} viewer={viewer} />
       )}
     </>

@@ -1,6 +1,7 @@
 /** Signing in with a password; a development server also offers its demo user. */
 
 import { type FormEvent, useEffect, useState } from "react";
+import { ForgottenPassword } from "./account.tsx";
 import { SERVER, api } from "./api.ts";
 import { textOf } from "./parts/messages.tsx";
 
@@ -13,6 +14,7 @@ export function SignIn() {
   const [demo, setDemo] = useState<Demo | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const [forgotten, setForgotten] = useState(false);
 
   useEffect(() => {
     document.title = "Sign in · Taskloom";
@@ -39,6 +41,13 @@ export function SignIn() {
     void signIn(String(form.get("login")), String(form.get("password")));
   }
 
+  if (forgotten)
+    return (
+      <main className="sign-in">
+        <h1>Forgotten password</h1>
+        <ForgottenPassword close={() => setForgotten(false)} />
+      </main>
+    );
   return (
     <main className="sign-in">
       <h1>Taskloom</h1>
@@ -54,6 +63,9 @@ export function SignIn() {
         <p role="alert">{problem}</p>
         <button type="submit" className="primary" disabled={busy}>
           Sign in
+        </button>
+        <button type="button" className="bare" onClick={() => setForgotten(true)}>
+          Forgotten your password?
         </button>
         {demo && (
           <button

@@ -521,6 +521,24 @@ export type NotificationMarkReadInput = {
   isRead?: boolean;
 };
 
+/** Input for `passwordReset`. */
+export type PasswordResetInput = {
+  /** A unique key of your choice, up to 255 characters. If you repeat the mutation with the same key and input within 24 hours, nothing is done again; the payload has the object of the first call and `replayed: true`. */
+  idempotencyKey?: string | null | undefined;
+  /** The new password, 8 to 100 characters in any script. */
+  newPassword: string;
+  /** The `token` parameter of the link. It works once, within one hour. */
+  token: string;
+};
+
+/** Input for `passwordResetRequest`. */
+export type PasswordResetRequestInput = {
+  /** The email address of the account. */
+  email: string;
+  /** A unique key of your choice, up to 255 characters. If you repeat the mutation with the same key and input within 24 hours, nothing is done again; the payload has the object of the first call and `replayed: true`. */
+  idempotencyKey?: string | null | undefined;
+};
+
 /** Input for `presenceClear`. */
 export type PresenceClearInput = {
   /** A unique key of your choice, up to 255 characters. If you repeat the mutation with the same key and input within 24 hours, nothing is done again; the payload has the object of the first call and `replayed: true`. */
@@ -1276,6 +1294,34 @@ export type TimerChangesSubscriptionVariables = Exact<{
 
 export type TimerChangesSubscription = { timerChanged: { cursor: string, runningTimer: { id: string, startedAt: string, task: { id: string, identifier: string | null, title: string, project: { key: string } | null } | null } | null } };
 
+export type LinkedTaskQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type LinkedTaskQuery = { task: { id: string, identifier: string | null, title: string, descriptionHtml: string | null, status: TaskStatus, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { key: string } | null } | null };
+
+export type LinkedProjectQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type LinkedProjectQuery = { project: { key: string } | null };
+
+export type RequestResetMutationVariables = Exact<{
+  input: PasswordResetRequestInput;
+}>;
+
+
+export type RequestResetMutation = { passwordResetRequest: { errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+
+export type ResetPasswordMutationVariables = Exact<{
+  input: PasswordResetInput;
+}>;
+
+
+export type ResetPasswordMutation = { passwordReset: { errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+
 export type PanelQueryVariables = Exact<{
   id: string;
 }>;
@@ -1914,6 +1960,62 @@ export const TimerChangesDocument = new TypedDocumentString(`
     }
   }
 }`) as unknown as TypedDocumentString<TimerChangesSubscription, TimerChangesSubscriptionVariables>;
+export const LinkedTaskDocument = new TypedDocumentString(`
+    query LinkedTask($id: ID!) {
+  task(id: $id) {
+    id
+    identifier
+    title
+    descriptionHtml
+    status
+    assignee {
+      ...Person
+    }
+    project {
+      key
+    }
+  }
+}
+    fragment Person on User {
+  id
+  displayName
+  avatarUrl
+}`) as unknown as TypedDocumentString<LinkedTaskQuery, LinkedTaskQueryVariables>;
+export const LinkedProjectDocument = new TypedDocumentString(`
+    query LinkedProject($id: ID!) {
+  project(id: $id) {
+    key
+  }
+}
+    `) as unknown as TypedDocumentString<LinkedProjectQuery, LinkedProjectQueryVariables>;
+export const RequestResetDocument = new TypedDocumentString(`
+    mutation RequestReset($input: PasswordResetRequestInput!) {
+  passwordResetRequest(input: $input) {
+    errors {
+      ...Problem
+    }
+  }
+}
+    fragment Problem on UserError {
+  code
+  message
+  path
+  conflictingFields
+}`) as unknown as TypedDocumentString<RequestResetMutation, RequestResetMutationVariables>;
+export const ResetPasswordDocument = new TypedDocumentString(`
+    mutation ResetPassword($input: PasswordResetInput!) {
+  passwordReset(input: $input) {
+    errors {
+      ...Problem
+    }
+  }
+}
+    fragment Problem on UserError {
+  code
+  message
+  path
+  conflictingFields
+}`) as unknown as TypedDocumentString<ResetPasswordMutation, ResetPasswordMutationVariables>;
 export const PanelDocument = new TypedDocumentString(`
     query Panel($id: ID!) {
   task(id: $id) {
