@@ -353,6 +353,20 @@ async def test_everything_about_a_task(
     await two.get_by_role("button", name=re.compile("Ada Verstraete mentioned you")).click()
     await expect(two.get_by_label("Notifications", exact=True)).to_be_visible()
 
+    # Subtasks have no cards, and are followed all the same.
+    find = '{ tasks(filter: {title: {eq: "Weld"}}) { nodes { id } } }'
+    (node,) = (await world.run(find, ada)).good["tasks"]["nodes"]
+    weld = ids.decode(models.Task, node["id"], ())
+    part = await world.task(ada, title="Tack", project_id=project.id, parent_id=weld)
+    row = other.get_by_role("region", name="Subtasks").get_by_role("listitem")
+    await expect(row).to_have_text(re.compile("Tack"))
+    await expect(column(two, "To do").get_by_text("Tack")).to_be_hidden()
+    rename = """mutation ($id: ID!) {
+      taskUpdate(input: {id: $id, title: "Tack it"}) { errors { code } }
+    }"""
+    await world.run(rename, ada, id=gid(part))
+    await expect(row).to_have_text(re.compile("Tack it"))
+
     file = tmp_path / "jig.txt"
     file.write_text("measures\n" * 1000)
     async with one.expect_file_chooser() as chosen:

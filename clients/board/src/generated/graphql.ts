@@ -1153,7 +1153,7 @@ export type UserFilter = {
 
 export type PersonFragment = { id: string, displayName: string, avatarUrl: string | null };
 
-export type CardFragment = { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null };
+export type CardFragment = { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null };
 
 export type BootQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1178,7 +1178,7 @@ export type TasksQueryVariables = Exact<{
 }>;
 
 
-export type TasksQuery = { eventCursor: string, tasks: { nodes: Array<{ id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type TasksQuery = { eventCursor: string, tasks: { nodes: Array<{ id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type TaskEventsSubscriptionVariables = Exact<{
   filter: EventFilter;
@@ -1186,28 +1186,28 @@ export type TaskEventsSubscriptionVariables = Exact<{
 }>;
 
 
-export type TaskEventsSubscription = { taskEvents: { cursor: string, kind: EventKind, matches: boolean, subjectId: string | null, requestId: string | null, actor: { displayName: string } | null, task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null } | null } };
+export type TaskEventsSubscription = { taskEvents: { cursor: string, kind: EventKind, matches: boolean, subjectId: string | null, requestId: string | null, actor: { displayName: string } | null, task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null } };
 
 export type MoveTaskMutationVariables = Exact<{
   input: TaskMoveInput;
 }>;
 
 
-export type MoveTaskMutation = { taskMove: { task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null } | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+export type MoveTaskMutation = { taskMove: { task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
 
 export type UpdateTaskMutationVariables = Exact<{
   input: TaskUpdateInput;
 }>;
 
 
-export type UpdateTaskMutation = { taskUpdate: { task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null } | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+export type UpdateTaskMutation = { taskUpdate: { task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
 
 export type CreateTaskMutationVariables = Exact<{
   input: TaskCreateInput;
 }>;
 
 
-export type CreateTaskMutation = { taskCreate: { task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null } | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+export type CreateTaskMutation = { taskCreate: { task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null, errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
 
 export type ProblemFragment = { code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null };
 
@@ -1327,7 +1327,7 @@ export type PanelQueryVariables = Exact<{
 }>;
 
 
-export type PanelQuery = { task: { descriptionHtml: string | null, estimate: number | null, tracked: number, createdAt: string, viewerCanComment: boolean, id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, owner: { id: string, displayName: string, avatarUrl: string | null } | null, subtasks: { nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus }> }, comments: { nodes: Array<{ id: string, bodyHtml: string, createdAt: string, author: { id: string, displayName: string, avatarUrl: string | null } | null }> }, attachments: { nodes: Array<{ id: string, filename: string, byteSize: number, downloadUrl: string }> }, activity: { nodes: Array<{ id: string, at: string, summary: string }> }, timeEntries: { nodes: Array<{ id: string, startedAt: string, duration: number, isRunning: boolean, description: string | null, user: { id: string, displayName: string, avatarUrl: string | null } | null }> }, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null } | null };
+export type PanelQuery = { task: { descriptionHtml: string | null, estimate: number | null, tracked: number, createdAt: string, viewerCanComment: boolean, id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, owner: { id: string, displayName: string, avatarUrl: string | null } | null, subtasks: { nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus }> }, comments: { nodes: Array<{ id: string, bodyHtml: string, createdAt: string, author: { id: string, displayName: string, avatarUrl: string | null } | null }> }, attachments: { nodes: Array<{ id: string, filename: string, byteSize: number, downloadUrl: string }> }, activity: { nodes: Array<{ id: string, at: string, summary: string }> }, timeEntries: { nodes: Array<{ id: string, startedAt: string, duration: number, isRunning: boolean, description: string | null, user: { id: string, displayName: string, avatarUrl: string | null } | null }> }, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null };
 
 export type CreateCommentMutationVariables = Exact<{
   input: CommentCreateInput;
@@ -1380,6 +1380,9 @@ export const CardFragmentDoc = new TypedDocumentString(`
     ...Person
   }
   project {
+    id
+  }
+  parent {
     id
   }
   viewerCanEdit
@@ -1540,6 +1543,9 @@ fragment Card on Task {
   project {
     id
   }
+  parent {
+    id
+  }
   viewerCanEdit
   version
 }`) as unknown as TypedDocumentString<TasksQuery, TasksQueryVariables>;
@@ -1584,6 +1590,9 @@ fragment Card on Task {
   project {
     id
   }
+  parent {
+    id
+  }
   viewerCanEdit
   version
 }`) as unknown as TypedDocumentString<TaskEventsSubscription, TaskEventsSubscriptionVariables>;
@@ -1621,6 +1630,9 @@ fragment Card on Task {
     ...Person
   }
   project {
+    id
+  }
+  parent {
     id
   }
   viewerCanEdit
@@ -1668,6 +1680,9 @@ fragment Card on Task {
   project {
     id
   }
+  parent {
+    id
+  }
   viewerCanEdit
   version
 }
@@ -1711,6 +1726,9 @@ fragment Card on Task {
     ...Person
   }
   project {
+    id
+  }
+  parent {
     id
   }
   viewerCanEdit
@@ -2098,6 +2116,9 @@ fragment Card on Task {
     ...Person
   }
   project {
+    id
+  }
+  parent {
     id
   }
   viewerCanEdit

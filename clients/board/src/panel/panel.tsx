@@ -45,7 +45,8 @@ export function Panel({ board, name, card, others, close }: Props) {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = board.touched.subscribe(() => {
-      if (board.touched.value?.task !== id) return;
+      const { task, parent } = board.touched.value ?? {};
+      if (task !== id && parent !== id) return;
       clearTimeout(timer);
       timer = setTimeout(reload, TOGETHER_MS);
     });

@@ -29,11 +29,16 @@ export const STATUS_NAMES: Record<TaskStatus, string> = {
 // More are not shown; a board of thousands of cards helps nobody.
 const MOST_PAGES = 6;
 
+interface Touched {
+  task: string;
+  parent: string | null;
+}
+
 export class Board {
   readonly project: Project;
   readonly tasks: WatchedList<Card>;
-  /** The task of the latest event, for what is read beside the cards. */
-  readonly touched: Store<{ task: string } | null>;
+  /** The task of the latest event and its parent, for what is read beside the cards. */
+  readonly touched: Store<Touched | null>;
 
   private constructor(project: Project, tasks: WatchedList<Card>, touched: Board["touched"]) {
     this.project = project;
@@ -46,7 +51,7 @@ export class Board {
   static async open(key: string): Promise<Board> {
     const { project } = await api.request(ProjectDocument, { id: key });
     const filter = { project: { id: { eq: project!.id } }, parent: { isNull: true } };
-    const touched = new Store<{ task: string } | null>(null);
+    const touched = new Store<Touched | null>(null);
     const tasks = await watchList<Card>({
       async read(after) {
         const { tasks, eventCursor } = await api.request(TasksDocument, { filter, after });
@@ -54,12 +59,14 @@ export class Board {
       },
       async *listen(after, signal) {
         const onStatus = (status: string) => connected.set(status === "connected");
-        const about = { project: filter.project, task: filter };
+        // Also of subtasks, which have no cards and are shown in panels.
+        const about = { project: filter.project, task: { project: filter.project } };
         const variables = { filter: about, after };
         for await (const event of api.live(TaskEventsDocument, variables, { signal, onStatus })) {
-          yield event;
+          const parent = event.task?.parent?.id ?? null;
+          yield { ...event, matches: event.matches && !parent };
           const task = event.task?.id ?? event.subjectId;
-          if (task) touched.set({ task });
+          if (task) touched.set({ task, parent });
         }
       },
       order: orderBy([{ position: "ASC" }]),
@@ -106,6 +113,7 @@ export class Board {
       attachmentCount: 0,
       assignee: null,
       project: { id: this.project.id },
+      parent: null,
       viewerCanEdit: false,
       version: 0,
     };
@@ -121,7 +129,7 @@ export class Board {
     const isHere = this.tasks.items.some(({ id }) => id === change.task);
     // A subtask has no card.
     if (!isHere && change.kind !== "create")
-      return send().finally(() => this.touched.set({ task: change.task }));
+      return send().finally(() => this.touched.set({ task: change.task, parent: null }));
     return this.tasks.change(change.task, change.values as Partial<Card>, send);
   }
 }
