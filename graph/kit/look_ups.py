@@ -19,7 +19,9 @@ from sqlalchemy.orm import aliased
 from auth.viewer import NOBODY
 from db.base import Base, pieces
 from db.read import Fetching, Statement
-from graph.kit.filtering import Binds, Criterion, LookUp, Path, Values, filter_shape
+from graph.kit.criteria import Criterion
+from graph.kit.filter_values import Binds, LookUp, Path, Values
+from graph.kit.predicates import filter_shape
 
 # So many rows are few: they are read and sorted within a millisecond. If there are more of some
 # 100,000, a page of them is found within so many milliseconds in any order.

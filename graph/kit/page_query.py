@@ -34,9 +34,10 @@ from db import models
 from db.base import Base
 from db.read import select_from
 from graph.core.access_paths import CandidateSet, candidate_set, path_flag
-from graph.kit.filtering import Binds, build_filter
+from graph.kit.filter_values import Binds
 from graph.kit.loading import columns_of
 from graph.kit.ordering import Key, from_on, parameters_of
+from graph.kit.predicates import build_filter
 from graph.kit.segments import Segment, Value, bound, conditions, segments_of
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
 from graph.kit import counting
-from graph.kit.filtering import right_of
 from graph.kit.loading import below
 from graph.kit.look_ups import shaped_filter
 from graph.kit.ordering import Key, Ordering, ordering_of
 from graph.kit.page_query import KEY, MAX_PAGE
 from graph.kit.page_rows import Link, PageReader, PageRequest, PageShape
+from graph.kit.predicates import right_of
 from graph.kit.segments import position_of
 
 T = TypeVar("T")

@@ -29,11 +29,12 @@ from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.inputs import optional
 from graph.core.node import described_enum
 from graph.core.scalars import HTML
-from graph.kit.filtering import Values, filter_shape
+from graph.kit.filter_values import Values
 from graph.kit.loading import load_objects
 from graph.kit.mixed_pages import MixedList, read_mixed_page
 from graph.kit.ordering import Key, Ordering, Source
 from graph.kit.paging import Page, connection_type, paging_arguments, window_of
+from graph.kit.predicates import filter_shape
 from graph.types.projects.project import Project
 from graph.types.projects.project_inputs import ProjectFilter
 from graph.types.search_rows import MODELS, RANKED, SearchKind, Wanted, rows_of, way_to

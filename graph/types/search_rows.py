@@ -46,7 +46,8 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import Fetching, Sql, Statement
-from graph.kit.filtering import Binds, build_filter
+from graph.kit.filter_values import Binds
+from graph.kit.predicates import build_filter
 
 # So many of each kind are ranked; nobody pages further.
 RANKED: Final = 500

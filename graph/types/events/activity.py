@@ -24,9 +24,10 @@ from errors import Forbidden
 from graph.core.enums import EventKind, EventSubjectType
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit import counting
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.filter_values import Binds, Values
 from graph.kit.ordering import SortOrder
 from graph.kit.paging import Page
+from graph.kit.predicates import build_filter, filter_shape
 from graph.types.events.event_connection import EventConnection, event_arguments, read_feed
 from graph.types.events.event_filter import EventFilter
 

@@ -56,9 +56,10 @@ from graph.core.context import Context
 from graph.core.fields import BatchInfo, argument, derived
 from graph.core.inputs import given
 from graph.kit import counting, ordering, paging
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.filter_values import Binds, Values
 from graph.kit.ordering import SortOrder
 from graph.kit.paging import Page, PageInfo, Window, count, cut
+from graph.kit.predicates import build_filter, filter_shape
 from graph.types.events.event_filter import EventFilter
 from graph.types.events.wanted import LOSS, Wanted, wanted_of
 

@@ -31,7 +31,9 @@ from graph.core import ids
 from graph.core.enums import EventSubjectType
 from graph.kit import filtering
 from graph.kit.comparators import DateTimeFilter, EventKindFilter, IDFilter
-from graph.kit.filtering import Binds, OwnId, Related, build_filter, given_fields
+from graph.kit.criteria import OwnId
+from graph.kit.filter_values import Binds, given_fields
+from graph.kit.predicates import Related, build_filter
 from graph.types.accounts.user import UserFilter
 from graph.types.projects.project_inputs import ProjectFilter
 from graph.types.tasks.task_inputs import TaskFilter

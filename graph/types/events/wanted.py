@@ -50,8 +50,9 @@ from graph.core.context import Context
 from graph.core.sharing import ORDINARY
 from graph.core.together import Together
 from graph.engine.sql_json import KEY_ONLY
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.filter_values import Binds, Values
 from graph.kit.loading import read_by_keys
+from graph.kit.predicates import build_filter, filter_shape
 from graph.types.events.event_filter import (
     FORMER,
     EventFilter,

@@ -43,8 +43,9 @@ from db.read import Statement
 from errors import collecting
 from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape, right_of
+from graph.kit.filter_values import Binds, Values
 from graph.kit.ordering import text_key
+from graph.kit.predicates import build_filter, filter_shape, right_of
 from graph.types.tasks.counted import (
     NONE,
     ONE,

@@ -28,7 +28,8 @@ from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import IntFilter, StringFilter
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.criteria import Compare, Search
+from graph.kit.filter_values import Binds, Values
 from graph.kit.mutation import (
     MutationPayload,
     Outcome,
@@ -42,6 +43,7 @@ from graph.kit.ordering import Key, Ordering, Source
 from graph.kit.page_query import KEY
 from graph.kit.page_rows import Link
 from graph.kit.paging import Page, Window, paging_arguments, window_of
+from graph.kit.predicates import build_filter, filter_shape
 from graph.types.tasks.counted import CountedTasks, spellings
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ _COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=F
 _MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 
-class _Words(filtering.Search):
+class _Words(Search):
     """Words in a tag."""
 
     def __init__(self) -> None:
@@ -128,13 +130,13 @@ class _Words(filtering.Search):
 @filtering.filter_input("Filter for tags.")
 class TagFilter:
     name: StringFilter | None = filtering.declared(
-        filtering.Compare(lambda groups: groups.c.tag_key, Text(), convert=rules.tag_key),
+        Compare(lambda groups: groups.c.tag_key, Text(), convert=rules.tag_key),
         "The tag. Case-insensitive.",
         "name",
         _NAME,
     )
     task_count: IntFilter | None = filtering.declared(
-        filtering.Compare(lambda groups: groups.c.task_count, BigInteger()),
+        Compare(lambda groups: groups.c.task_count, BigInteger()),
         "The number of tasks with the tag that you can see.",
         "the number of tasks",
         _COUNT,

@@ -53,6 +53,7 @@ from graph.kit.comparators import (
     TaskPriorityFilter,
     TaskStatusFilter,
 )
+from graph.kit.criteria import Expressed
 from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
@@ -95,7 +96,7 @@ def identifier(viewer: Viewer, task: Any) -> Any:
     )
 
 
-class _Identifier(filtering.Expressed):
+class _Identifier(Expressed):
     """Compares identifiers; whole ones only with those of their projects' tasks."""
 
     def __init__(self) -> None:

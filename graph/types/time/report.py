@@ -26,8 +26,9 @@ from graph.core.fields import BatchInfo, arg, batch, derived, root
 from graph.core.inputs import given, optional
 from graph.core.node import described_enum
 from graph.core.scalars import Seconds, TimeZone
-from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.filter_values import Binds, Values
 from graph.kit.loading import load_objects
+from graph.kit.predicates import build_filter, filter_shape
 from graph.types.accounts.user import User
 from graph.types.projects.project import Project
 from graph.types.tasks.task import Task

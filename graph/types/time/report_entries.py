@@ -42,8 +42,9 @@ from graph.core.fields import BatchInfo, batch
 from graph.core.selection import Selection
 from graph.engine.state import EngineState
 from graph.kit import paging
-from graph.kit.filtering import Binds, build_filter
+from graph.kit.filter_values import Binds
 from graph.kit.loading import below
+from graph.kit.predicates import build_filter
 from graph.types.time.time_entry import NEWEST_FIRST
 from graph.types.time.time_inputs import TimeEntryOrder
 
