@@ -201,6 +201,7 @@ class Application:
             name=NAME,
             version=version(),
             environment=server.env,
+            points=self.runtime.settings.limits.cost_operation,
             demo=None if login is None else DemoUser(*login),
             endpoint=PATH.removeprefix("/"),
         )

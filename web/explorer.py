@@ -65,6 +65,8 @@ class ExplorerConfig:
     name: str
     version: str
     environment: str
+    # The most points that one operation may cost.
+    points: int
     demo: DemoUser | None = None
     # Relative to the page, which may be below some path.
     endpoint: str = "graphql"

@@ -2,14 +2,18 @@ import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL } from "graphiql";
-import { useEffect, useState, useSyncExternalStore } from "react";
-import { createPortal } from "react-dom";
+import { useEffect, useState } from "react";
 import { AccountBar } from "./AccountBar";
+import { AnswerNotes } from "./AnswerNotes";
 import type { ExplorerConfig } from "./config";
+import { CopyMenu } from "./CopyMenu";
+import { Estimate } from "./Estimate";
 import { TOPICS } from "./examples";
 import { EXAMPLES_PLUGIN } from "./ExamplesPlugin";
 import { EXPLAIN_PLUGIN } from "./ExplainPlugin";
+import { Notice } from "./Notice";
 import type { SessionView } from "./session";
+import { useStore } from "./store";
 import type { Transport } from "./transport";
 
 // GraphiQL compares plugins and tabs by identity: they are made once.
@@ -19,7 +23,7 @@ const TABS = (TOPICS.get("Start") ?? []).map(({ query, variables }) => ({ query,
 
 export function App({ config, transport }: { config: ExplorerConfig; transport: Transport }) {
   const { session, fetcher } = transport;
-  const view = useSyncExternalStore(session.subscribe, session.view);
+  const view = useStore(session);
   return (
     <div className="app">
       <AccountBar config={config} session={session} view={view} />
@@ -33,6 +37,20 @@ export function App({ config, transport }: { config: ExplorerConfig; transport: 
         schemaDescription
       >
         <GraphiQL.Logo> </GraphiQL.Logo>
+        <GraphiQL.Toolbar>
+          {({ prettify, merge, copy }) => (
+            <>
+              <Estimate transport={transport} most={config.points} />
+              {prettify}
+              {merge}
+              {copy}
+              <CopyMenu transport={transport} />
+            </>
+          )}
+        </GraphiQL.Toolbar>
+        <GraphiQL.Footer>
+          <AnswerNotes transport={transport} />
+        </GraphiQL.Footer>
         <SchemaOfViewer username={view.username} />
         <StoppedNotice transport={transport} />
       </GraphiQL>
@@ -59,14 +77,10 @@ function StoppedNotice({ transport }: { transport: Transport }) {
     if (performance.now() - transport.stoppedAt < 500) setShown(true);
   }, [tab, transport]);
   if (!isShown) return null;
-  return createPortal(
-    <p className="notice" role="status">
+  return (
+    <Notice onClose={() => setShown(false)}>
       The subscription stopped when you changed tabs. To watch it meanwhile, open this page in a second window. With
       its last cursor as <code>after</code> it goes on where it was.
-      <button type="button" onClick={() => setShown(false)}>
-        Close
-      </button>
-    </p>,
-    document.body,
+    </Notice>
   );
 }

@@ -1,6 +1,6 @@
 import type { GraphiQLPlugin } from "@graphiql/react";
-import { useSyncExternalStore } from "react";
 import { EXPLAIN, type ExplainedField, type Report, type Statement } from "./explain";
+import { useStore } from "./store";
 
 /** A pane that says how the server ran the last operation; for servers in development only. */
 export const EXPLAIN_PLUGIN: GraphiQLPlugin = {
@@ -16,7 +16,7 @@ export const EXPLAIN_PLUGIN: GraphiQLPlugin = {
 };
 
 function Explained() {
-  const { enabled, report } = useSyncExternalStore(EXPLAIN.subscribe, EXPLAIN.view);
+  const { enabled, report } = useStore(EXPLAIN);
   return (
     <section className="explain" aria-label="Explain">
       <h2>Explain</h2>

@@ -7,6 +7,8 @@ export interface ExplorerConfig {
   demo: { login: string; password: string } | null;
   /** Where the API is, relative to this page. */
   endpoint: string;
+  /** The most points that one operation may cost. */
+  points: number;
 }
 
 export async function loadConfig(): Promise<ExplorerConfig> {

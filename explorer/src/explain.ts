@@ -3,6 +3,7 @@
  * with `extensions.explain`; what comes back for it is shown in its own pane and not in the answer.
  */
 import type { ExecutionResult } from "graphql";
+import { Store } from "./store";
 
 export interface Statement {
   text: string;
@@ -38,37 +39,26 @@ export interface ExplainView {
   report: Report | null;
 }
 
-class Explain {
-  #view: ExplainView = { enabled: false, report: null };
-  readonly #listeners = new Set<() => void>();
-
-  readonly view = () => this.#view;
-
-  readonly subscribe = (listener: () => void) => {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  };
-
-  enable(enabled: boolean) {
-    this.#set({ enabled, report: null });
+class Explain extends Store<ExplainView> {
+  constructor() {
+    super({ enabled: false, report: null });
   }
 
-  /** What to send with an operation; GraphiQL's own introspection is of no interest. */
-  extensions(operationName: string | null | undefined): { explain: true } | undefined {
-    return this.#view.enabled && operationName !== "IntrospectionQuery" ? { explain: true } : undefined;
+  enable(enabled: boolean) {
+    this.set({ enabled, report: null });
+  }
+
+  /** What to send with an operation. */
+  extensions(): { explain: true } | undefined {
+    return this.view().enabled ? { explain: true } : undefined;
   }
 
   /** The answer without its report, which goes into the pane. */
   take(result: ExecutionResult): ExecutionResult {
     const { explain, ...extensions } = result.extensions ?? {};
     if (explain === undefined) return result;
-    this.#set({ ...this.#view, report: explain as Report });
+    this.set({ ...this.view(), report: explain as Report });
     return { ...result, extensions };
-  }
-
-  #set(view: ExplainView) {
-    this.#view = view;
-    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ExecutionResult } from "graphql";
+import { getOperationAST, type DocumentNode, type ExecutionResult, type OperationDefinitionNode } from "graphql";
 
 /** One operation, as it goes over the wire. */
 export interface Operation {
@@ -17,7 +17,12 @@ export class Unreachable extends Error {}
  * Sends one operation by POST and gives the server's answer, whatever its HTTP status: a refused
  * operation is an answer too, and its `errors` say why.
  */
-export async function post(url: string, operation: Operation, headers: Headers): Promise<ExecutionResult> {
+export async function post(
+  url: string,
+  operation: Operation,
+  headers: Headers,
+  signal?: AbortSignal,
+): Promise<ExecutionResult> {
   let response: Response;
   try {
     response = await fetch(url, {
@@ -28,6 +33,7 @@ export async function post(url: string, operation: Operation, headers: Headers):
         ...headers,
       },
       body: JSON.stringify(operation),
+      ...(signal && { signal }),
     });
   } catch {
     throw new Unreachable("The server cannot be reached. Is it still running?");
@@ -53,4 +59,17 @@ export function describe(errors: NonNullable<ExecutionResult["errors"]>): string
       return typeof wait === "number" ? `${message} (Try again in ${Math.ceil(wait)} s.)` : message;
     })
     .join(" ");
+}
+
+/**
+ * The operation of a document that is meant. GraphiQL learns the name a moment after a tab was
+ * opened, and until then gives that of the tab before: a name that the document does not have is
+ * ignored.
+ */
+export function operationOf(document: DocumentNode, name?: string | null): OperationDefinitionNode | null {
+  return getOperationAST(document, name) ?? getOperationAST(document) ?? null;
+}
+
+export function ownAuthorization(headers: Headers): string | null {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === "authorization")?.[1] ?? null;
 }

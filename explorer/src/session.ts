@@ -10,6 +10,7 @@
  */
 import type { ExecutionResult } from "graphql";
 import { describe, isUnauthenticated, Unreachable, type Operation } from "./graphql";
+import { Store } from "./store";
 
 interface Tokens {
   accessToken: string;
@@ -53,16 +54,15 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** The server was asked and said no, in words for a person. */
 class Refused extends Error {}
 
-export class Session {
+export class Session extends Store<SessionView> {
   readonly #send: Send;
-  readonly #listeners = new Set<() => void>();
   readonly #otherTabs = new BroadcastChannel(STORAGE_KEY);
   #tokens: Tokens | null = null;
-  #view: SessionView = { username: null, problem: null };
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewal: Promise<void> | null = null;
 
   constructor(send: Send) {
+    super({ username: null, problem: null });
     this.#send = send;
     this.#otherTabs.onmessage = ({ data }: MessageEvent<{ used: string; tokens: Tokens }>) => {
       if (data.used === this.#tokens?.refreshToken) this.#keep(data.tokens);
@@ -70,14 +70,6 @@ export class Session {
     const stored = sessionStorage.getItem(STORAGE_KEY);
     if (stored !== null) this.#keep(JSON.parse(stored) as Tokens);
   }
-
-  /** For `useSyncExternalStore`: calls back whenever what `view` gives has changed. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-
-  readonly view = (): SessionView => this.#view;
 
   async signIn(login: string, password: string): Promise<void> {
     try {
@@ -153,23 +145,18 @@ export class Session {
     sessionStorage.setItem(STORAGE_KEY, JSON.stringify(tokens));
     // At least the retry's wait, lest a clock that is wrong make this an endless loop.
     this.#schedule(Math.max(tokens.expiresAt - Date.now() - MARGIN_MS, RETRY_MS));
-    this.#show({ username: tokens.username, problem: null });
+    this.set({ username: tokens.username, problem: null });
   }
 
   #forget(problem: string | null): void {
     this.#tokens = null;
     sessionStorage.removeItem(STORAGE_KEY);
     clearTimeout(this.#timer);
-    this.#show({ username: null, problem });
+    this.set({ username: null, problem });
   }
 
   #schedule(wait: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.renew(), Math.min(wait, LONGEST_TIMER_MS));
-  }
-
-  #show(view: SessionView): void {
-    this.#view = view;
-    for (const listener of this.#listeners) listener();
   }
 }

@@ -10,24 +10,28 @@
  * socket is closed, and what was running on it starts again as the new person.
  */
 import type { Fetcher, FetcherParams, Observable } from "@graphiql/toolkit";
-import { getOperationAST, OperationTypeNode, parse, type ExecutionResult, type GraphQLError } from "graphql";
+import { OperationTypeNode, parse, type ExecutionResult, type GraphQLError } from "graphql";
 import { CloseCode, createClient, type Client, type SubscribePayload } from "graphql-ws";
 import { EXPLAIN } from "./explain";
-import { isUnauthenticated, post, type Headers, type Operation } from "./graphql";
+import { isUnauthenticated, operationOf, ownAuthorization, post, type Headers, type Operation } from "./graphql";
+import { codesOf, costOf, NOT_YET, type Cost, type Run } from "./run";
 import { Session } from "./session";
+import { Store } from "./store";
 
 export class Transport {
   readonly session: Session;
-  readonly #url: string;
+  readonly url: string;
   readonly #socket: Client;
   #socketIsOpen = false;
   /** When a running subscription was last stopped, in milliseconds of `performance.now()`. */
   stoppedAt = -Infinity;
+  /** The latest answer; `NOT_YET` while an operation runs. */
+  readonly run = new Store<Run>(NOT_YET);
 
   constructor(endpoint: string) {
-    this.#url = new URL(endpoint, document.baseURI).href;
+    this.url = new URL(endpoint, document.baseURI).href;
     this.session = new Session((operation, token) => this.#send(operation, token));
-    this.#socket = openSocket(this.#url, async () => {
+    this.#socket = openSocket(this.url, async () => {
       const token = await this.session.accessToken();
       return token && `Bearer ${token}`;
     });
@@ -49,25 +53,42 @@ export class Transport {
   readonly fetcher: Fetcher = (parameters, options) => {
     const headers = (options?.headers ?? {}) as Headers;
     const { operation, isSubscription } = settle(parameters);
+    if (operation.operationName === "IntrospectionQuery") return this.#overHttp(operation, headers).catch(asResult);
+    this.run.set(NOT_YET);
     if (isSubscription) return this.#overSocket(operation, headers);
-    operation.extensions = EXPLAIN.extensions(operation.operationName);
-    return this.#overHttp(operation, headers).then((result) => EXPLAIN.take(result), asResult);
+    operation.extensions = EXPLAIN.extensions();
+    const sentAt = performance.now();
+    return this.#overHttp(operation, headers).then(
+      (result) => EXPLAIN.take(this.#note(result, performance.now() - sentAt)),
+      asResult,
+    );
   };
 
-  async #overHttp(operation: Operation, headers: Headers): Promise<ExecutionResult> {
-    if (ownAuthorization(headers) !== null) return post(this.#url, operation, headers);
+  /** What an operation would cost, without running it; null if the server refuses it. */
+  async estimate(operation: Operation, headers: Headers, signal: AbortSignal): Promise<Cost | null> {
+    const asked = { ...operation, extensions: { costOnly: true } };
+    return costOf(await this.#overHttp(asked, headers, signal));
+  }
+
+  #note(result: ExecutionResult, milliseconds: number | null): ExecutionResult {
+    this.run.set({ cost: costOf(result), milliseconds, codes: codesOf(result) });
+    return result;
+  }
+
+  async #overHttp(operation: Operation, headers: Headers, signal?: AbortSignal): Promise<ExecutionResult> {
+    const send = (token: string | null) => post(this.url, operation, { ...bearer(token), ...headers }, signal);
+    if (ownAuthorization(headers) !== null) return send(null);
     const token = await this.session.accessToken();
-    const result = await post(this.#url, operation, { ...bearer(token), ...headers });
+    const result = await send(token);
     if (token === null || !isUnauthenticated(result)) return result;
     await this.session.renew(token);
     const renewed = await this.session.accessToken();
-    if (renewed === null) return result;
-    return post(this.#url, operation, { ...bearer(renewed), ...headers });
+    return renewed === null ? result : send(renewed);
   }
 
   #overSocket(operation: Operation, headers: Headers): Observable<ExecutionResult> {
     const own = ownAuthorization(headers);
-    const socket = own === null ? this.#socket : openSocket(this.#url, async () => own);
+    const socket = own === null ? this.#socket : openSocket(this.url, async () => own);
     const subscribe = (observer: Observer) => {
       let runs = true;
       const end = () => {
@@ -75,9 +96,9 @@ export class Transport {
         observer.complete();
       };
       const stop = socket.subscribe(payload(operation), {
-        next: (result) => observer.next(result as ExecutionResult),
+        next: (result) => observer.next(this.#note(result as ExecutionResult, null)),
         error: (error) => {
-          observer.next(asResult(error));
+          observer.next(this.#note(asResult(error), null));
           end();
         },
         complete: end,
@@ -99,7 +120,7 @@ export class Transport {
 
   /** The session's own operations: the renewal over the open socket if there is one. */
   #send(operation: Operation, token: string | null): Promise<ExecutionResult> {
-    const byPost = () => post(this.#url, operation, bearer(token));
+    const byPost = () => post(this.url, operation, bearer(token));
     const renews = token === null && this.session.view().username !== null;
     // Should the socket break, the same renewal by POST gets the same tokens: the server repeats
     // an answer that was lost for ten seconds.
@@ -138,18 +159,14 @@ interface Observer {
 }
 
 /**
- * Which operation of the document is meant, and whether it is a subscription. GraphiQL learns the
- * name a moment after a tab was opened, and until then sends that of the tab before: a name that
- * the document does not have is left out. A document that cannot be parsed goes to the server as
- * it is, which explains what is wrong with it.
+ * The operation to send, and whether it is a subscription. A document that cannot be parsed goes to
+ * the server as it is, which explains what is wrong with it.
  */
 function settle({ query, variables, operationName }: FetcherParams) {
   const operation: Operation = { query, variables: variables as Operation["variables"], operationName };
   try {
-    const document = parse(query);
-    const named = getOperationAST(document, operationName);
-    const meant = named ?? getOperationAST(document);
-    if (named === null) operation.operationName = meant?.name?.value;
+    const meant = operationOf(parse(query), operationName);
+    operation.operationName = meant?.name?.value;
     return { operation, isSubscription: meant?.operation === OperationTypeNode.SUBSCRIPTION };
   } catch {
     return { operation, isSubscription: false };
@@ -162,10 +179,6 @@ function bearer(token: string | null): Headers {
 
 function withAuthorization(authorization: string | null): Headers {
   return authorization === null ? {} : { Authorization: authorization };
-}
-
-function ownAuthorization(headers: Headers): string | null {
-  return Object.entries(headers).find(([name]) => name.toLowerCase() === "authorization")?.[1] ?? null;
 }
 
 function payload({ query, variables, operationName }: Operation): SubscribePayload {

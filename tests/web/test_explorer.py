@@ -29,6 +29,7 @@ CONFIG = ExplorerConfig(
     name="Taskloom",
     version="1.2.3",
     environment="development",
+    points=2000,
     demo=DemoUser(login="ada", password="correct horse"),
 )
 
@@ -181,13 +182,14 @@ async def test_the_page_learns_about_its_server(client: httpx.AsyncClient) -> No
         "name": "Taskloom",
         "version": "1.2.3",
         "environment": "development",
+        "points": 2000,
         "demo": {"login": "ada", "password": "correct horse"},
         "endpoint": "graphql",
     }
 
 
 async def test_without_a_demo_user_no_password_is_told(dist: Path) -> None:
-    config = ExplorerConfig(name="Taskloom", version="1.2.3", environment="production")
+    config = ExplorerConfig(name="Taskloom", version="1.2.3", environment="production", points=1)
     async with client_of(dist, config) as client:
         assert (await client.get("/explorer/config.json")).json()["demo"] is None
 
