@@ -15,7 +15,7 @@ export function AccountBar({ config, session, view }: Props) {
     <header className="bar">
       <div className="bar-server">
         <img src={icon} alt="" width="24" height="24" />
-        <strong>{config.name}</strong>
+        <h1>{config.name}</h1>
         <span className="bar-quiet">
           {config.version} · {config.environment}
         </span>

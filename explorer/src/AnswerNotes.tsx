@@ -1,12 +1,15 @@
 import { useGraphiQL } from "@graphiql/react";
 import { isEnumType } from "graphql";
 import { useEffect, useState } from "react";
+import { docsOf, useCodeLinks } from "./codeLinks";
+import { Prose } from "./Prose";
 import { NOT_YET, type Cost, type Run } from "./run";
 import { useStore } from "./store";
 import type { Transport } from "./transport";
 
 /** Below an answer: what it cost, and what its error codes mean. */
 export function AnswerNotes({ transport }: { transport: Transport }) {
+  useCodeLinks();
   const latest = useStore(transport.run);
   const tab = useGraphiQL((state) => state.tabs[state.activeTabIndex]?.id ?? "");
   const [runs, setRuns] = useState<Readonly<Record<string, Run>>>({});
@@ -36,14 +39,14 @@ function Code({ code }: { code: string }) {
   // A server that hides its schema shows the code alone.
   const meaning = useGraphiQL((state) => {
     const type = state.schema?.getType("ErrorCode");
-    return isEnumType(type) ? type.getValue(code)?.description?.replaceAll("`", "") : undefined;
+    return isEnumType(type) ? type.getValue(code)?.description : undefined;
   });
   return (
     <li>
-      <a href={`docs/errors#${code}`} target="_blank" rel="noreferrer">
+      <a href={docsOf(code)} target="_blank" rel="noreferrer">
         {code}
       </a>{" "}
-      {meaning}
+      <Prose text={meaning ?? ""} />
     </li>
   );
 }

@@ -27,33 +27,36 @@ export function App({ config, transport }: { config: ExplorerConfig; transport: 
   return (
     <div className="app">
       <AccountBar config={config} session={session} view={view} />
-      <GraphiQL
-        fetcher={fetcher}
-        plugins={config.environment === "development" ? PLUGINS_IN_DEVELOPMENT : PLUGINS}
-        defaultTabs={TABS}
-        defaultEditorToolsVisibility="variables"
-        shouldPersistHeaders={false}
-        inputValueDeprecation
-        schemaDescription
-      >
-        <GraphiQL.Logo> </GraphiQL.Logo>
-        <GraphiQL.Toolbar>
-          {({ prettify, merge, copy }) => (
-            <>
-              <Estimate transport={transport} most={config.points} />
-              {prettify}
-              {merge}
-              {copy}
-              <CopyMenu transport={transport} />
-            </>
-          )}
-        </GraphiQL.Toolbar>
-        <GraphiQL.Footer>
-          <AnswerNotes transport={transport} />
-        </GraphiQL.Footer>
-        <SchemaOfViewer username={view.username} />
-        <StoppedNotice transport={transport} />
-      </GraphiQL>
+      <main>
+        <GraphiQL
+          fetcher={fetcher}
+          plugins={config.environment === "development" ? PLUGINS_IN_DEVELOPMENT : PLUGINS}
+          defaultTabs={TABS}
+          defaultEditorToolsVisibility="variables"
+          shouldPersistHeaders={false}
+          inputValueDeprecation
+          schemaDescription
+        >
+          <GraphiQL.Logo> </GraphiQL.Logo>
+          <GraphiQL.Toolbar>
+            {({ prettify, merge, copy }) => (
+              <>
+                <Estimate transport={transport} most={config.points} />
+                {prettify}
+                {merge}
+                {copy}
+                <CopyMenu transport={transport} />
+              </>
+            )}
+          </GraphiQL.Toolbar>
+          <GraphiQL.Footer>
+            <AnswerNotes transport={transport} />
+          </GraphiQL.Footer>
+          <SchemaOfViewer username={view.username} />
+          <ThemeOfSystem />
+          <StoppedNotice transport={transport} />
+        </GraphiQL>
+      </main>
     </div>
   );
 }
@@ -66,6 +69,19 @@ function SchemaOfViewer({ username }: Pick<SessionView, "username">) {
     if (username !== null && !hasSchema) void introspect();
     // Only a sign-in asks again; a schema that cannot be had must not be asked for in a loop.
   }, [username]);
+  return null;
+}
+
+/** GraphiQL takes the system's colours when it starts, and its editors keep them when these change. */
+function ThemeOfSystem() {
+  const theme = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(theme);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, [theme, setTheme]);
   return null;
 }
 

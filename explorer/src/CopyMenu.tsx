@@ -32,7 +32,7 @@ export function CopyMenu({ transport }: { transport: Transport }) {
 
   return (
     <>
-      <DropdownMenu>
+      <DropdownMenu modal={false}>
         <Tooltip label={LABEL}>
           <DropdownMenu.Button type="button" className="graphiql-toolbar-button" aria-label={LABEL}>
             <svg className="graphiql-toolbar-icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" aria-hidden="true">

@@ -1,5 +1,6 @@
 import { useGraphiQL, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
 import { TOPICS, type Example } from "./examples";
+import { Prose } from "./Prose";
 
 /** A pane that lists the examples and opens one in a tab of its own: they cannot get lost. */
 export const EXAMPLES_PLUGIN: GraphiQLPlugin = {
@@ -21,6 +22,8 @@ function Examples() {
     addTab();
     queryEditor?.setValue(query);
     variableEditor?.setValue(variables ?? "");
+    // On a phone the editor is below this list.
+    document.getElementById("graphiql-session")?.scrollIntoView({ block: "nearest" });
   }
 
   return (
@@ -39,7 +42,9 @@ function Examples() {
           {examples.map((example) => (
             <button key={example.title} type="button" onClick={() => open(example)}>
               <strong>{example.title}</strong>
-              <span>{example.about}</span>
+              <span>
+                <Prose text={example.about} />
+              </span>
             </button>
           ))}
         </details>

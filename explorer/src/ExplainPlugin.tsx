@@ -83,7 +83,7 @@ function Statements({ statements }: { statements: Statement[] }) {
     <>
       {statements.map(({ text, parameters }, index) => (
         <figure key={index}>
-          <pre>{text}</pre>
+          <pre tabIndex={0}>{text}</pre>
           {parameters.length > 0 && (
             <figcaption>{parameters.map((type, number) => `$${number + 1} ${type}`).join(", ")}</figcaption>
           )}

@@ -35,6 +35,6 @@ function example(query: string, variables: string | null): Example {
     .map((line) => line.replace(/^# ?/, ""));
   const [topic = "", title = ""] = heading.split(" · ");
   // The first paragraph; the editor shows all of it.
-  const about = comment.join("\n").trim().split("\n\n")[0]?.replaceAll("\n", " ").replaceAll("`", "") ?? "";
+  const about = comment.join("\n").trim().split("\n\n")[0]?.replaceAll("\n", " ") ?? "";
   return { topic, title, about, query, variables };
 }

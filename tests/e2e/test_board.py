@@ -36,11 +36,11 @@ from graph.core import ids
 from settings import Settings
 from tests import servers
 from tests.accounts import PASSWORD, Person
+from tests.e2e import axe
 from tests.factories import World, fresh_id, gid, missing
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "clients" / "board"
-AXE = BOARD / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = ROOT / "tests" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # A busy machine: what is to be seen within a second may take longer here.
@@ -434,13 +434,7 @@ async def test_axe_finds_nothing(
 
 
 async def check(page: Page) -> None:
-    await page.evaluate(AXE.read_text())
-    result = await page.evaluate("axe.run()")
-    found = [
-        (rule["id"], rule["help"], [node["html"][:200] for node in rule["nodes"]])
-        for rule in result["violations"]
-    ]
-    assert found == []
+    assert [axe.summary(rule) for rule in await axe.violations(page)] == []
 
 
 async def test_a_phone(

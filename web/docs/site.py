@@ -22,6 +22,7 @@ FOLDER: Final = Path(__file__).resolve().parents[2] / "docs"
 FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "Guide": (
         "guide/first-ten-minutes.md",
+        "guide/explorer.md",
         "guide/signing-in.md",
         "guide/reading.md",
         "guide/changing.md",
