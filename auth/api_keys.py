@@ -105,8 +105,12 @@ class ApiKeys:
     """The API keys in use in this process."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], dt.datetime], recheck: dt.timedelta
+        self,
+        database: Database,
+        clock: Callable[[], dt.datetime],
+        recheck: Callable[[], dt.timedelta],
     ) -> None:
+        """`recheck`: for how long what is read now can be used."""
         self._database = database
         self._clock = clock
         self._recheck = recheck
@@ -143,11 +147,18 @@ class ApiKeys:
                 self._known.pop(hash_)
                 self._forget_hash(hash_, known)
 
+    def forget_all(self) -> None:
+        """Drop what is cached."""
+        self._generation += 1
+        for hash_, known in self._known.items():
+            self._known.pop(hash_)
+            self._forget_hash(hash_, known)
+
     async def _viewer(self, hash_: bytes) -> Viewer:
         known = self._known.get(hash_)
         if known is not None and self._clock() < known.until:
             return known.viewer
-        generation, now = self._generation, self._clock()
+        generation, now, kept = self._generation, self._clock(), self._recheck()
         rows = await self._database.all_rows.fetch(_KEY, {"hash": hash_})
         row = rows[0] if rows else None
         if row is None or row.deleted_at is not None:
@@ -160,7 +171,7 @@ class ApiKeys:
             raise Unauthenticated("The account was deactivated by an administrator.")
         viewer = viewer_with(row, row)
         if generation == self._generation:
-            until = now + self._recheck
+            until = now + kept
             self._keep(hash_, _Known(viewer, min(until, row.expires_at or until)))
         if row.last_used_at is None or now - row.last_used_at >= USED:
             await self._mark_used(row.id, now)

@@ -4,7 +4,7 @@ A token is verified once and then cached by its text. Whether its session and us
 is read from the database at most every three seconds per session in use. So a revocation in another
 process takes effect here within three seconds, even if only the database is shared. `forget` makes
 it take effect at once: the revoking code calls it in its own process, and the bus calls it in the
-others.
+others. While the bus does not hear them, each request reads the state of its session.
 """
 
 from __future__ import annotations
@@ -68,6 +68,13 @@ class Bus(Protocol):
     def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Receive messages until the returned function is called."""
 
+    @property
+    def hears(self) -> bool:
+        """Whether messages of other processes arrive."""
+
+    def on_connection(self, callback: Callable[[bool], None]) -> Callable[[], None]:
+        """Call back when `hears` changes, until the returned function is called."""
+
 
 class _Standing:
     """The state of a session in the database, and until when it is cached.
@@ -77,9 +84,9 @@ class _Standing:
 
     __slots__ = ("current", "is_admin", "refusal", "timezone", "until", "user_id", "week_start")
 
-    def __init__(self, row: Any, now: dt.datetime) -> None:
+    def __init__(self, row: Any, now: dt.datetime, kept: dt.timedelta) -> None:
         self.current = True
-        self.until = now + RECHECK
+        self.until = now + kept
         self.user_id: UUID | None = None
         self.is_admin = False
         self.timezone = "UTC"
@@ -130,11 +137,16 @@ class Authenticator:
     ) -> None:
         self.passwords = Passwords(settings.auth)
         self.tokens = Tokens(settings)
-        self.keys = ApiKeys(database, clock, RECHECK)
+        self.keys = ApiKeys(database, clock, self._recheck)
         self.database = database
         self.settings = settings
         self._bus = bus
-        self._deaf = bus.subscribe(FORGET, self._on_forget) if bus is not None else None
+        self._unsubscribe: list[Callable[[], None]] = []
+        if bus is not None:
+            self._unsubscribe = [
+                bus.subscribe(FORGET, self._on_forget),
+                bus.on_connection(self._on_connection),
+            ]
         self._clock = clock
         self._known = BoundedCache[str, _Known](_MOST_TOKENS)
         # `forget` cannot find a dropped one, so it must not be used either.
@@ -146,8 +158,8 @@ class Authenticator:
 
     def close(self) -> None:
         """Stop the threads and unsubscribe from the bus."""
-        if self._deaf is not None:
-            self._deaf()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         self.passwords.close()
 
     # --- authentication --------------------------------------------------------------------------
@@ -238,7 +250,8 @@ class Authenticator:
         if standing is not None and self._clock() < standing.until:
             return standing
         asking = self._asking.get(session_id)
-        if asking is None:
+        # A read that runs can have begun before a revocation of which nothing will be heard.
+        if asking is None or not self._hears():
             asking = self._asking[session_id] = asyncio.create_task(self._ask(session_id))
         # Shielded: a cancelled request must not cancel the read for the others.
         return await asyncio.shield(asking)
@@ -246,10 +259,10 @@ class Authenticator:
     async def _ask(self, session_id: UUID) -> _Standing:
         this = asyncio.current_task()
         # The time before the read: the answer is cached from then on.
-        now = self._clock()
+        now, kept = self._clock(), self._recheck()
         try:
             rows = await self.database.all_rows.fetch(_STANDING, {"session_id": session_id})
-            standing = _Standing(rows[0] if rows else None, now)
+            standing = _Standing(rows[0] if rows else None, now, kept)
             if self._asking.get(session_id) is this:
                 self._standings[session_id] = standing
             else:
@@ -259,6 +272,13 @@ class Authenticator:
         finally:
             if self._asking.get(session_id) is this:
                 del self._asking[session_id]
+
+    def _hears(self) -> bool:
+        return self._bus is None or self._bus.hears
+
+    def _recheck(self) -> dt.timedelta:
+        """For how long what is read now can be used."""
+        return RECHECK if self._hears() else dt.timedelta()
 
     # --- revocation ------------------------------------------------------------------------------
 
@@ -286,6 +306,15 @@ class Authenticator:
             await self._bus.publish_heard(
                 FORGET, {name: id_.hex for name, id_ in ids.items() if id_}
             )
+
+    def _on_connection(self, hears: bool) -> None:
+        """What was read before is not told of revocations any longer."""
+        if not hears:
+            self.keys.forget_all()
+            self._asking.clear()
+            for session_id, standing in self._standings.items():
+                self._standings.pop(session_id)
+                standing.end()
 
     def _on_forget(self, payload: Mapping[str, str]) -> None:
         self.forget(**{name: UUID(hex=value) for name, value in payload.items()})

@@ -8,8 +8,8 @@ count together, otherwise in this process.
 - *The budget* (`spend`): points per minute. Each API operation is charged, so this rarely waits for
   Redis (`auth.shared_budget`). The window is the minute of the clock, the same for everyone.
 
-While Redis is unreachable, each process counts for itself: a login must neither fail nor be
-unlimited because of it.
+Each process also counts for itself, and refuses what it has counted too often. So while Redis is
+unreachable, or after it came back empty, a login neither fails nor is unlimited because of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -132,13 +132,13 @@ class Limits:
             await self._take(rate, item, key, amount)
 
     async def _take(self, rate: Rate, item: RateLimitItem, key: str, amount: int) -> None:
-        async def hit(limiter: MovingWindowRateLimiter) -> float | None:
-            """None, or when there is room again."""
-            if await limiter.hit(item, rate.value, key, cost=amount):
-                return None
-            return (await limiter.get_window_stats(item, rate.value, key)).reset_time
-
-        full_until = await self._counted(self._moving_shared, self._moving_local, hit)
+        local = self._moving_local
+        full_until = None
+        # First a look: an attempt that Redis refuses does not count.
+        if await local.test(item, rate.value, key, cost=amount):
+            full_until = await self._shared_full_until(item, rate, key, amount)
+        if full_until is None and not await local.hit(item, rate.value, key, cost=amount):
+            full_until = (await local.get_window_stats(item, rate.value, key)).reset_time
         if full_until is not None:
             seconds = full_until - self._clock().timestamp()
             window = item.get_expiry()
@@ -146,6 +146,21 @@ class Limits:
                 f"{_SENTENCES[rate]}: {item.amount:,} are allowed in {_span(window)}.",
                 retry_after=min(max(math.ceil(seconds), 1), window),
             )
+
+    async def _shared_full_until(
+        self, item: RateLimitItem, rate: Rate, key: str, amount: int
+    ) -> float | None:
+        """Count in Redis if it is there: None, or when there is room again."""
+        shared, availability = self._moving_shared, self._availability
+        if shared is None or availability is None or availability.away:
+            return None
+        try:
+            if await shared.hit(item, rate.value, key, cost=amount):
+                return None
+            return (await shared.get_window_stats(item, rate.value, key)).reset_time
+        except redis.failures() as error:
+            availability.failed(error)
+            return None
 
     # --- the budget ------------------------------------------------------------------------------
 
@@ -178,23 +193,9 @@ class Limits:
         )
 
     async def _add(self, key: str, points: int, now: float) -> int:
-        if self._points is None or self._availability is None or self._availability.away:
+        if self._points is None:
             return self._local.add(key, BUDGET_SECONDS, points, now)
-        try:
-            return await self._points.add(key, points)
-        except redis.failures() as error:
-            self._availability.failed(error)
-            return self._local.add(key, BUDGET_SECONDS, points, now)
-
-    async def _counted(self, shared: Any, local: Any, count: Callable[[Any], Awaitable[T]]) -> T:
-        """Count in Redis, or in this process while Redis is not available."""
-        if self._availability is None or self._availability.away:
-            return await count(local)
-        try:
-            return await count(shared)
-        except redis.failures() as error:
-            self._availability.failed(error)
-            return await count(local)
+        return await self._points.add(key, points)
 
 
 def rates_of(text: str) -> list[RateLimitItem]:

@@ -4,6 +4,9 @@ Each process keeps the last total that Redis gave it, adds what it has charged s
 that ten times a second, for all keys at once. It asks Redis at once for a key that it does not know
 yet, and from a tenth of the budget on. So a total can lack what each other process charged in the
 last tenth of a second, but no more than a tenth of the budget.
+
+A Redis that is away, or came back empty, gives nobody a new budget from this process: a total is
+never less than what the process has charged itself.
 """
 
 from __future__ import annotations
@@ -19,11 +22,19 @@ _MOST_KEYS: Final = 50_000
 
 
 class _Count:
-    __slots__ = ("shared", "unsent")
+    """`shared`: the total in Redis, as far as is known. `own`: what this process has charged."""
+
+    __slots__ = ("own", "shared", "unsent")
 
     def __init__(self) -> None:
+        self.own = 0
         self.shared = 0
         self.unsent = 0
+
+    @property
+    def total(self) -> int:
+        """At least that much was charged."""
+        return max(self.shared + self.unsent, self.own)
 
 
 class SharedBudget:
@@ -48,19 +59,20 @@ class SharedBudget:
         self._sending: asyncio.Task[None] | None = None
 
     async def add(self, key: str, points: int) -> int:
-        """The new total. Raises what the client raises if Redis was asked and did not answer."""
+        """The new total."""
         count = self._counts.get(key)
-        if count is not None:
-            total = count.shared + count.unsent + points
-            if points >= 0 and total <= self._exact_from:
-                if points:
-                    count.unsent += points
-                    self._send_soon(key, count)
-                return total
-        else:
+        known = count is not None
+        if count is None:
             count = self._counts[key] = _Count()
-        (total,) = await self._sent({key: count}, points)
-        return total
+        count.own += points
+        count.unsent += points
+        # While Redis is away nothing is sent: later, with what is charged then.
+        if not self._availability.away:
+            if not known or points < 0 or count.total > self._exact_from:
+                await self._try_to_send({key: count})
+            elif points:
+                self._send_soon(key, count)
+        return count.total
 
     def _send_soon(self, key: str, count: _Count) -> None:
         self._unsent[key] = count
@@ -71,16 +83,19 @@ class SharedBudget:
         while self._unsent:
             await asyncio.sleep(_EVERY_SECONDS)
             counts, self._unsent = self._unsent, {}
-            try:
-                await self._sent(counts)
-            except redis.failures() as error:
-                self._availability.failed(error)
+            await self._try_to_send(counts)
 
-    async def _sent(self, counts: dict[str, _Count], more: int = 0) -> list[int]:
-        """Send what is not sent of these counts, and `more` for each; their totals."""
+    async def _try_to_send(self, counts: dict[str, _Count]) -> None:
+        try:
+            await self._sent(counts)
+        except redis.failures() as error:
+            self._availability.failed(error)
+
+    async def _sent(self, counts: dict[str, _Count]) -> None:
+        """Send what is not sent of these counts, and note their totals."""
         pipeline = self._client.pipeline(transaction=False)
         for key, count in counts.items():
-            pipeline.incrby(self._prefix + key, count.unsent + more)
+            pipeline.incrby(self._prefix + key, count.unsent)
             pipeline.expire(self._prefix + key, self._seconds)
             # Whatever becomes of it: sent twice would be charged twice.
             count.shared += count.unsent
@@ -88,7 +103,6 @@ class SharedBudget:
         answers = await pipeline.execute()
         for count, shared in zip(counts.values(), answers[::2], strict=True):
             count.shared = shared
-        return [count.shared + count.unsent for count in counts.values()]
 
     async def close(self) -> None:
         """Send nothing more."""

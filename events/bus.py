@@ -36,6 +36,10 @@ JOBS = "jobs"
 """The topic that wakes workers: jobs were queued that are due now. The payload is empty."""
 
 
+# Within a process: whether the bus hears the others from now on.
+_CONNECTION = "connection"
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """Published after a commit: the log has new events about these projects and users."""
@@ -86,6 +90,11 @@ class Bus(ABC):
         """Whether the other processes are reachable now."""
         return True
 
+    @property
+    def hears(self) -> bool:
+        """Whether messages of the other processes arrive, as far as is known."""
+        return True
+
     async def announce(self, news: Announcement) -> None:
         """Announce, after the commit, that the log has new events."""
         await self.publish(
@@ -109,6 +118,13 @@ class Bus(ABC):
                 callbacks.remove(callback)
 
         return unsubscribe
+
+    def on_connection(self, callback: Callable[[bool], None]) -> Callable[[], None]:
+        """Call `callback(hears)` whenever that changes. What the others said in between is lost.
+
+        Returns a function that ends it.
+        """
+        return self.subscribe(_CONNECTION, callback)
 
     def _deliver(self, topic: str, payload: Any) -> None:
         for callback in tuple(self._callbacks.get(topic, ())):
@@ -182,6 +198,10 @@ class RedisBus(Bus):
             await self._client.ping()
         except redis.failures():
             return False
+        return self.hears
+
+    @property
+    def hears(self) -> bool:
         return self._listening.is_set()
 
     async def publish(self, topic: str, payload: Any) -> None:
@@ -201,7 +221,7 @@ class RedisBus(Bus):
             async with asyncio.timeout(_HEARD_SECONDS):
                 receivers: int = await self._client.publish(self._channel, message)
                 sent = True
-                for _ in range(receivers - self._listening.is_set()):
+                for _ in range(receivers - self.hears):
                     await answers.acquire()
         # A timeout is an OSError too.
         except redis.failures() as error:
@@ -243,6 +263,7 @@ class RedisBus(Bus):
             # Messages sent in the meantime are lost, so make readers look.
             self._deliver(EVENTS, {"projects": [], "users": []})
             self._listening.set()
+            self._deliver(_CONNECTION, True)
             try:
                 while True:
                     message = await pubsub.get_message(timeout=5.0)
@@ -254,6 +275,7 @@ class RedisBus(Bus):
                         self._hear(message["data"])
             finally:
                 self._listening.clear()
+                self._deliver(_CONNECTION, False)
 
     def _hear(self, data: bytes) -> None:
         try:

@@ -3,7 +3,7 @@
 A client says so by a *sign*, and repeats it. A sign counts for 30 seconds, and there is one for
 each project and device (session or API key). With Redis all signs of a project are a hash there,
 and a message on the bus says that it has changed; without, or while Redis is away, a process knows
-its own. Nothing is stored in the database.
+its own, which it writes to a Redis that came back empty. Nothing is stored in the database.
 
 A user with several devices is one entry: where their latest move was, so that two open windows do
 not take turns.
@@ -87,7 +87,8 @@ class Presence:
         self._clock = clock
         self._signs = _Signs(settings)
         self._rooms: dict[UUID, _Room] = {}
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._restorer: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -98,16 +99,19 @@ class Presence:
 
     async def start(self) -> None:
         """Start listening to other processes, and looking after who may listen."""
-        self._unsubscribe = self._bus.subscribe(_TOPIC, self._hear)
+        self._unsubscribe = [
+            self._bus.subscribe(_TOPIC, self._hear),
+            self._bus.on_connection(self._on_connection),
+        ]
         self._sweeper = asyncio.create_task(self._sweep_forever(), name="presence: sweep")
 
     async def close(self) -> None:
         """End all subscriptions with a reason, and stop."""
         self._closed = True
-        self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         tasks = [room.task for room in self._rooms.values()]
-        if self._sweeper is not None:
-            tasks.append(self._sweeper)
+        tasks += [task for task in (self._sweeper, self._restorer) if task is not None]
         for room in self._rooms.values():
             for listener in room.listeners:
                 listener.end(_stopping())
@@ -187,6 +191,15 @@ class Presence:
         room = self._rooms.get(UUID(payload["project"]))
         if room is not None:
             room.stale.set()
+
+    def _on_connection(self, hears: bool) -> None:
+        if hears and (self._restorer is None or self._restorer.done()):
+            self._restorer = asyncio.create_task(self._restore(), name="presence: restore")
+
+    async def _restore(self) -> None:
+        """Redis is back, perhaps empty: the devices of this process have not gone."""
+        for project_id in await self._signs.restore(self._now(), self.seconds):
+            await self._tell(project_id)
 
     async def _follow(self, project_id: UUID, room: _Room) -> None:
         """Keep what a room knows up to date, while somebody listens."""
@@ -331,6 +344,26 @@ class _Signs:
                 await pipeline.execute()
         except redis.failures() as error:
             log.info("the presence cannot be stored in Redis: %s", error)
+
+    async def restore(self, now: float, seconds: float) -> list[UUID]:
+        """Store the signs of this process that Redis has not. Returns the projects."""
+        restored = []
+        for project_id, signs in list(self._own.items()):
+            key = self._key(project_id)
+            valid = {device: one for device, one in signs.items() if one.said + seconds > now}
+            if not valid:
+                continue
+            try:
+                async with self._redis.pipeline(transaction=True) as pipeline:
+                    for device, sign in valid.items():
+                        pipeline.hsetnx(key, device.hex, _text(sign))
+                    pipeline.pexpire(key, int(seconds * 1000))
+                    await pipeline.execute()
+            except redis.failures() as error:
+                log.info("the presence cannot be stored in Redis: %s", error)
+                break
+            restored.append(project_id)
+        return restored
 
     async def remove(self, project_id: UUID, devices: list[UUID]) -> None:
         own = self._own.get(project_id, {})

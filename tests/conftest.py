@@ -38,6 +38,7 @@ _LONGEST = (
     "clients/test_typescript.py",
     "db/test_embedded.py",
     "web/test_attack.py",
+    "web/test_redis_restart.py",
     "e2e/test_board.py",
     "demo/test_comments.py",
     "graph/engine/test_oracle.py",

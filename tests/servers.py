@@ -117,24 +117,55 @@ def process(
         running.wait(30)
 
 
+class Redis:
+    """A Redis without a file: the one on PATH, or the valkey of a wheel. `url`: its address, the
+    same after each `start`.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._path = Path(folder) / "socket"
+        self.url = f"unix://{self._path}"
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, empty."""
+        command = [_redis_program(), "--port", "0", "--unixsocket", str(self._path), "--save", ""]
+        self._running = subprocess.Popen(
+            command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(500):
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(str(self._path)) == 0:
+                    return
+            time.sleep(0.01)
+        raise RuntimeError("Redis did not start")
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+
+@contextlib.contextmanager
+def killable_redis() -> Iterator[Redis]:
+    """A Redis of one's own."""
+    with tempfile.TemporaryDirectory(prefix="taskloom-redis-") as folder:
+        made = Redis(folder)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.kill()
+
+
 @contextlib.contextmanager
 def redis() -> Iterator[str]:
-    """A Redis for this run: the one on PATH, or the valkey of a wheel. Yields its address."""
-    with tempfile.TemporaryDirectory(prefix="taskloom-redis-") as folder:
-        path = Path(folder) / "socket"
-        command = [_redis_program(), "--port", "0", "--unixsocket", str(path), "--save", ""]
-        running = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            for _ in range(500):
-                if path.exists():
-                    break
-                time.sleep(0.01)
-            yield f"unix://{path}"
-        finally:
-            running.terminate()
-            running.wait()
+    """The address of a Redis for this run."""
+    with killable_redis() as made:
+        yield made.url
 
 
 def _redis_program() -> str:
