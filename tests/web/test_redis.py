@@ -30,6 +30,20 @@ mutation ($t: String!, $p: ID!) {
 }
 """
 STATS: Final = "query ($p: ID!) { project(id: $p) { stats { total } } taskStats { total } }"
+COUNTS: Final = """
+query ($p: ID!) { project(id: $p) { stats { total completed } } taskStats { total completed } }
+"""
+PROJECT: Final = """
+mutation { projectCreate(input: {name: "Gates"}) { project { id } errors { code } } }
+"""
+DONE: Final = """
+mutation ($id: ID!) { taskUpdate(input: {id: $id, status: COMPLETED}) { errors { code } } }
+"""
+DELETE: Final = "mutation ($id: ID!) { taskDelete(input: {id: $id}) { errors { code } } }"
+RESTORE: Final = "mutation ($id: ID!) { taskRestore(input: {id: $id}) { errors { code } } }"
+MOVE: Final = """
+mutation ($id: ID!) { taskMove(input: {id: $id, projectId: null}) { errors { code } } }
+"""
 REVOKE: Final = "mutation ($id: ID!) { sessionRevoke(input: {id: $id}) { errors { code } } }"
 LISTEN: Final = "subscription { taskEvents { id } }"
 ME: Final = "{ viewer { user { id } } }"
@@ -286,12 +300,37 @@ async def test_two_processes(settings: Settings, redis_url: str) -> None:
             """
             made = await sent(one, register, None, n=name, m=f"{name}@example.com")
             token = made["data"]["userRegister"]["accessToken"]
-            for number in range(10):
-                where, other = (one, two) if number % 2 else (two, one)
-                create = 'mutation { taskCreate(input: {title: "x"}) { errors { code } } }'
-                assert not (await sent(where, create, token))["data"]["taskCreate"]["errors"]
-                stats = await sent(other, "{ taskStats { total } }", token)
-                assert stats["data"]["taskStats"]["total"] == number + 1
+            made = await sent(one, PROJECT, token)
+            project = made["data"]["projectCreate"]["project"]["id"]
+            where, other = one, two
+
+            async def write(mutation: str, **variables: Any) -> Any:
+                """Write in one process, next time in the other."""
+                nonlocal where, other
+                where, other = other, where
+                (payload,) = (await sent(where, mutation, token, **variables))["data"].values()
+                assert not payload["errors"]
+                return payload
+
+            async def counted() -> tuple[int, int, int, int]:
+                """Tasks and finished ones, of the user and of the project, in the other process."""
+                found = (await sent(other, COUNTS, token, p=project))["data"]
+                mine, its = found["taskStats"], found["project"]["stats"]
+                return mine["total"], mine["completed"], its["total"], its["completed"]
+
+            for _ in range(3):
+                assert await counted() == (0, 0, 0, 0)
+                task = (await write(CREATE, t="x", p=project))["task"]["id"]
+                assert await counted() == (1, 0, 1, 0)
+                await write(DONE, id=task)
+                assert await counted() == (1, 1, 1, 1)
+                await write(DELETE, id=task)
+                assert await counted() == (0, 0, 0, 0)
+                await write(RESTORE, id=task)
+                assert await counted() == (1, 1, 1, 1)
+                await write(MOVE, id=task)
+                assert await counted() == (1, 1, 0, 0)
+                await write(DELETE, id=task)
             mine = await sent(two, "{ viewer { credentials { session { id } } } }", token)
             session = mine["data"]["viewer"]["credentials"]["session"]["id"]
             await sent(one, REVOKE, token, id=session)
