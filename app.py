@@ -14,7 +14,6 @@ import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -30,7 +29,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry import Schema
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-import graph.engine
 from auth import access
 from auth.authenticator import Authenticator
 from auth.viewer import ViewerColumn
@@ -44,10 +42,8 @@ from events.log import EventLog
 from events.presence import Presence
 from files.service import Files
 from graph.core.context import Services, utc_now
-from graph.engine.tracing import trace_fields
-from graph.request.execution import Executor
+from graph.executor import make_executor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments
-from graph.request.tracing import TracedExecutor
 from settings import Settings, load_settings, version
 from telemetry import start
 from web.account import account_routes
@@ -228,16 +224,9 @@ def create_app(
         from graph.schema import schema as schema_of_taskloom
 
         schema = schema_of_taskloom
-    engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
-    kind = (
-        partial(TracedExecutor, trace_fields=trace_fields)
-        if settings.telemetry.traces
-        else Executor
-    )
-    executor = kind(
+    executor = make_executor(
         schema,
-        engine=engine,
-        operation_seconds=settings.graphql.operation_seconds,
+        settings,
         suggestions=settings.suggestions,
         introspection=settings.introspection,
         introspection_docs=f"{settings.server.public_url}{SCHEMA_DOCS}",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from uuid import UUID, uuid4
 
 import strawberry
 
-import graph.engine
 from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import Viewer
@@ -19,11 +17,10 @@ from files.service import Files
 from graph.core.context import Context, Services
 from graph.core.node import TYPE_NAMES
 from graph.engine.sql_json import Columns
-from graph.engine.tracing import trace_fields
+from graph.executor import make_executor
 from graph.kit.loading import read_by_keys
 from graph.request import scopes
-from graph.request.execution import Answer, Executor, GraphQLRequest, Prepared
-from graph.request.tracing import TracedExecutor
+from graph.request.execution import Answer, GraphQLRequest, Prepared
 from graph.schema import schema as schema_of_taskloom
 from jobs.worker_context import WorkerContext
 
@@ -33,13 +30,7 @@ class Graph:
 
     def __init__(self, context: WorkerContext) -> None:
         self.schema: strawberry.Schema = schema_of_taskloom
-        traced = context.settings.telemetry.traces
-        kind = partial(TracedExecutor, trace_fields=trace_fields) if traced else Executor
-        self._executor = kind(
-            self.schema,
-            engine=graph.engine.execute,
-            operation_seconds=context.settings.graphql.operation_seconds,
-        )
+        self._executor = make_executor(self.schema, context.settings)
         self._authenticator = Authenticator(context.settings, context.database, clock=context.clock)
         self._services = Services(
             settings=context.settings,
