@@ -11,6 +11,7 @@ One timer per connection checks all of its deadlines, so that a request costs no
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from functools import partial
 from http import HTTPStatus
@@ -25,6 +26,9 @@ from websockets.http11 import Request
 
 from errors import ErrorCode
 from settings import LimitSettings
+
+_sockets = logging.getLogger("uvicorn.sockets")
+_sockets.setLevel(logging.WARNING)
 
 _LINGER_SECONDS: Final = 1.0
 # What surrounds the bytes of a body: the sizes of chunks (the smallest have one byte and take five
@@ -294,10 +298,13 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
 
     When the server stops, the application closes its sockets, with a code and a hint when to come
     back (`web.connections`). Uvicorn would be faster now and then, and say 1012.
+
+    Uvicorn's lines about each handshake have the whole address, in which there may be a token.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.logger = self.conn.logger = _sockets
         self.queue = _Messages()  # type: ignore[assignment]  # has the methods that are used
 
     def handle_connect(self, event: Request) -> None:
@@ -311,6 +318,14 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
             # Has been sent, and would be kept as long as the connection.
             self.response.headers.clear()
         return super().receive()
+
+    async def send(self, message: Any) -> None:
+        """A message of the application. A refusal with a body ends the handshake; uvicorn would
+        call that an error.
+        """
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
 
     def shutdown(self) -> None:
         """The server is stopping."""

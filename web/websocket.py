@@ -85,7 +85,11 @@ class GraphQLOverWebSocket:
             return
         origin = header(scope, b"origin")
         if origin is not None and not self._origins.allows_socket(origin, header(scope, b"host")):
-            await _refuse_origin(scope, send)
+            info: RequestInfo = scope["taskloom.request"]
+            with noted(info, self._runtime.settings.server.log_slow_seconds) as entry:
+                await _refuse_origin(scope, send)
+                codes = [ErrorCode.FORBIDDEN.value]
+                entry.write(info, 403, method="GET", path=scope["path"], codes=codes)
             return
         if PROTOCOL not in scope.get("subprotocols", ()):
             # Accepted first: a browser tells its page no code of a refused handshake.

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from app import Application, create_app
 from graph.request.deadlines import Deadlines
@@ -114,6 +114,24 @@ async def _handshake(url: str, origin: str) -> int:
         assert body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
         assert "TASKLOOM_CORS_ORIGINS" in body["errors"][0]["message"]
         return refused.response.status_code
+
+
+async def test_a_handshake_is_logged_as_a_request_and_without_its_address(
+    toy_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    secret = "token=of-somebody"
+    address = f"{toy_url.replace('http', 'ws', 1)}/graphql?{secret}"
+    async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]):
+        pass
+    with pytest.raises(InvalidStatus):
+        async with connect(address, origin=Origin("https://evil.example.com")):
+            pass
+    assert secret not in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    (line,) = [record for record in caplog.records if "FORBIDDEN" in record.getMessage()]
+    assert line.levelname == "INFO"
+    assert "403" in line.getMessage()
 
 
 async def test_pages_of_other_origins_may_not_connect(settings: Settings) -> None:
