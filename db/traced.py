@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 from telemetry import spans
 
 T = TypeVar("T")
+Run = Callable[..., Coroutine[Any, Any, T]]
 
 MOST_CHARACTERS: Final = 2_000
 """Of a statement's text."""
@@ -86,29 +87,32 @@ def _record(text: str, start: int, error: BaseException | None) -> None:
 
 
 class RecordsStatements:
-    """Mixed into a connection of the driver: records its statements."""
+    """Mixed into a connection of the driver: records its statements.
+
+    What is not recorded is the driver's own coroutine, without another one around it.
+    """
 
     __slots__ = ()
 
-    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+    def execute(self, query: str, *args: Any, **options: Any) -> Coroutine[Any, Any, str]:
         """Like the driver's; BEGIN and COMMIT pass through here."""
-        running: Awaitable[str] = super().execute(query, *args, **options)  # type: ignore[misc]  # the driver's
+        run: Run[str] = super().execute  # type: ignore[misc]  # the driver's
         if spans.current() is None:
-            return await running
-        return await _recorded(query, running)
+            return run(query, *args, **options)
+        return _recorded(query, run, args, options)
 
-    async def fetch(self, query: str, *args: Any, **options: Any) -> list[Any]:
+    def fetch(self, query: str, *args: Any, **options: Any) -> Coroutine[Any, Any, list[Any]]:
         """Like the driver's."""
-        running: Awaitable[list[Any]] = super().fetch(query, *args, **options)  # type: ignore[misc]  # the driver's
+        run: Run[list[Any]] = super().fetch  # type: ignore[misc]  # the driver's
         if spans.current() is None:
-            return await running
-        return await _recorded(query, running)
+            return run(query, *args, **options)
+        return _recorded(query, run, args, options)
 
 
-async def _recorded(text: str, running: Awaitable[T]) -> T:
+async def _recorded(text: str, run: Run[T], args: tuple[Any, ...], options: Mapping[str, Any]) -> T:
     start = time.time_ns()
     try:
-        result = await running
+        result = await run(text, *args, **options)
     except BaseException as error:
         _record(text, start, error)
         raise
@@ -121,11 +125,14 @@ def record_statements(engine: Engine) -> None:
 
     @event.listens_for(engine, "before_cursor_execute")
     def _begin(_c: Any, _cur: Any, _text: str, _p: Any, context: Any, _many: bool) -> None:
-        context.started_at = time.time_ns()
+        if spans.current() is not None:
+            context.started_at = time.time_ns()
 
     @event.listens_for(engine, "after_cursor_execute")
     def _end(_c: Any, _cur: Any, text: str, _p: Any, context: Any, _many: bool) -> None:
-        _record(text, context.started_at, None)
+        started = getattr(context, "started_at", None)
+        if started is not None:
+            _record(text, started, None)
 
     @event.listens_for(engine, "handle_error")
     def _fail(context: Any) -> None:

@@ -97,10 +97,10 @@ class _Tracer:
         """Decide by the ID of the next trace, as the SDK's sampler does. With the SDK, a request
         that is not recorded would cost 30 µs.
         """
-        trace_id = random.getrandbits(128)
-        if trace_id & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound:
+        low = random.getrandbits(64)
+        if low >= self._bound:
             return False
-        self._ids.chosen = trace_id
+        self._ids.chosen = random.getrandbits(64) << 64 | low
         return True
 
     def begin(

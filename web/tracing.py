@@ -7,7 +7,7 @@ and nothing about the client. The trace's ID is in each line that is logged mean
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any, Final
 
 import structlog
@@ -30,15 +30,16 @@ class TracedRequests:
         self._app = app
         self._router = router
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """WebSockets pass."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """WebSockets pass, and so do requests without a trace: nothing is made for them."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         parent = header(scope, b"traceparent")
         if not spans.chosen(parent):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._trace(parent, scope, receive, send)
+
+    async def _trace(self, parent: str | None, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         with _logged(method, parent, {"http.request.method": method}) as span:
             if span is None:

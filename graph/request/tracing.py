@@ -6,7 +6,8 @@ the line in the log has the document's hash, beside the trace's ID.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 from errors import SERVER_FAULTS
@@ -50,18 +51,19 @@ class TracedExecutor(Executor):
         ):
             return await super()._run_all(prepared, context, events, serialized=serialized)
 
-    async def _run(
+    def _run(
         self, prepared: Prepared, context: Context, *, root_value: Any, serialized: bool = True
+    ) -> Coroutine[Any, Any, Answer]:
+        run = partial(super()._run, prepared, context, root_value=root_value, serialized=serialized)
+        # What is not recorded runs without another coroutine around it.
+        return run() if spans.current() is None else self._recorded(prepared, context, run)
+
+    async def _recorded(
+        self, prepared: Prepared, context: Context, run: Callable[[], Awaitable[Answer]]
     ) -> Answer:
-        if spans.current() is None:
-            return await super()._run(
-                prepared, context, root_value=root_value, serialized=serialized
-            )
         with spans.span(*_described(prepared)) as span:
             self._trace_fields(context)
-            answer = await super()._run(
-                prepared, context, root_value=root_value, serialized=serialized
-            )
+            answer = await run()
             if span is not None:
                 if answer.engine is not None:
                     span.set_attribute("taskloom.engine", answer.engine)
