@@ -16,6 +16,7 @@ by all of its operations.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -75,15 +76,16 @@ class CorpusOperation:
         return _NAME.sub(thing, self.text), variables
 
 
-def read(path: Path) -> list[CorpusOperation]:
+@functools.cache
+def read(path: Path) -> tuple[CorpusOperation, ...]:
     """The operations of a file, in their order."""
     document = parse(path.read_text("utf-8"))
     alone = separate_operations(document)
-    return [
+    return tuple(
         _operation(definition, print_ast(alone[definition.name.value]))
         for definition in document.definitions
         if isinstance(definition, OperationDefinitionNode) and definition.name
-    ]
+    )
 
 
 def _operation(definition: OperationDefinitionNode, text: str) -> CorpusOperation:
