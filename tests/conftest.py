@@ -8,7 +8,9 @@ its own users (`tests.accounts`, `tests.factories`).
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from graph.core.context import Services
 from settings import Settings, load_settings
 from tests import servers
 from tests.accounts import House
+from tests.databases import drop_templates
 from tests.factories import World, world_of
 
 PUBLIC_URL = "https://taskloom.example"
@@ -58,10 +61,18 @@ _LONGEST = (
 ROW_SECURITY = os.environ.get("TASKLOOM_TEST_ROW_SECURITY", "off")
 # For the processes that tests start.
 os.environ["TASKLOOM_ROW_SECURITY"] = ROW_SECURITY
+# Many containers forbid bytecode. Then each process that collects or that a test starts would
+# compile the application and its libraries again, which takes as long as all the rest of a start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# What collecting makes lives as long as the process: the collector would only scan it repeatedly.
+gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
+    gc.freeze()
+    gc.enable()
     root = Path(__file__).parent
     rank = {root / name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
@@ -90,7 +101,9 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+async def settings(
+    postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Settings]:
     """Settings of the tests, with a migrated database. Hashing passwords is made cheap, and there
     are no rate limits: tests of limits have their own settings.
     """
@@ -110,7 +123,8 @@ async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> S
         env_file=None,
     )
     await migrate.upgrade(made.database)
-    return made
+    yield made
+    await drop_templates(made)
 
 
 @pytest.fixture(scope="session")

@@ -18,26 +18,67 @@ from db import migrate
 from db.engine import Database
 from settings import DatabaseSettings, Settings
 
+# Names of migrated databases that are copied, by server and by what row-level security is.
+_templates: dict[tuple[str, str], str] = {}
+
 
 @asynccontextmanager
-async def _own_database(settings: Settings) -> AsyncIterator[DatabaseSettings]:
-    """An empty database without tables on the tests' server, for the duration of the block."""
+async def copied_database(settings: Settings, template: str) -> AsyncIterator[DatabaseSettings]:
+    """A copy of a database on the tests' server, for the duration of the block."""
     name = f"fresh_{secrets.token_hex(6)}"
     server = await asyncpg.connect(settings.database.dsn)
     try:
-        await server.execute(f"CREATE DATABASE {name}")
-        url = urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
-        yield settings.with_database(url).database
+        # Twice as fast as the other strategy, which copies through the log.
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        yield _named(settings, name)
     finally:
         await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await server.close()
 
 
 @asynccontextmanager
+async def empty_database(settings: Settings) -> AsyncIterator[DatabaseSettings]:
+    """A database without tables on the tests' server, for the duration of the block."""
+    async with copied_database(settings, "template1") as own:
+        yield own
+
+
+@asynccontextmanager
+async def migrated_database(settings: Settings) -> AsyncIterator[DatabaseSettings]:
+    """A database with tables and without rows, for the duration of the block. It is a copy, which
+    takes a twentieth of the time of the migrations.
+    """
+    kind = (settings.database.dsn, settings.database.row_security)
+    if kind not in _templates:
+        name = f"template_{secrets.token_hex(6)}"
+        await _execute(settings, f"CREATE DATABASE {name}")
+        await migrate.upgrade(_named(settings, name))
+        _templates[kind] = name
+    async with copied_database(settings, _templates[kind]) as own:
+        yield own
+
+
+async def drop_templates(settings: Settings) -> None:
+    """Leave nothing behind on this server, which may have been given."""
+    for kind in [kind for kind in _templates if kind[0] == settings.database.dsn]:
+        await _execute(settings, f"DROP DATABASE {_templates.pop(kind)} WITH (FORCE)")
+
+
+async def _execute(settings: Settings, statement: str) -> None:
+    server = await asyncpg.connect(settings.database.dsn)
+    await server.execute(statement)
+    await server.close()
+
+
+def _named(settings: Settings, name: str) -> DatabaseSettings:
+    url = urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
+    return settings.with_database(url).database
+
+
+@asynccontextmanager
 async def fresh_database(settings: Settings) -> AsyncIterator[Database]:
     """An empty, migrated database on the tests' server, for the duration of the block."""
-    async with _own_database(settings) as own:
-        await migrate.upgrade(own)
+    async with migrated_database(settings) as own:
         database = await Database.connect(own)
         yield database
         await database.close()
@@ -64,7 +105,7 @@ class OldDatabase:
 @asynccontextmanager
 async def database_at(settings: Settings, revision: str) -> AsyncIterator[OldDatabase]:
     """A database without rows as it was after this migration, for the duration of the block."""
-    async with _own_database(settings) as own:
+    async with empty_database(settings) as own:
         rows = await asyncpg.connect(own.dsn, server_settings={"timezone": "UTC"})
         database = OldDatabase(own, rows)
         await database.migrate(revision)

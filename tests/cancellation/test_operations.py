@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-import asyncpg
 import orjson
 import pytest
 from graphql import OperationDefinitionNode
@@ -28,8 +27,9 @@ from settings import Settings
 from tests.accounts import Clock
 from tests.cancellation.state import Difference, State, state_of
 from tests.cancelling import Blow, Strike, cancel, struck
+from tests.databases import copied_database
 from tests.db.test_transaction import _ADD
-from tests.graph.engine.fixtures import Scene, _database, _first, codes, scene
+from tests.graph.engine.fixtures import Scene, _first, codes, scene
 from tests.graph.engine.operations import FILES, CorpusOperation, at, read
 
 NAME = "cancelled"
@@ -206,9 +206,8 @@ async def company(settings: Settings) -> AsyncIterator[Scene]:
 async def probe(settings: Settings, company: Scene) -> AsyncIterator[Probe]:
     """A process with pools of two on a copy of the company."""
     async with AsyncExitStack() as stack:
-        server = await asyncpg.connect(settings.database.dsn)
-        stack.push_async_callback(server.close)
-        url = await _database(settings, server, stack, template=company.url)
+        copy = await stack.enter_async_context(copied_database(settings, company.database))
+        url = copy.dsn
         named = f"{url}{'&' if '?' in url else '?'}application_name={NAME}"
         own = settings.with_database(named)
         small = own.database.model_copy(update={"connections": 6})

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-import asyncpg
 import pytest
 
 from db.engine import Database
@@ -31,7 +30,8 @@ from settings import Settings
 from tests.accounts import Clock
 from tests.cancellation.state import State, state_of
 from tests.cancelling import Blow, Strike, cancel, struck
-from tests.graph.engine.fixtures import _database, scene
+from tests.databases import copied_database
+from tests.graph.engine.fixtures import scene
 
 NAME = "worker"
 LEASE = dt.timedelta(seconds=30)
@@ -74,9 +74,8 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[WorkerContext, Clock
     """A worker with pools of two, and all its work still to do."""
     async with AsyncExitStack() as stack:
         company = await stack.enter_async_context(scene(settings))
-        server = await asyncpg.connect(settings.database.dsn)
-        stack.push_async_callback(server.close)
-        url = await _database(settings, server, stack, template=company.url)
+        copy = await stack.enter_async_context(copied_database(settings, company.database))
+        url = copy.dsn
         own = settings.with_database(f"{url}{'&' if '?' in url else '?'}application_name={NAME}")
         small = own.database.model_copy(update={"connections": 6})
         clock = Clock()

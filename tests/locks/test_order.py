@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import asyncpg
 import pytest
 
 from app import create_app
@@ -19,7 +18,8 @@ from tests.accounts import Clock
 from tests.cancellation.state import state_of
 from tests.cancellation.test_operations import CORPUS, Probe
 from tests.cancellation.test_worker import Step, consume, run_jobs, tidy
-from tests.graph.engine.fixtures import Scene, _database, scene
+from tests.databases import copied_database
+from tests.graph.engine.fixtures import Scene, scene
 from tests.graph.engine.operations import CorpusOperation, at
 from tests.locks.order import inversions
 from tests.locks.recorder import Recorder, Taken, Trace
@@ -63,9 +63,8 @@ class Company:
 async def company(settings: Settings, made: Scene) -> AsyncIterator[Company]:
     """On a copy of the company."""
     async with AsyncExitStack() as stack:
-        server = await asyncpg.connect(settings.database.dsn)
-        stack.push_async_callback(server.close)
-        url = await _database(settings, server, stack, template=made.url)
+        copy = await stack.enter_async_context(copied_database(settings, made.database))
+        url = copy.dsn
         own = settings.with_database(f"{url}{'&' if '?' in url else '?'}application_name={NAME}")
         clock = Clock()
         clock.now = made.now

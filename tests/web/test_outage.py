@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
@@ -20,6 +19,7 @@ from db.embedded import EmbeddedPostgres
 from domain.tasks import task_creation
 from settings import Settings
 from tests.accounts import Person
+from tests.databases import migrated_database
 from tests.factories import Reply, World, gid, world_of
 from web.log_lines import LogFormatter
 
@@ -76,19 +76,12 @@ class Broken:
 @pytest.fixture(scope="module")
 async def broken(settings: Settings) -> AsyncIterator[Broken]:
     async with AsyncExitStack() as stack:
-        server = await asyncpg.connect(settings.database.dsn)
-        stack.push_async_callback(server.close)
-        name = f"broken_{secrets.token_hex(6)}"
-        await server.execute(f"CREATE DATABASE {name}")
-        stack.push_async_callback(server.execute, f"DROP DATABASE {name} WITH (FORCE)")
-        url = urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
-        own = settings.with_database(url)
-        await migrate.upgrade(own.database)
-        watch = await asyncpg.connect(url)
+        own = await stack.enter_async_context(migrated_database(settings))
+        watch = await asyncpg.connect(own.dsn)
         stack.push_async_callback(watch.close)
         await watch.execute(FAILS)
         times = {"lock_timeout_ms": 300, "statement_timeout_ms": 3_000}
-        app = create_app(own.model_copy(update={"database": own.database.model_copy(update=times)}))
+        app = create_app(settings.model_copy(update={"database": own.model_copy(update=times)}))
         await stack.enter_async_context(app.lifespan())
         world = await stack.enter_async_context(world_of(app))
         person = await world.person()

@@ -12,19 +12,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-
-import asyncpg
+from urllib.parse import urlsplit
 
 from app import create_app
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
-from db import migrate
 from files.upload import Upload
 from graph.core.context import Context, Services
 from graph.core.executed import Executed
@@ -35,6 +31,7 @@ from graph.schema import schema
 from settings import Settings
 from tests import uploads
 from tests.accounts import Clock, Person
+from tests.databases import copied_database, migrated_database
 from tests.factories import ENGINES, Engine, World, gid
 from tests.graph.engine.differential import assert_agree, read
 from tests.graph.engine.operations import CorpusOperation, at
@@ -50,7 +47,7 @@ _CHANCE = re.compile(r"[a-z_]+_[0-9a-f]{32}|[\w.+/=-]{20,}|https://\S+&signature
 class Scene:
     """The company as it is at first. `names`: see `tests.graph.engine.operations`."""
 
-    url: str
+    database: str
     names: dict[str, str]
     people: dict[str, Person]
     now: dt.datetime
@@ -63,19 +60,14 @@ class Scene:
 @asynccontextmanager
 async def scene(settings: Settings) -> AsyncIterator[Scene]:
     """Build the company."""
-    async with AsyncExitStack() as stack:
-        server = await asyncpg.connect(settings.database.dsn)
-        stack.push_async_callback(server.close)
-        url = await _database(settings, server, stack)
-        own = settings.with_database(url)
-        await migrate.upgrade(own.database)
+    async with migrated_database(settings) as database:
         clock = Clock()
-        app = create_app(own, clock=clock)
+        app = create_app(settings.with_database(database.dsn), clock=clock)
         async with app.lifespan():
             world = World(app)
             made = await _Company(world, clock).build()
             await world.http.aclose()
-        yield Scene(url, *made, clock.now)
+        yield Scene(urlsplit(database.dsn).path[1:], *made, clock.now)
 
 
 class Twin:
@@ -226,29 +218,14 @@ async def twins(settings: Settings, scene: Scene) -> AsyncIterator[Twins]:
     planner = planner_of(schema._schema)
     made: dict[Engine, Twin] = {}
     async with AsyncExitStack() as stack:
-        server = await asyncpg.connect(settings.database.dsn)
-        stack.push_async_callback(server.close)
         for engine in ENGINES:
-            url = await _database(settings, server, stack, template=scene.url)
-            app = create_app(settings.with_database(url), clock=clock)
+            own = await stack.enter_async_context(copied_database(settings, scene.database))
+            app = create_app(settings.with_database(own.dsn), clock=clock)
             services = await stack.enter_async_context(app.lifespan())
             made[engine] = Twin(engine, services, scene.names)
         stack.callback(setattr, planner, "serialized_after", planner.serialized_after)
         planner.serialized_after = 0
         yield Twins(scene, made, clock)
-
-
-async def _database(
-    settings: Settings,
-    server: asyncpg.Connection[Any],
-    stack: AsyncExitStack,
-    template: str | None = None,
-) -> str:
-    name = f"engines_{secrets.token_hex(6)}"
-    source = "" if template is None else f" TEMPLATE {urlsplit(template).path[1:]}"
-    await server.execute(f"CREATE DATABASE {name}{source}")
-    stack.push_async_callback(server.execute, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    return urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
 
 
 def _timeless(data: Any) -> Any:

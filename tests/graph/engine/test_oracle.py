@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
@@ -23,9 +21,9 @@ import pytest_asyncio
 
 from app import create_app
 from auth.viewer import Viewer
-from db import migrate
 from graph.core.access_paths import AccessPaths
 from settings import Settings
+from tests.databases import migrated_database
 from tests.factories import Engine, World, world_of
 from tests.graph.engine import filters
 from tests.graph.engine.access_paths import Counting
@@ -282,21 +280,15 @@ class Fixtures:
 async def fixtures(settings: Settings) -> AsyncIterator[Fixtures]:
     company = Company(Random(7))
     company.fill()
-    name = f"oracle_{secrets.token_hex(6)}"
-    server = await asyncpg.connect(settings.database.dsn)
-    await server.execute(f"CREATE DATABASE {name}")
-    url = urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
-    own = settings.with_database(url)
-    try:
-        await migrate.upgrade(own.database)
-        await company.store(url)
-        tables = await Oracle.read(url)
+    async with migrated_database(settings) as database:
+        await company.store(database.dsn)
+        tables = await Oracle.read(database.dsn)
         people = [row["id"] for row in company.tables["users"]]
         inside = tuple(row["id"] for row in company.tables["projects"][:2])
         who = [people[number] for number in (0, 1, 2, 3, 5, 7)]
         viewers = [(me, Viewer(user_id=me)) for me in who]
         viewers.append((who[0], Viewer(user_id=who[0], projects=inside)))
-        app = create_app(own)
+        app = create_app(settings.with_database(database.dsn))
         async with app.lifespan(), world_of(app) as world:
             yield Fixtures(
                 world,
@@ -310,9 +302,6 @@ async def fixtures(settings: Settings) -> AsyncIterator[Fixtures]:
                     for me, viewer in viewers
                 },
             )
-    finally:
-        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await server.close()
 
 
 def differences(expected: Any, found: Any, cursors: dict[Marked, str], path: str = "") -> list[str]:
