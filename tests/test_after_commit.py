@@ -9,9 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +34,7 @@ from jobs.worker import worker_context
 from settings import Settings
 from tests import uploads
 from tests.accounts import PASSWORD, Person
+from tests.commands import taskloom
 from tests.databases import address_of, fresh_database
 from tests.factories import World, gid, world_of
 
@@ -142,19 +140,12 @@ async def by_unsubscribing(scene: Scene, ada: Person) -> None:
 
 
 async def by_command(scene: Scene, ada: Person) -> None:
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli", "user", "promote", ada.username],
-        cwd=ROOT,
-        env=os.environ
-        | {
-            "DATABASE_URL": scene.settings.database.dsn,
-            "REDIS_URL": scene.settings.redis.url or "",
-        },
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
+    variables = {
+        "DATABASE_URL": scene.settings.database.dsn,
+        "REDIS_URL": scene.settings.redis.url or "",
+        "TASKLOOM_ROW_SECURITY": scene.settings.database.row_security,
+    }
+    done = await asyncio.to_thread(taskloom, "user", "promote", ada.username, **variables)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import os
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,9 +18,9 @@ from app import create_app
 from db import models
 from graph.request.persisted import PersistedDocuments, sha256_of
 from settings import Settings
+from tests.commands import taskloom
 from tests.factories import World
 
-ROOT = Path(__file__).resolve().parents[3]
 INFO = "{ serverInfo { name } }"
 
 
@@ -33,22 +30,19 @@ def large() -> str:
     return f"query Q{secrets.token_hex(4)} {{ {fields} }} # {'x' * 25_000}"
 
 
-async def register(settings: Settings, path: Path, content: Any) -> tuple[int, str]:
+def register(settings: Settings, path: Path, content: Any) -> tuple[int, str]:
     """`taskloom documents register`, as the operator runs it."""
-    await asyncio.to_thread(path.write_bytes, orjson.dumps(content))
-    return await documents(settings, "register", str(path))
+    path.write_bytes(orjson.dumps(content))
+    return documents(settings, "register", str(path))
 
 
-async def documents(settings: Settings, *arguments: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "documents", *arguments),
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": settings.database.dsn},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+def documents(settings: Settings, *arguments: str) -> tuple[int, str]:
+    variables = {
+        "DATABASE_URL": settings.database.dsn,
+        "TASKLOOM_ROW_SECURITY": settings.database.row_security,
+    }
+    result = taskloom("documents", *arguments, **variables)
+    return result.returncode, result.stdout + result.stderr
 
 
 @asynccontextmanager
@@ -81,12 +75,12 @@ async def test_registered_documents_are_free_of_the_limits(
     text = large()
     assert code(await send(world.http, text)) == "OPERATION_TOO_COMPLEX"
     assert code(await send(world.http, digest=sha256_of(text))) == "PERSISTED_QUERY_NOT_FOUND"
-    status, output = await register(settings, tmp_path / "documents.json", {"some key": text})
+    status, output = register(settings, tmp_path / "documents.json", {"some key": text})
     assert (status, "Documents registered: 1 (1 new)" in output) == (0, True)
     # The server that was running finds it.
     data = (await send(world.http, digest=sha256_of(text))).json()["data"]
     assert len(data) == 60
-    _, output = await register(settings, tmp_path / "documents.json", [text, INFO])
+    _, output = register(settings, tmp_path / "documents.json", [text, INFO])
     assert "Documents registered: 2 (1 new)" in output
 
 
@@ -98,7 +92,7 @@ async def test_registered_documents_of_an_earlier_schema_are_listed(
     row = models.RegisteredDocument(hash=sha256_of(old), text=old, created_at=now)
     await world.rows(row)
     try:
-        status, output = await documents(settings, "check")
+        status, output = documents(settings, "check")
     finally:
         async with world.database.session() as session, session.begin():
             await session.execute(
@@ -107,7 +101,7 @@ async def test_registered_documents_of_an_earlier_schema_are_listed(
     assert status == 1
     assert f"{sha256_of(old)}: Cannot query field 'changes' on type 'Query'." in output
     assert "no longer valid: 1" in output
-    assert await documents(settings, "check") == (0, "All registered documents are valid.\n")
+    assert documents(settings, "check") == (0, "All registered documents are valid.\n")
 
 
 async def test_documents_that_share_a_shape_are_registered_and_checked_as_they_are(
@@ -126,7 +120,7 @@ async def test_documents_that_share_a_shape_are_registered_and_checked_as_they_a
     # The first two are known as texts, the other two by registration alone.
     for of in ("Task", "Project"):
         assert await kind(await send(world.http, texts[of])) == of
-    status, _ = await register(settings, tmp_path / "documents.json", list(texts.values()))
+    status, _ = register(settings, tmp_path / "documents.json", list(texts.values()))
     assert status == 0
     for of, one in texts.items():
         assert await kind(await send(world.http, digest=sha256_of(one))) == of
@@ -134,11 +128,11 @@ async def test_documents_that_share_a_shape_are_registered_and_checked_as_they_a
     # A literal of another type, in the same place, is a document of its own.
     wrong = text("7")
     assert code(await send(world.http, wrong)) == "GRAPHQL_VALIDATION_FAILED"
-    assert await documents(settings, "check") == (0, "All registered documents are valid.\n")
+    assert documents(settings, "check") == (0, "All registered documents are valid.\n")
     now = dt.datetime.now(dt.UTC)
     await world.rows(models.RegisteredDocument(hash=sha256_of(wrong), text=wrong, created_at=now))
     try:
-        status, output = await documents(settings, "check")
+        status, output = documents(settings, "check")
     finally:
         async with world.database.session() as session, session.begin():
             hashes = [sha256_of(one) for one in (*texts.values(), wrong)]
@@ -177,7 +171,7 @@ def manifest(*bodies: str, **changes: Any) -> dict[str, Any]:
 
 async def test_apollos_manifest_is_read(world: World, settings: Settings, tmp_path: Path) -> None:
     texts = [large(), large()]
-    status, output = await register(settings, tmp_path / "manifest.json", manifest(*texts))
+    status, output = register(settings, tmp_path / "manifest.json", manifest(*texts))
     assert (status, "Documents registered: 2 (2 new)" in output) == (0, True)
     for text in texts:
         assert len((await send(world.http, digest=sha256_of(text))).json()["data"]) == 60
@@ -191,7 +185,7 @@ async def test_a_manifest_with_a_mistake_is_refused(settings: Settings, tmp_path
         (manifest(INFO) | {"version": 2}, "version 1"),
         (manifest(INFO) | {"operations": {}}, "list of operations"),
     ):
-        status, output = await register(settings, tmp_path / "manifest.json", content)
+        status, output = register(settings, tmp_path / "manifest.json", content)
         assert (status, said in output) == (1, True), output
 
 
@@ -203,7 +197,7 @@ async def test_nothing_is_registered_of_a_file_with_a_mistake(
         (["{"], "Syntax Error"),
         ({"a": 1}, "must contain a list of documents"),
     ):
-        status, output = await register(settings, tmp_path / "documents.json", content)
+        status, output = register(settings, tmp_path / "documents.json", content)
         assert status == 1
         assert said in output
 
@@ -212,7 +206,7 @@ async def test_a_server_that_runs_registered_documents_only(
     settings: Settings, tmp_path: Path
 ) -> None:
     text = f"query R{secrets.token_hex(4)} {INFO}"
-    await register(settings, tmp_path / "documents.json", [text])
+    register(settings, tmp_path / "documents.json", [text])
     async with serving(settings, documents="registered") as http:
         good = await send(http, digest=sha256_of(text))
         assert good.json()["data"]["serverInfo"]["name"] == "Taskloom"

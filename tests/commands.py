@@ -1,0 +1,40 @@
+"""Commands of `taskloom` in this process, since a separate one imports the application first."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from click.testing import CliRunner
+
+from cli import main
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Exit status, standard output and standard error of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def is_ours(name: str) -> bool:
+    """Whether this environment variable is a setting of Taskloom."""
+    return name.startswith("TASKLOOM_") or name in {"DATABASE_URL", "REDIS_URL", "PORT"}
+
+
+def taskloom(*arguments: str, typed: str = "", **variables: str) -> Result:
+    """Run a command that ends by itself; `variables` are its only settings. An exception that the
+    command does not report as a message is raised. Blocks, like a separate process.
+    """
+    kept: dict[str, str | None] = {name: None for name in os.environ if is_ours(name)}
+    # In a thread without an event loop, since commands run their own.
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(
+            CliRunner().invoke, main, arguments, input=typed, env={**kept, **variables}
+        ).result()
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Result(result.exit_code, result.stdout, result.stderr)
