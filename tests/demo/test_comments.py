@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
@@ -21,9 +22,14 @@ async def count(database: Database, *where: Any, of: Any = Comment) -> int:
     return found or 0
 
 
-async def test_people_talk_about_their_tasks(fresh: Fresh, settings: Settings) -> None:
-    database = await fresh()
-    await seed_demo(database, settings)
+@pytest.fixture(scope="module")
+async def database(fresh: Fresh, settings: Settings) -> Database:
+    made = await fresh()
+    await seed_demo(made, settings)
+    return made
+
+
+async def test_people_talk_about_their_tasks(database: Database) -> None:
     assert await count(database) > 400
     assert await count(database, Comment.parent_id.is_not(None)) > 100
     for part in (CommentMention, CommentRevision, TaskShare):
@@ -32,9 +38,9 @@ async def test_people_talk_about_their_tasks(fresh: Fresh, settings: Settings) -
     assert told == await count(database)
 
 
-async def test_there_are_three_comments_a_task_in_bulk(fresh: Fresh, settings: Settings) -> None:
-    database = await fresh()
-    await seed_demo(database, settings)
+async def test_there_are_three_comments_a_task_in_bulk(
+    database: Database, settings: Settings
+) -> None:
     before = await count(database)
     await seed_demo(database, settings, scale=2)
     made = await count(database) - before
