@@ -172,6 +172,13 @@ async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
+@pytest.fixture(scope="session")
+async def live_url(settings: Settings) -> AsyncIterator[str]:
+    """The address of the application on a real port, like `http://127.0.0.1:8000`."""
+    async with servers.serving(create_app(settings)) as url:
+        yield url
+
+
 @dataclass(frozen=True, slots=True)
 class LiveServer:
     """A server with demo data; `url` is like `http://127.0.0.1:8000`."""
@@ -183,7 +190,9 @@ class LiveServer:
 
 @pytest.fixture(scope="session")
 async def live_server(settings: Settings) -> AsyncIterator[LiveServer]:
-    """The application on a real port, with the demo company in its database."""
+    """The application on a real port, with the demo company in its database, which takes ten
+    seconds: `live_url` does without.
+    """
     seeding = await Database.connect(settings.database)
     try:
         made = await seed_demo(seeding, settings, scale=1)

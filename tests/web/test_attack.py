@@ -17,7 +17,6 @@ from app import Application
 from bench.attacks.operations import ATTACKS, INFO, check
 from bench.attacks.texts import FORMS, HERE, SIZE, Attacker, Position, positions, send
 from tests.accounts import House
-from tests.conftest import LiveServer
 from tests.web.test_websocket import opened
 
 # Messages that are deeper than any may be are not read, and so are no operation's fault.
@@ -28,8 +27,8 @@ WITHIN |= {"a megabyte to search for", "as many input objects as there may be"}
 
 
 @pytest.fixture(scope="module")
-async def http(live_server: LiveServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=live_server.url, timeout=60) as client:
+async def http(live_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=live_url, timeout=60) as client:
         yield client
 
 
@@ -73,10 +72,10 @@ async def test_within_a_stream_too(http: httpx.AsyncClient, house: House, name: 
 
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_over_a_socket_it_is_an_error_of_its_own(
-    live_server: LiveServer, house: House, name: str
+    live_url: str, house: House, name: str
 ) -> None:
     params = {"Authorization": (await house.person()).header}
-    async with opened(live_server.url, init=params) as socket:
+    async with opened(live_url, init=params) as socket:
         await socket.send({"id": "attack", "type": "subscribe", "payload": ATTACKS[name].request})
         if name == UNREADABLE:
             code, reason = await socket.closed()

@@ -17,7 +17,6 @@ from auth.codes import AccountCodes
 from db import models
 from domain.accounts import account_mail, api_key, session, user, user_deletion
 from tests.accounts import PASSWORD, House, Person
-from tests.conftest import LiveServer
 from tests.factories import fresh_id
 from tests.web.test_event_stream import STREAM, events
 from tests.web.test_live import CREATE, LISTEN, REFRESH, SIGN_IN
@@ -52,8 +51,8 @@ async def ask(
 
 
 @pytest.fixture
-async def http(live_server: LiveServer) -> Any:
-    async with httpx.AsyncClient(base_url=live_server.url, timeout=30) as client:
+async def http(live_url: str) -> Any:
+    async with httpx.AsyncClient(base_url=live_url, timeout=30) as client:
         yield client
 
 
@@ -124,17 +123,15 @@ async def test_by_hash_alone_too(http: httpx.AsyncClient, house: House) -> None:
     assert response.json()["data"]["sessionRefresh"]["errors"] == []
 
 
-async def test_a_socket_renews_itself_without_a_token(
-    live_server: LiveServer, house: House
-) -> None:
+async def test_a_socket_renews_itself_without_a_token(live_url: str, house: House) -> None:
     """Over a socket credentials are the connection's: bad ones open none, no ones may refresh."""
     person = await house.person()
-    async with opened(live_server.url, init=None) as refused:
+    async with opened(live_url, init=None) as refused:
         params = {"Authorization": worthless(house, person)["expired"]}
         await refused.send({"type": "connection_init", "payload": params})
         code, reason = await refused.closed()
         assert (code, "expired" in reason) == (4403, True)
-    async with opened(live_server.url) as socket:
+    async with opened(live_url) as socket:
         await socket.subscribe(REFRESH, variables={"token": person.grant.refresh_token})
         (answer,) = await socket.until_complete()
         assert answer["data"]["sessionRefresh"]["accessToken"]
@@ -220,19 +217,19 @@ async def _change_key(house: House, person: Person, values: dict[str, Any]) -> N
 class Streams:
     """A socket and an event stream of each of many people."""
 
-    def __init__(self, server: LiveServer, stack: AsyncExitStack) -> None:
-        self.server = server
+    def __init__(self, url: str, stack: AsyncExitStack) -> None:
+        self.url = url
         self.stack = stack
         self.ended: dict[str, asyncio.Future[Any]] = {}
 
     async def open(self, name: str, header: str) -> None:
         socket = await self.stack.enter_async_context(
-            opened(self.server.url, init={"Authorization": header})
+            opened(self.url, init={"Authorization": header})
         )
         await socket.subscribe(LISTEN)
         await socket.alive()
         http = await self.stack.enter_async_context(
-            httpx.AsyncClient(base_url=self.server.url, timeout=30)
+            httpx.AsyncClient(base_url=self.url, timeout=30)
         )
         response = await self.stack.enter_async_context(
             http.stream(
@@ -267,11 +264,9 @@ async def _told(lines: Any) -> str:
     return code
 
 
-async def test_whoever_loses_access_loses_their_streams(
-    live_server: LiveServer, house: House
-) -> None:
+async def test_whoever_loses_access_loses_their_streams(live_url: str, house: House) -> None:
     async with AsyncExitStack() as stack:
-        streams = Streams(live_server, stack)
+        streams = Streams(live_url, stack)
         people = {name: await house.person() for name in (*ENDINGS, *ENDINGS_OF_KEYS)}
         for name, person in people.items():
             header = person.header
