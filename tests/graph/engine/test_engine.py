@@ -13,6 +13,7 @@ from graphql import DocumentNode, OperationDefinitionNode, parse
 from graphql.execution.values import VariableValues
 from prometheus_client import REGISTRY
 from strawberry.permission import BasePermission
+from strawberry.schema.config import StrawberryConfig
 
 from graph.core.executed import Executed
 from graph.core.fields import BatchFault, BatchInfo, arg, batch, root
@@ -22,8 +23,8 @@ from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
 from graph.engine.explain import Explanation
 from graph.engine.state import EngineState
-from tests.graph.engine.differential import compare
-from tests.graph.engine.toy import ODD, Parts, Role, ToyContext, World, make_schema
+from tests.graph.engine.differential import compare, read
+from tests.graph.engine.toy import ODD, SCALARS, Parts, Role, Shy, ToyContext, World, make_schema
 from tests.graph.engine.unbatched import unbatched_fields
 
 TOY = make_schema()
@@ -383,4 +384,31 @@ async def test_deep_lists_of_failures_keep_their_places() -> None:
     assert [error.path for error in result.errors or ()][:2] == [
         ["person", "maybeTasks", 0, "matrix", 0, 1],
         ["person", "maybeTasks", 0, "matrix", 2, 1],
+    ]
+
+
+async def _shy(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+    return [ValueError("failed"), ODD, "good"]
+
+
+@strawberry.type
+class ShyLeaf:
+    shy: Shy | None = batch(_shy, "one fails, and one is nothing that JSON has")
+
+
+@strawberry.type
+class ShyQuery:
+    leaves: list[ShyLeaf] = root(_leaves, "three leaves")
+
+
+async def test_a_value_without_json_beside_a_failed_one_is_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = strawberry.Schema(ShyQuery, config=StrawberryConfig(scalar_map=SCALARS))
+    monkeypatch.setattr(planner_of(made._schema), "serialized_after", 0)
+    result = await run("{ leaves { shy } }", made, LeafContext(), serialized=True)
+    assert read(result.data) == {"leaves": [{"shy": None}, {"shy": None}, {"shy": "good"}]}
+    assert [error.path for error in result.errors or ()] == [
+        ["leaves", 0, "shy"],
+        ["leaves", 1, "shy"],
     ]
