@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, cast, func, literal_column
+from sqlalchemy import ColumnElement, Integer, Text, func, literal_column
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WIDTH = 8
@@ -22,9 +22,11 @@ _END = 36**_WIDTH
 LONG = 48
 # Ranks of respaced rows have at most this many, or more rows are respaced.
 SPREAD = 32
-# This many digits hold any number of a task.
-_NUMBER_WIDTH = 6
-_SQL_DIGITS: ColumnElement[str] = literal_column(f"'{_DIGITS}'", Text())
+# How many digits a statement counts up by one, which is a step of 1,296; and how many hexadecimal
+# ones hold any number of a task.
+_COUNTED = 6
+_NUMBER_WIDTH = 8
+_DIGITS_IN_SQL: ColumnElement[str] = literal_column(f"'{_DIGITS}'", Text())
 
 
 def first() -> str:
@@ -88,47 +90,43 @@ def bound_after(last: str) -> str:
     """The bound before which all rows of a list may be respaced: a row that is appended at that
     moment, by a statement that saw `last` (see `numbered_rank`), comes after it.
     """
-    whole = _whole(last) + _STEP
-    return _write(whole, _WIDTH) if whole < _END else "z" * (len(last) + 1)
+    counted = int(last[:_COUNTED], 36) + 1
+    return _write(counted, _COUNTED) if counted < 36**_COUNTED else "z" * (len(last) + 1)
 
 
-def next_whole(last: ColumnElement[Any]) -> ColumnElement[int]:
-    """In SQL, the whole part of `between(last, None)`; `last` is null in an empty list."""
-    digits = (
-        (func.strpos(_SQL_DIGITS, func.substr(last, _number(place + 1), _number(1))) - _number(1))
-        * _number(36 ** (_WIDTH - 1 - place))
-        for place in range(_WIDTH)
-    )
-    whole: Any = sum(digits, start=_number(_STEP))
-    return func.coalesce(whole, _number(_END // 2))
+def counted(last: Any) -> ColumnElement[str]:
+    """In SQL, what `numbered_rank` counts up: the first digits, without `z`s at their end."""
+    return func.rtrim(func.left(last, _number(_COUNTED)), _text("z"), type_=Text())
 
 
-def numbered_rank(whole: ColumnElement[int], number: ColumnElement[Any]) -> ColumnElement[str]:
+def numbered_rank(last: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[str]:
     """In SQL, a rank at the end of a list for a statement that cannot wait for the list's lock.
+    `last`: of the last rank, what is `counted`; null in an empty list.
 
-    Two such statements may have seen the same last rank. So the fraction is the number of the new
-    row, which is unique in a list and greater for the later row: their ranks differ from each
-    other, and from all that are made under the lock, which have no fraction at the end of a list.
+    The digits are counted up as text: the last one that is not a `z` becomes the next one, and
+    zeros follow. As a sum of digits, it would be a hundred functions, which PostgreSQL prepares for
+    each statement.
+
+    Two such statements may have seen the same last rank. So the number of the new row follows,
+    which is unique in a list and greater for the later row: their ranks differ from each other, and
+    from all that are made under the lock, which have eight digits at the end of a list.
     """
-    return _write_in_sql(whole, _WIDTH).concat(_write_in_sql(number, _NUMBER_WIDTH))
-
-
-def _write_in_sql(number: Any, width: int) -> ColumnElement[Any]:
-    digits = [
-        func.substr(
-            _SQL_DIGITS,
-            cast(number // _number(36**place) % _number(36), Integer()) + _number(1),
-            _number(1),
-        )
-        for place in reversed(range(width))
-    ]
-    return func.concat(*digits, type_=Text())
+    digit = func.strpos(_DIGITS_IN_SQL, func.right(last, _number(1)), type_=Integer())
+    next_digit = func.substr(_DIGITS_IN_SQL, digit + _number(1), _number(1), type_=Text())
+    counted_up = func.rpad(
+        func.left(last, _number(-1), type_=Text()).concat(next_digit), _number(_COUNTED), _text("0")
+    )
+    written = func.lpad(func.to_hex(number), _number(_NUMBER_WIDTH), _text("0"), type_=Text())
+    return func.coalesce(counted_up, _text(first()[:_COUNTED]), type_=Text()).concat(written)
 
 
 def _number(value: int) -> ColumnElement[int]:
     """As a literal, since the statement already has enough parameters."""
-    type_ = Integer() if value < 2**31 else BigInteger()
-    return literal_column(str(value), type_)
+    return literal_column(str(value), Integer())
+
+
+def _text(value: str) -> ColumnElement[str]:
+    return literal_column(f"'{value}'", Text())
 
 
 def _whole(rank: str) -> int:

@@ -17,9 +17,8 @@ from sqlalchemy import (
     Insert,
     bindparam,
     exists,
-    false,
-    func,
     insert,
+    literal_column,
     select,
     true,
     update,
@@ -28,7 +27,7 @@ from sqlalchemy.orm import aliased
 
 from auth import access
 from auth.viewer import Viewer, placeholder_viewer
-from db.models import Event, Project, Role, Task, User
+from db.models import Event, Project, Task, User
 from db.read import Row, Statement
 from domain import rules
 from domain.projects.project import demand_editor, is_member
@@ -233,9 +232,7 @@ def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> St
         .where(as_read.id == _TASK["project_id"])
         .correlate(None)
         .scalar_subquery(),
-        access.read(viewer, Project),
-        Project.archived_at.is_(None),
-        func.coalesce(access.role_in(viewer, Project.id) >= Role.EDITOR, false()),
+        access.add(viewer, Project),
     ]
     if "assignee_id" in given:
         demands.append(
@@ -245,20 +242,20 @@ def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> St
         )
     numbered = _numbering().where(*demands).returning(Project.last_number).cte("numbered")
     last = (
-        select(Task.position)
+        select(ranks.counted(Task.position).label("rank"))
         .where(Task.project_id == _TASK["project_id"])
         .order_by(Task.position.desc())
-        .limit(1)
+        .limit(literal_column("1"))
         .lateral("last")
     )
     placed = (
-        select(numbered.c.last_number, ranks.next_whole(last.c.position).label("whole"))
+        select(numbered.c.last_number, last.c.rank)
         .select_from(numbered.outerjoin(last, true()))
         .cte("placed")
     )
     values = {name: _TASK[name] for name in given} | {
         "number": placed.c.last_number,
-        "position": ranks.numbered_rank(placed.c.whole, placed.c.last_number),
+        "position": ranks.numbered_rank(placed.c.rank, placed.c.last_number),
     }
     event = {name: _TASK[_SHARED[name]] if name in _SHARED else _EVENT[name] for name in _EVENT}
     logged = _from(Event, event, numbered).cte("logged")

@@ -1,4 +1,6 @@
-"""The functions of computed columns give what they gave, also under another search path."""
+"""The functions of computed columns, and of pieces, give what they gave, also under another search
+path.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,26 @@ VALUES = f"""
         {{0}}taskloom_search_comment(word)::text AS comment
     FROM ({WORDS}) AS words
 """
+# Short ones in ASCII and beside it, with every mark, and what is missing.
+TEXTS = """
+    SELECT substr(chr(code) || 'X1 ' || chr(other) || chr(code), 1, length) AS word
+    FROM generate_series(1, 127) AS code, unnest(ARRAY[9, 38, 46, 95, 97, 223, 26085]) AS other,
+        generate_series(0, 6) AS length
+"""
+ALL_VALUES = f"""
+    SELECT word, {{0}}taskloom_sort_key(word) AS key,
+        {{0}}taskloom_search_task(word, '{{{{}}}}', NULL)::text AS bare_task,
+        {{0}}taskloom_search_task(word, ARRAY[word, NULL, 'b'], word || word)::text AS task,
+        {{0}}taskloom_search_project(word, word, NULL)::text AS project,
+        {{0}}taskloom_search_comment(word)::text AS comment,
+        {{0}}taskloom_pieces_tasks(word, NULL, word) AS pieces_of_task,
+        {{0}}taskloom_pieces_users(word, word) AS pieces_of_user,
+        {{0}}taskloom_pieces_comments(word) AS pieces_of_comment
+    FROM (SELECT NULL AS word UNION ALL {WORDS} UNION ALL {TEXTS}) AS words
+"""
+BODIES = """
+    SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'taskloom_%' ORDER BY proname
+"""
 LANGUAGES = """
     SELECT DISTINCT language.lanname FROM pg_attrdef AS computed
     JOIN pg_depend AS needed ON needed.objid = computed.oid
@@ -42,6 +64,20 @@ async def test_values_stay_as_they_are(settings: Settings) -> None:
         await database.rows.execute("RESET search_path")
         await database.migrate("0033")
         assert await _values(database.rows) == before
+
+
+async def test_short_ways_give_the_same(settings: Settings) -> None:
+    async with database_at(settings, "0045") as database:
+        bodies = await database.rows.fetch(BODIES)
+        before = await database.rows.fetch(ALL_VALUES.format(""))
+        await database.migrate("0046")
+        assert await database.rows.fetch(ALL_VALUES.format("")) == before
+        await database.rows.execute("CREATE SCHEMA other; SET search_path = other")
+        assert await database.rows.fetch(ALL_VALUES.format("public.")) == before
+        await database.rows.execute("RESET search_path")
+        await database.migrate("0045")
+        assert await database.rows.fetch(BODIES) == bodies
+        assert await database.rows.fetch(ALL_VALUES.format("")) == before
 
 
 async def test_no_function_of_a_computed_column_is_put_into_each_insert(

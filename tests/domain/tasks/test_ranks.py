@@ -52,17 +52,26 @@ def test_ranks_out_of_order_are_refused() -> None:
         ranks.between("00000002", "00000001")
 
 
-async def test_sql_computes_the_same_ranks(database: Database) -> None:
+async def test_a_statement_appends(database: Database) -> None:
     async with database.session() as session:
-        for last in (None, ranks.first(), "0000zzzz", ranks.first() + "00a", "zzzzz000"):
-            for number in (1, 35, 36, 123_456_789, 2**31 - 1):
-                whole = ranks.next_whole(literal(last, Text()))
-                written = await session.scalar(
-                    select(ranks.numbered_rank(whole, literal(number, Integer())))
-                )
-                following = ranks.between(last, None)
-                assert written is not None
-                assert written[:8] == following
-                assert int(written[8:], 36) == number
-                # After all existing ranks, and before the next one of either implementation.
-                assert (last or "") < following < written < ranks.between(written, None)
+
+        async def appended(last: str | None, number: int) -> str:
+            counted = ranks.counted(literal(last, Text()))
+            rank = ranks.numbered_rank(counted, literal(number, Integer()))
+            written: str | None = await session.scalar(select(rank))
+            assert written is not None
+            return written
+
+        for last in (None, ranks.first(), "0000zzzzi", ranks.first() + "00a", "azzzzz00"):
+            numbers = (1, 15, 16, 35, 36, 123_456_789, 2**31 - 1)
+            made = [await appended(last, number) for number in numbers]
+            # After all existing ranks, the later numbers behind the others, each of one length.
+            assert made == sorted(set(made))
+            assert {len(rank) for rank in made} == {14}
+            assert (last or "") < made[0]
+            if last is not None:
+                # What is respaced meanwhile stays in front of it.
+                assert last < ranks.bound_after(last) < made[0]
+            # The next statement continues behind what either implementation has appended.
+            for end in (made[-1], ranks.between(made[-1], None)):
+                assert made[-1] <= end < await appended(end, 1)
