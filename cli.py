@@ -12,9 +12,9 @@ import datetime as dt
 import difflib
 import functools
 import gc
-import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -37,12 +37,10 @@ from settings import (
     unknown_variables,
 )
 from web.log_lines import configure_logging
-from web.parent import end_with_parent
+from web.parent import end_with_input, end_with_parent
 from web.supervision import Supervisor
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
-
     from starlette.types import ASGIApp
 
     from auth.authenticator import Authenticator
@@ -240,11 +238,18 @@ async def _work(settings: Settings) -> None:
     await run(settings, stop)
 
 
-def _work_as_child() -> None:
+def work_as_child() -> None:
+    """Run background jobs for a server, until it ends or asks to stop."""
     settings = load_settings()
     configure_logging(settings.server)
-    end_with_parent()
+    end_with_input()
     _run_worker(settings)
+
+
+# Not started by `multiprocessing`, which would keep one more process, for shared memory.
+_CHILD = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from cli import work_as_child; work_as_child()"
+)
 
 
 @contextlib.contextmanager
@@ -252,17 +257,16 @@ def _background_work(parts: Supervisor) -> Iterator[Callable[[], None]]:
     """Run the worker as a separate process, so that it never delays a request. Yields a function
     that asks it to stop, so that it finishes its jobs while the server finishes its requests.
     """
-    processes: list[SpawnProcess] = []
+    processes: list[subprocess.Popen[bytes]] = []
+    command = [sys.executable, "-c", _CHILD, str(Path(__file__).resolve().parent)]
 
     def start() -> None:
-        process = multiprocessing.get_context("spawn").Process(target=_work_as_child, name="worker")
-        process.start()
-        processes[:] = [process]
+        processes[:] = [subprocess.Popen(command, stdin=subprocess.PIPE)]
 
     stopping = False
 
     def alive() -> bool:
-        return stopping or processes[0].is_alive()
+        return stopping or processes[0].poll() is None
 
     def stop() -> None:
         nonlocal stopping
@@ -275,7 +279,7 @@ def _background_work(parts: Supervisor) -> Iterator[Callable[[], None]]:
             yield stop
     finally:
         stop()
-        processes[0].join()
+        processes[0].wait()
 
 
 # The database

@@ -138,7 +138,7 @@ class Server:
     def _worker(self) -> int | None:
         for pid in children_of(self._process.pid):
             with contextlib.suppress(OSError):
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if b"work_as_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return None
 

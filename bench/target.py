@@ -82,7 +82,7 @@ class Served:
         return max(
             pid
             for pid in children(self.server)
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"work_as_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
         )
 
 

@@ -52,8 +52,8 @@ class Running:
     client: httpx.AsyncClient
 
     def worker(self) -> int:
-        # The other child of multiprocessing is its resource tracker.
-        (found,) = [pid for pid in children(self.process.pid) if "spawn_main" in command_of(pid)]
+        # The other child is the watcher of the embedded PostgreSQL.
+        (found,) = [pid for pid in children(self.process.pid) if "work_as_child" in command_of(pid)]
         return found
 
     def postmaster(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 # For what runs when a parent was killed.
 _END_SECONDS = 30.0
@@ -15,11 +17,18 @@ _END_SECONDS = 30.0
 def end_with_parent() -> None:
     """Stop a child process when its parent was killed; otherwise it would hold the port forever."""
     parent = multiprocessing.parent_process()
-    if parent is None:
-        return
+    if parent is not None:
+        _end_after(parent.join)
 
+
+def end_with_input() -> None:
+    """Stop this process when its standard input ends: it is a pipe that its parent holds."""
+    _end_after(sys.stdin.buffer.read)
+
+
+def _end_after(wait: Callable[[], object]) -> None:
     def watch() -> None:
-        parent.join()
+        wait()
         os.kill(os.getpid(), signal.SIGTERM)
         # Nothing may keep it: nobody is left who could end it.
         time.sleep(_END_SECONDS)
