@@ -305,6 +305,15 @@ async def test_axe_finds_nothing(width: int, scheme: Any, visit: Visit) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+async def test_a_chosen_theme_wins_over_that_of_the_system(visit: Visit) -> None:
+    await visit.context.add_init_script(
+        "if (origin !== 'null') localStorage['graphiql:theme'] = 'dark'"
+    )
+    page = await visit.open()
+    await expect(page.get_by_role("banner")).to_have_css("background-color", "rgb(33, 42, 59)")
+    await check(page)
+
+
 async def check(page: Page) -> None:
     """Nothing serious, except for what only GraphiQL can mend."""
     found = []
