@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from auth.api_keys import PREFIX as KEY_PREFIX
@@ -42,6 +42,7 @@ FORGET = "forget"
 
 _STANDING = Statement(
     select(
+        models.Session.id,
         models.Session.user_id,
         models.Session.expires_at,
         models.Session.revoked_at,
@@ -52,7 +53,7 @@ _STANDING = Statement(
         models.User.deleted_at,
     )
     .join(models.User, models.User.id == models.Session.user_id)
-    .where(models.Session.id == bindparam("session_id")),
+    .where(models.Session.id == any_(bindparam("session_ids", type_=ARRAY(Uuid())))),
     plan_once=True,
 )
 
@@ -125,6 +126,34 @@ class _Known:
         self.until = min(claims.expires_at, standing.until)
 
 
+class _Sessions:
+    """Reads rows of sessions: one statement for all that are asked for in one turn of the event
+    loop. An event reaches all its subscribers in one turn, and their sessions are read again at the
+    same time.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # What the next statement reads, and the task that runs it.
+        self._wanted: set[UUID] = set()
+        self._next: asyncio.Task[dict[UUID, Any]] | None = None
+
+    async def row(self, session_id: UUID) -> Any:
+        """The row of a session, read from now on; None if there is none."""
+        self._wanted.add(session_id)
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+        # Shielded: one that is cancelled must not cancel the read for the others.
+        return (await asyncio.shield(self._next)).get(session_id)
+
+    async def _read(self) -> dict[UUID, Any]:
+        # Others of this turn join.
+        await asyncio.sleep(0)
+        wanted, self._wanted, self._next = self._wanted, set(), None
+        rows = await self._database.all_rows.fetch(_STANDING, {"session_ids": [*wanted]})
+        return {row.id: row for row in rows}
+
+
 class Authenticator:
     """One per process. `domain.accounts.session` uses `passwords` and `tokens`."""
 
@@ -153,6 +182,7 @@ class Authenticator:
         self._standings = BoundedCache[UUID, _Standing](
             _MOST_SESSIONS, dropped=lambda _, standing: standing.end()
         )
+        self._sessions = _Sessions(database)
         # One read at a time per session, however many requests wait for it.
         self._asking: dict[UUID, asyncio.Task[_Standing]] = {}
 
@@ -261,8 +291,8 @@ class Authenticator:
         # The time before the read: the answer is cached from then on.
         now, kept = self._clock(), self._recheck()
         try:
-            rows = await self.database.all_rows.fetch(_STANDING, {"session_id": session_id})
-            standing = _Standing(rows[0] if rows else None, now, kept)
+            row = await self._sessions.row(session_id)
+            standing = _Standing(row, now, kept)
             if self._asking.get(session_id) is this:
                 self._standings[session_id] = standing
             else:

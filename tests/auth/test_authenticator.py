@@ -98,6 +98,19 @@ async def test_concurrent_requests_query_the_database_once(house: House) -> None
     assert len(heard) == 1
 
 
+async def test_people_who_come_at_the_same_time_are_read_together(house: House) -> None:
+    people = [await house.person() for _ in range(5)]
+    gone = await house.person()
+    await house.do(gone.viewer, session.revoke, house.auth)
+    house.clock.forward(seconds=4)
+    with statements(house.database) as heard:
+        valid = await asyncio.gather(
+            *(house.auth.still_valid(person.viewer.credentials) for person in [*people, gone])
+        )
+    assert valid == [True] * len(people) + [False]
+    assert len(heard) == 1
+
+
 async def test_a_cancelled_request_does_not_cancel_the_others(house: House) -> None:
     person = await house.person()
     first = asyncio.create_task(house.auth.viewer(person.header))
