@@ -118,6 +118,7 @@ QUERIES = [
 ]
 
 
+@pytest.mark.statements
 @pytest.mark.parametrize("query", QUERIES)
 async def test_the_statements_are_those_that_the_database_got(
     observed: Observed, query: str
@@ -137,6 +138,7 @@ async def test_the_statements_are_those_that_the_database_got(
         assert "secret words" not in str(explained)
 
 
+@pytest.mark.statements
 async def test_a_mutation_is_explained_without_its_values(observed: Observed) -> None:
     ada = await observed.world.person()
     query = """mutation ($title: String!) {
@@ -174,6 +176,7 @@ async def test_fields_say_how_they_were_read(observed: Observed) -> None:
     assert by_path["tasks.nodes.title"]["serialized"]
 
 
+@pytest.mark.statements
 async def test_a_candidate_set_is_named(observed: Observed) -> None:
     world = observed.world
     ada = await world.person()
@@ -208,6 +211,7 @@ async def test_operations_at_once_do_not_hear_each_other(observed: Observed) -> 
     assert not world.database.listeners
 
 
+@pytest.mark.statements
 async def test_the_standard_engine_says_why_it_was_needed(observed: Observed) -> None:
     ada = await observed.world.person()
     explained = await observed.compare(

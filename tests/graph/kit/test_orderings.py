@@ -251,6 +251,7 @@ async def _read(
     return counted.read
 
 
+@pytest.mark.statements
 @pytest.mark.parametrize("planner", [(), _PARALLEL], ids=["usual", "parallel"])
 async def test_no_page_reads_more_because_there_are_more_rows(
     large: Scene, planner: Sequence[str], monkeypatch: pytest.MonkeyPatch
@@ -275,6 +276,7 @@ def test_what_may_grow_is_offered() -> None:
         assert any(re.fullmatch(known, name) for case in CASES for name in _names(*case)), known
 
 
+@pytest.mark.statements
 @pytest.mark.parametrize("direction", _DIRECTIONS[1:3])
 async def test_a_page_far_down_reads_no_more(
     large: Scene, direction: str, monkeypatch: pytest.MonkeyPatch

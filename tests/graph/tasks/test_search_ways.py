@@ -158,6 +158,8 @@ async def test_the_planner_is_asked_and_nothing_is_looked_for(world: World) -> N
         assert 0 <= expected[f"{kind.value}_MATCHES"] <= expected[f"{kind.value}_ROWS"]
 
 
+# It reads outside of `viewing`, where row-level security shows nothing.
+@pytest.mark.statements
 async def test_common_words_are_looked_for_where_they_are_seen(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
