@@ -2,9 +2,10 @@
 
 Four web processes, two workers, its own Redis and PostgreSQL with a replica, and 150 requests in
 flight. One after the other, a web process and a worker are killed (SIGKILL), Redis and PostgreSQL
-are frozen (SIGSTOP) and restarted, and PostgreSQL is killed and its replica promoted, which has
-become synchronous before. Clients give up after twelve seconds; a third of them retry with the same
-idempotency key, as the documentation recommends.
+are frozen (SIGSTOP) and restarted, the disk of the tasks is full (as root only: `bench.drill_disk`)
+and PostgreSQL is killed and its replica promoted, which has become synchronous before. Clients give
+up after twelve seconds; a third of them retry with the same idempotency key, as the documentation
+recommends.
 
 Afterwards the rows are counted in the database itself, by the fault after whose begin they were
 acknowledged or written. *Acknowledged*: answered without an error. *Lost*: acknowledged, but not in
@@ -16,16 +17,17 @@ promotion) until a change that was sent after it is acknowledged.
 The table is written to bench/DRILLS.md. Exits with 1 if an acknowledged change is lost or doubled,
 an event is lost or sent twice, a connection is left in a transaction, or a recovery takes longer
 than 15 s.
+
+`--minutes 10` is a soak: the faults come again and again for so long, without the promotion. The
+memory of each process is printed and must stay flat; the table is only printed.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
-import itertools
-import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -33,45 +35,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import httpx
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
-from websockets.typing import Subprotocol
 
-from bench.drill_table import TEXT, Fault, Ledger, outcome_of, stored_in
+from bench.drill_disk import SmallDisk
+from bench.drill_load import IN_FLIGHT, PATIENCE, SUBSCRIBERS, Load, signed_in
+from bench.drill_memory import Memory
+from bench.drill_table import TEXT, Fault, outcome_of, stored_in
 from db.embedded import EmbeddedPostgres
 
-IN_FLIGHT: Final = 150
-SUBSCRIBERS: Final = 8
 WEB_PROCESSES: Final = 4
 WORKERS: Final = 2
-PATIENCE: Final = 12.0
 _START_SECONDS: Final = 120
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _UNLIMITED: Final = {
     "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
     "TASKLOOM_LIMIT_TASK_CREATION": "unlimited",
 }
-_REGISTER: Final = (
-    "mutation ($i: UserRegisterInput!) "
-    "{ userRegister(input: $i) { accessToken errors { message } } }"
-)
-_PROJECT: Final = 'mutation { projectCreate(input: {name: "Drill"}) { project { id } } }'
-CREATE: Final = (
-    "mutation ($i: TaskCreateInput!) { taskCreate(input: $i) { task { id } errors { code } } }"
-)
-_UPDATE: Final = (
-    "mutation ($i: TaskUpdateInput!) { taskUpdate(input: $i) { task { id } errors { code } } }"
-)
-_LISTEN: Final = (
-    "subscription ($after: String, $project: ID!) "
-    "{ taskEvents(after: $after, filter: {project: {id: {eq: $project}}}) { id cursor } }"
-)
 
 
 class Machinery:
@@ -89,6 +73,7 @@ class Machinery:
         self._web: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._postgres: subprocess.Popen[bytes] | None = None
+        self.disk: SmallDisk | None = None
         self._environment = {
             **os.environ,
             **_UNLIMITED,
@@ -107,6 +92,8 @@ class Machinery:
         self.start_redis()
         await asyncio.to_thread(self._start_replica)
         self._run("migrate").wait()
+        if os.geteuid() == 0:
+            self.disk = await SmallDisk.below_tasks(self._database.dsn(), self._cluster)
         self._web = self._run("serve", "--no-worker", "--no-demo")
         for _ in range(WORKERS):
             self._workers.append(self._run("worker"))
@@ -133,12 +120,14 @@ class Machinery:
     # --- faults ----------------------------------------------------------------------------------
 
     async def kill_web(self) -> None:
-        """Kill one of the four; their parent starts another."""
-        os.kill(self._children()[0], signal.SIGKILL)
+        """Kill the youngest of the four; their parent starts another."""
+        os.kill(max(self._children(), key=_started), signal.SIGKILL)
 
     async def kill_worker(self) -> None:
-        """Kill one of the two and start it again, as an orchestrator would."""
-        self._workers.pop(0).kill()
+        """Kill the younger of the two and start it again, as an orchestrator would."""
+        killed = self._workers.pop()
+        killed.kill()
+        await asyncio.to_thread(killed.wait)
         self._workers.append(self._run("worker"))
 
     async def freeze_redis(self) -> None:
@@ -159,6 +148,13 @@ class Machinery:
         postmaster = self._postmaster()
         with frozen([postmaster, *children_of(postmaster)]):
             await asyncio.sleep(PATIENCE)
+
+    async def fill_disk(self) -> None:
+        """Leave no room for tasks for eight seconds."""
+        assert self.disk is not None
+        await asyncio.to_thread(self.disk.fill)
+        await asyncio.sleep(8)
+        self.disk.free()
 
     async def restart_postgres(self) -> None:
         """Restart PostgreSQL: its connections are cut, and for a moment it is unavailable."""
@@ -244,6 +240,10 @@ class Machinery:
                 stderr=log,
             )
 
+    def processes(self) -> list[int]:
+        """The web processes and the workers."""
+        return [*self._children(), *(worker.pid for worker in self._workers)]
+
     def _children(self) -> list[int]:
         assert self._web is not None
         return [
@@ -261,139 +261,10 @@ class Machinery:
         return int((self._cluster / "postmaster.pid").read_text().split("\n")[0])
 
 
-class Load:
-    """Clients that make changes, and subscribers that receive the events."""
-
-    def __init__(self, port: int, token: str, project: str) -> None:
-        self.ledger = Ledger()
-        self.heard: list[list[str]] = [[] for _ in range(SUBSCRIBERS)]
-        self.began: list[str] = []
-        self.stopping = False
-        self._port = port
-        self._headers = {"Accept": "application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self.token = token
-        self.project = project
-        limits = httpx.Limits(max_connections=IN_FLIGHT + 10)
-        self._http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
-
-    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer, of any kind; raises `httpx.HTTPError`."""
-        response = await self._http.post(
-            f"http://127.0.0.1:{self._port}/graphql",
-            json={"query": query, "variables": variables},
-            headers=self._headers,
-        )
-        answer: dict[str, Any] = response.json()
-        return answer
-
-    async def change(self, query: str, values: dict[str, Any]) -> str | None:
-        """The id of the changed object, if the change was acknowledged."""
-        sent = time.time()
-        try:
-            answer = await self.ask(query, i=values)
-        except (httpx.HTTPError, ValueError) as error:
-            self.ledger.failed(type(error).__name__)
-            # No client retries without a pause.
-            await asyncio.sleep(0.2)
-            return None
-        if answer.get("errors") or not answer.get("data"):
-            self.ledger.failed(answer["errors"][0]["extensions"]["code"])
-            await asyncio.sleep(0.2)
-            return None
-        (payload,) = answer["data"].values()
-        if payload["errors"]:
-            self.ledger.failed(payload["errors"][0]["code"])
-            return None
-        self.ledger.times.append((sent, time.time()))
-        return str(payload["task"]["id"])
-
-    async def create(self, client: int, *, keyed: bool) -> None:
-        """Create tasks one by one; with an idempotency key, retry each until it is acknowledged."""
-        for number in itertools.count():
-            title = f"client {client} task {number}"
-            values = {"title": title, "projectId": self.project}
-            if keyed:
-                values["idempotencyKey"] = secrets.token_hex(16)
-            done = None
-            while not self.stopping and done is None:
-                done = await self.change(CREATE, values)
-                if done is not None:
-                    self.ledger.created[title] = time.time()
-                elif not keyed:
-                    break
-            if self.stopping:
-                return
-
-    async def rename(self) -> None:
-        """Rename one task repeatedly."""
-        task = None
-        while task is None and not self.stopping:
-            task = await self.change(CREATE, {"title": "0", "projectId": self.project})
-        for number in itertools.count(1):
-            if self.stopping:
-                return
-            if await self.change(_UPDATE, {"id": task, "title": str(number)}):
-                assert task is not None
-                self.ledger.renamed[task] = number, time.time()
-
-    async def listen(self, index: int) -> None:
-        """Subscribe from the first cursor on, over as many connections as it takes."""
-        cursor = self.began[index]
-        address = f"ws://127.0.0.1:{self._port}/graphql"
-        while True:
-            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
-                async with connect(
-                    address, subprotocols=[Subprotocol("graphql-transport-ws")]
-                ) as socket_:
-                    hello = {"type": "connection_init"}
-                    hello["payload"] = {"Authorization": f"Bearer {self.token}"}  # type: ignore[assignment]  # JSON
-                    await socket_.send(json.dumps(hello))
-                    variables = {"after": cursor, "project": self.project}
-                    payload = {"query": _LISTEN, "variables": variables}
-                    await socket_.recv()
-                    await socket_.send(
-                        json.dumps({"id": "1", "type": "subscribe", "payload": payload})
-                    )
-                    async for text in socket_:
-                        message = json.loads(text)
-                        if message["type"] == "ping":
-                            await socket_.send(json.dumps({"type": "pong"}))
-                        elif message["type"] == "next" and message["payload"].get("data"):
-                            event = message["payload"]["data"]["taskEvents"]
-                            cursor = event["cursor"]
-                            self.heard[index].append(event["id"])
-                        elif message["type"] in {"error", "complete"}:
-                            self.ledger.failed(f"stream: {message['type']}")
-                            break
-            await asyncio.sleep(0.3)
-
-    @contextlib.asynccontextmanager
-    async def going(self) -> AsyncIterator[None]:
-        """Run all clients and subscribers during the block; then let all subscribers catch up."""
-        for _ in range(SUBSCRIBERS):
-            self.began.append((await self.ask("{ eventCursor }"))["data"]["eventCursor"])
-        listeners = [asyncio.create_task(self.listen(index)) for index in range(SUBSCRIBERS)]
-        third = IN_FLIGHT // 3
-        clients = [asyncio.create_task(self.create(n, keyed=n < third)) for n in range(2 * third)]
-        clients += [asyncio.create_task(self.rename()) for _ in range(IN_FLIGHT - 2 * third)]
-        yield
-        self.stopping = True
-        await asyncio.wait(clients, timeout=2 * PATIENCE)
-        quiet = 0
-        while quiet < 5:
-            before = sum(map(len, self.heard))
-            await asyncio.sleep(1)
-            quiet = 0 if sum(map(len, self.heard)) > before else quiet + 1
-        for task in (*clients, *listeners):
-            task.cancel()
-        await asyncio.wait([*clients, *listeners], timeout=5)
-        await self._http.aclose()
-
-
-async def drill(machinery: Machinery, *, pause: float) -> int:
-    """Start everything, cause one fault after the other, and count. Returns the exit status."""
+async def drill(machinery: Machinery, *, pause: float, minutes: float) -> int:
+    """Start everything, cause one fault after the other, and count. `minutes`: of a soak, or 0.
+    Returns the exit status.
+    """
     await machinery.start()
     load = await signed_in(machinery.port)
     faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
@@ -403,34 +274,34 @@ async def drill(machinery: Machinery, *, pause: float) -> int:
         ("Redis restarted", machinery.restart_redis),
         ("PostgreSQL frozen for 12 s", machinery.freeze_postgres),
         ("PostgreSQL restarted", machinery.restart_postgres),
-        ("PostgreSQL killed, replica promoted", machinery.promote),
     ]
+    if machinery.disk is not None:
+        faults.append(("disk full for 8 s", machinery.fill_disk))
+    if not minutes:
+        faults.append(("PostgreSQL killed, replica promoted", machinery.promote))
     begun = time.time()
     done = [Fault("none", begun, begun)]
+    memory = Memory(machinery.processes)
     async with load.going():
+        watching = asyncio.create_task(memory.watch())
         await asyncio.sleep(pause)
-        for name, act in faults:
-            begin = time.time()
-            await act()
-            done.append(Fault(name, begin, time.time()))
-            await asyncio.sleep(pause)
+        while True:
+            for name, act in faults:
+                begin = time.time()
+                await act()
+                done.append(Fault(name, begin, time.time()))
+                await asyncio.sleep(pause)
+            if time.time() - begun >= 60 * minutes:
+                break
         await asyncio.sleep(pause)
-    return await _report(machinery, load, done, time.time())
+        watching.cancel()
+    status = await _report(machinery, load, done, time.time(), written=not minutes)
+    return status | (minutes > 0 and not memory.report())
 
 
-async def signed_in(port: int) -> Load:
-    """A new user with a project."""
-    load = Load(port, "", "")
-    name = f"drill_{secrets.token_hex(4)}"
-    values = {"username": name, "email": f"{name}@example.org", "password": secrets.token_hex(12)}
-    answer = await load.ask(_REGISTER, i=values)
-    token = answer["data"]["userRegister"]["accessToken"]
-    load = Load(port, token, "")
-    project = (await load.ask(_PROJECT))["data"]["projectCreate"]["project"]["id"]
-    return Load(port, token, project)
-
-
-async def _report(machinery: Machinery, load: Load, faults: list[Fault], end: float) -> int:
+async def _report(
+    machinery: Machinery, load: Load, faults: list[Fault], end: float, *, written: bool
+) -> int:
     stored = await stored_in(machinery.dsn)
     untils = [*(fault.begin for fault in faults[1:]), time.time()]
     outcomes = [
@@ -447,7 +318,8 @@ async def _report(machinery: Machinery, load: Load, faults: list[Fault], end: fl
         stuck=stored.stuck,
         rows="\n".join(f"| {' | '.join(outcome.cells())} |" for outcome in outcomes),
     )
-    (_ROOT / "bench" / "DRILLS.md").write_text(text)
+    if written:
+        (_ROOT / "bench" / "DRILLS.md").write_text(text)
     print(text)
     return int(stored.stuck > 0 or any(outcome.bad for outcome in outcomes))
 
@@ -473,6 +345,11 @@ def children_of(parent: int) -> list[int]:
     return [int(pid) for path in lists for pid in path.read_text().split()]
 
 
+def _started(pid: int) -> int:
+    """When a process began, in ticks since the machine did."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
 def start_redis(folder: Path) -> subprocess.Popen[bytes]:
     """A Redis without data, on the socket `redis` in the folder."""
     program = shutil.which("redis-server") or _valkey()
@@ -491,6 +368,9 @@ def _valkey() -> str:
 
 def main() -> int:
     """Run the drill on its own servers."""
+    parser = argparse.ArgumentParser(prog="python -m bench.drill", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=0, help="soak for so long")
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="taskloom-drill-"))
     folder.chmod(0o711)
     with socket.socket() as probe:
@@ -499,11 +379,13 @@ def main() -> int:
     database = EmbeddedPostgres.start(folder / "primary")
     machinery = Machinery(folder, database, port)
     try:
-        return asyncio.run(drill(machinery, pause=9))
+        return asyncio.run(drill(machinery, pause=9, minutes=options.minutes))
     finally:
         machinery.stop()
         machinery.stop_replica()
         database.stop()
+        if machinery.disk is not None:
+            machinery.disk.close()
         log = folder / "log"
         if log.exists():
             print(f"\nthe servers' log has {len(log.read_text().splitlines())} lines")

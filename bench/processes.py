@@ -24,7 +24,8 @@ from typing import Any, Final
 
 import httpx
 
-from bench.drill import children_of, signed_in, start_redis
+from bench.drill import children_of, start_redis
+from bench.drill_load import signed_in
 from bench.measure import cpu_seconds
 from db.embedded import EmbeddedPostgres
 

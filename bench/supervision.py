@@ -36,7 +36,8 @@ from typing import Any, Final
 
 import httpx
 
-from bench.drill import CREATE, Load, children_of, frozen, signed_in
+from bench.drill import children_of, frozen
+from bench.drill_load import CREATE, Load, signed_in
 from db.embedded import destroy
 
 CLIENTS: Final = 3
