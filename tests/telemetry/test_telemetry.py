@@ -52,6 +52,15 @@ query Board {
 """
 
 
+BOARD_OF = """
+query Board($name: String!) {
+  projects(first: 5, filter: {name: {eq: $name}}) {
+    nodes { name tasks(first: 5) { nodes { title comments(first: 5) { nodes { body } } } } }
+  }
+}
+"""
+
+
 def traceparent(*, sampled: bool = True) -> tuple[str, str, str]:
     """A header as a client with tracing sends it, with its trace and its span."""
     trace, span = secrets.token_hex(16), secrets.token_hex(8)
@@ -96,6 +105,13 @@ async def scene(
     settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Scene]:
     """A server and a worker that export, and a webhook for all events."""
+    async with played(settings, tmp_path_factory.mktemp("data")) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def played(settings: Settings, data: Path, **more: str) -> AsyncIterator[Scene]:
+    """A scene with a database of its own. `more`: settings of the server and the worker."""
     async with fresh_database(settings) as database, receiving() as receiver:
         own = settings.with_database(await address_of(settings, database))
         with collecting() as collector:
@@ -107,7 +123,8 @@ async def scene(
                 "OTEL_BSP_SCHEDULE_DELAY": "100",
                 "OTEL_METRIC_EXPORT_INTERVAL": "500",
                 "TASKLOOM_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
-                "TASKLOOM_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+                "TASKLOOM_DATA_DIR": str(data),
+                **more,
             }
             house = House(own, database)
             person = await house.person()
@@ -191,6 +208,41 @@ async def test_a_field_has_one_span_for_all_objects_of_its_level(scene: Scene) -
         named = [one for one in scene.collector.spans() if one.trace == trace]
         assert sum(one.name == "Project.tasks" for one in named) == 1
         assert FIELD.format("query Board", "Query.projects > SELECT projects") in found
+
+
+async def test_statements_with_row_level_security(
+    scene: Scene, settings: Settings, tmp_path: Path
+) -> None:
+    """The same answers, and the same spans: of the statement, and not of what checks its rows."""
+
+    async def seen(where: Scene) -> tuple[Any, list[str], set[str]]:
+        """The answer, the places of the spans of statements, and their texts."""
+        name = f"{MARK} rows"
+        await where.ask(PROJECT, name=name)
+        # Until the plan of the document has settled.
+        for _ in range(6):
+            header, trace, _ = traceparent()
+            answer = await where.ask(BOARD_OF, header, name=name)
+            found = await where.until(trace, "POST /graphql")
+        statements = {
+            place: one for place, one in found.items() if "db.query.text" in one.attributes
+        }
+        for place, one in statements.items():
+            assert one.attributes["db.query.summary"] == place.rpartition(" > ")[2] == one.name
+            assert not one.failed
+        return (
+            answer,
+            sorted(statements),
+            {one.attributes["db.query.text"] for one in statements.values()},
+        )
+
+    async with played(settings, tmp_path, TASKLOOM_ROW_SECURITY="on") as walled:
+        answer, places, texts = await seen(walled)
+    assert any("taskloom_viewer" in text for text in texts)
+    other, expected, _ = await seen(scene)
+    assert answer == other
+    assert places == expected
+    assert any("SELECT projects" in place for place in places)
 
 
 async def test_operations_over_a_websocket_and_deliveries(scene: Scene) -> None:
