@@ -12,6 +12,8 @@ from typing import Final
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
 # The parts in their order, by the name of their module. Each has a heading of the first level.
 TITLES: Final = {
+    # Written by hand, from the others.
+    "short": "In short",
     "bench": "Requests, beside other servers",
     "tuned": "The reads again, on PostgreSQL as the embedded server sets it",
     "cold": "New documents, run by run",

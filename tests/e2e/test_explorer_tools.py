@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from typing import Any
 
@@ -184,6 +185,7 @@ async def test_copied_code_runs(language: str, visit: Visit) -> None:
             env=environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         assert running.stdin is not None
         running.stdin.write(code.encode())
@@ -208,7 +210,8 @@ async def test_copied_code_runs(language: str, visit: Visit) -> None:
         line = await running.stdout.readline()
         assert line, printed
         printed += line
-    running.kill()
+    # With the programs that it has started: they hold its output open.
+    os.killpg(running.pid, signal.SIGKILL)
     await running.wait()
 
 
