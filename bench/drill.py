@@ -249,7 +249,7 @@ class Machinery:
         return [
             pid
             for pid in children_of(self._web.pid)
-            if b"work_as_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
     async def _ready(self, http: httpx.AsyncClient) -> bool:
