@@ -1,9 +1,9 @@
 """A new task writes less: short ways for texts in ASCII, and no index entries for what it lacks.
 
-PL/pgSQL prepares each expression that it runs once in each transaction. That of all alphabets is
-long, so it now stands in a branch of its own, which a text in ASCII does not enter, nor the search
-for scripts without spaces; and nothing is done for a text that is empty. The values are the same as
-before: nothing is computed again.
+PL/pgSQL prepares each expression that it runs once in each transaction. The expression for all
+alphabets is long. It is now in a separate branch, which is skipped for a text in ASCII, like the
+search for scripts without spaces; and nothing is done for a text that is empty. The values are the
+same as before: nothing is computed again.
 
 The tasks without a parent, and those without an assignee in the order of their creation, are found
 by other indexes.
