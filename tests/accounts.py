@@ -41,6 +41,18 @@ class Clock:
         self.now += dt.timedelta(**duration)
 
 
+class RunningClock(Clock):
+    """The time as it passes, for what lives as long as a whole run: codes and tokens made with a
+    clock that stands still since the run began are born expired once that is long ago.
+    """
+
+    def __call__(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    def forward(self, **duration: float) -> None:
+        raise TypeError(f"cannot move the clock that all tests share by {duration}")
+
+
 @dataclass(slots=True)
 class Person:
     """An account and its first session."""

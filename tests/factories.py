@@ -41,7 +41,7 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.request.execution import Executor, GraphQLRequest, Refused, refusal
 from settings import Settings
-from tests.accounts import House, Person
+from tests.accounts import House, Person, RunningClock
 from tests.databases import address_of, fresh_database
 from tests.waiting import all_events_readable
 
@@ -109,7 +109,7 @@ class World:
         # The access path of a list must not depend on how busy the machine is.
         self.services.access_paths.slow_seconds = math.inf
         settings = self.services.settings
-        self.house = House(settings, self.database, bus=self.services.bus)
+        self.house = House(settings, self.database, RunningClock(), self.services.bus)
         # One authenticator, so that a viewer evicted by one half is evicted for the other too.
         self.house.auth.close()
         self.house.auth = self.services.authenticator
