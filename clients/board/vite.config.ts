@@ -32,7 +32,7 @@ export default defineConfig({
     alias: {
       "@taskloom/client": fileURLToPath(new URL("../typescript/src/index.ts", import.meta.url)),
     },
-    dedupe: ["graphql-ws"],
+    dedupe: ["graphql-ws", "idb-keyval"],
   },
   build: {
     target: "es2022",

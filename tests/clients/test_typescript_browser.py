@@ -23,7 +23,11 @@ pytestmark = [
 ]
 
 # A page of the server's origin, which has the modules as a bundler would find them.
-IMPORTS = {"imports": {"graphql-ws/client": "/kit/graphql-ws/client.js"}}
+LIBRARIES = {
+    "graphql-ws/client": "graphql-ws/dist/client.js",
+    "idb-keyval": "idb-keyval/dist/index.js",
+}
+IMPORTS = {"imports": {name: f"/kit/{path}" for name, path in LIBRARIES.items()}}
 PAGE = f"<script type=importmap>{json.dumps(IMPORTS)}</script>"
 
 BEGIN = """
@@ -100,14 +104,12 @@ async def test_two_tabs_share_a_session(
 
     async def serve(route: Route) -> None:
         name = route.request.url.partition("/kit/")[2]
-        library = FOLDER / "node_modules" / "graphql-ws" / "dist"
-        folder = library if name.startswith("graphql-ws/") else FOLDER / "dist"
+        library = FOLDER / "node_modules" / name
         if name == "index.html":
             await route.fulfill(body=PAGE, content_type="text/html")
         else:
-            await route.fulfill(
-                path=folder / name.partition("/")[2], content_type="text/javascript"
-            )
+            path = library if library.exists() else FOLDER / "dist" / name.partition("/")[2]
+            await route.fulfill(path=path, content_type="text/javascript")
 
     def note(request: Request) -> None:
         if "sessionRefresh" in (request.post_data or ""):

@@ -11,9 +11,6 @@ import { EventStreams } from "./streams/sse.ts";
 import { Socket } from "./streams/websocket.ts";
 import { type UploadOptions, send } from "./upload.ts";
 
-// An event comes soon after its request; a page may be open for weeks.
-const MOST_REQUEST_IDS = 10_000;
-
 export interface TaskloomOptions {
   /** The server's address, without `/graphql`; `""` in a page of the server itself. */
   url: string;
@@ -55,7 +52,6 @@ export class Taskloom {
   readonly #session: Session;
   readonly #webSocket: unknown;
   readonly #closing = new AbortController();
-  readonly #requestIds = new Set<string>();
   #socket: Socket | null = null;
 
   constructor({ url, key, storage, webSocket, fetch }: TaskloomOptions) {
@@ -88,9 +84,6 @@ export class Taskloom {
     const query = document.toString();
     const keyed = kindOf(query) === "mutation" ? withKey(variables) : variables;
     const requestId = options.requestId ?? crypto.randomUUID();
-    this.#requestIds.add(requestId);
-    if (this.#requestIds.size > MOST_REQUEST_IDS)
-      this.#requestIds.delete(this.#requestIds.values().next().value!);
     const body = { query, variables: keyed ?? variables };
     const call = { ...options, requestId, body, mayRepeat: keyed !== null };
     for (let isRenewed = false; ; isRenewed = true) {
@@ -203,11 +196,6 @@ export class Taskloom {
   onSession(listener: (signedIn: boolean) => void): () => void {
     this.#session.listeners.add(listener);
     return () => void this.#session.listeners.delete(listener);
-  }
-
-  /** Whether an event is of a request that this client has sent. */
-  isEcho(event: { requestId?: string | null | undefined }): boolean {
-    return this.#requestIds.has(event.requestId ?? "");
   }
 
   /** End all live streams. */

@@ -1,5 +1,7 @@
 /** Where the tokens of a session are kept. */
 
+import { createStore, get, set } from "idb-keyval";
+
 /** The tokens of a session. */
 export interface Tokens {
   accessToken: string;
@@ -27,48 +29,12 @@ export function memoryStorage(tokens: Tokens | null = null): TokenStorage {
  * what it wrote; with `localStorage` it would be some milliseconds late, and renew a second time.
  */
 export function browserStorage(name = "taskloom"): TokenStorage {
-  let opened: Promise<IDBDatabase> | null = null;
-
-  const open = () =>
-    new Promise<IDBDatabase>((resolve, reject) => {
-      const request = indexedDB.open(`taskloom:${name}`);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      request.onerror = () => {
-        opened = null;
-        reject(request.error);
-      };
-      request.onsuccess = () => {
-        const database = request.result;
-        // Such as when the user deletes the site's data.
-        database.onclose = () => (opened = null);
-        database.onversionchange = () => {
-          database.close();
-          opened = null;
-        };
-        resolve(database);
-      };
-    });
-
-  async function stored<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>) {
-    const database = await (opened ??= open());
-    return new Promise<T>((resolve, reject) => {
-      const transaction = database.transaction(STORE, mode);
-      const request = act(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onabort = () => reject(transaction.error);
-    });
-  }
-
+  const store = createStore(`taskloom:${name}`, KEY);
   return {
     name,
-    async read() {
-      const found = await stored("readonly", (store) => store.get(STORE));
-      return (found as Tokens | undefined) ?? null;
-    },
-    async write(tokens) {
-      await stored("readwrite", (store) => store.put(tokens, STORE));
-    },
+    read: async () => (await get<Tokens | null>(KEY, store)) ?? null,
+    write: (tokens) => set(KEY, tokens, store),
   };
 }
 
-const STORE = "tokens";
+const KEY = "tokens";
