@@ -23,3 +23,9 @@ Separate programs are `extras` (search and reports), `attacks` (limits), `cold` 
 by run), `lag` (the worker) and `streams` (live updates). `everything` (`make bench-all`) runs those
 that have a part in `RESULTS.md`.
 """
+
+import os
+
+# Some containers forbid bytecode. A server that compiles its libraries at each start needs more
+# memory, and does not start as an operator's does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

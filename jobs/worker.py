@@ -15,11 +15,9 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prometheus_client import REGISTRY
-from prometheus_client.metrics_core import Metric
 from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
@@ -48,6 +46,9 @@ from jobs.runner import Runner
 from jobs.worker_context import Clock, WorkerContext
 from settings import Settings
 from telemetry import start
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -96,6 +97,9 @@ async def worker_context(
 
 async def _metrics_of_process() -> Iterable[Metric]:
     """Memory, processor time, garbage collection."""
+    # Imported if metrics are sent, and only then: it takes two MiB.
+    from prometheus_client import REGISTRY
+
     return REGISTRY.collect()
 
 
