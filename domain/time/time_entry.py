@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Integer,
+    Select,
+    Uuid,
     bindparam,
     column,
     func,
@@ -30,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import Viewer, placeholder_viewer
 from db.models import Project, Task, TimeEntry
 from db.models.time_entry import ends
 from domain import locks, rules
@@ -57,6 +61,7 @@ from errors import BadInput, ErrorCode, Failure, NotFound, check, collecting, de
 from events.kinds import EventKind
 
 MAX_ITEMS = 200
+_IDS = bindparam("ids", type_=ARRAY(Uuid()))
 
 __all__ = ["NewTimeEntry", "Place", "create", "create_many", "delete", "update_entry"]
 
@@ -355,27 +360,38 @@ async def known_places(
     All rows are locked against changes, so that a setting that locks a project comes before or
     after.
     """
-    viewer = work.viewer
+    viewer, session = placeholder_viewer(work.viewer.shape), work.session
     named = {id_ for id_ in task_ids if id_ is not None}
     await locks.lock_tasks(work, named, projects={id_ for id_ in project_ids if id_ is not None})
     tasks: dict[UUID, Task] = {}
     if named:
-        query = select(Task).where(Task.id.in_(named), access.read(viewer, Task))
-        tasks = {task.id: task for task in await work.session.scalars(query)}
+        values = {"ids": named, **work.viewer.params}
+        tasks = {task.id: task for task in await session.scalars(_seen_tasks(viewer), values)}
     wanted = {*project_ids, *(task.project_id for task in tasks.values())} - {None}
     projects: dict[UUID, Project] = {}
     visible: set[UUID] = set()
     if wanted:
-        rows = await work.session.execute(
-            select(Project, access.read(viewer, Project))
-            .where(Project.id.in_(wanted))
-            .execution_options(populate_existing=True)
-        )
-        for project, seen in rows:
+        values = {"ids": wanted, **work.viewer.params}
+        for project, seen in await session.execute(_projects(viewer), values):
             projects[project.id] = project
             if seen:
                 visible.add(project.id)
     return Places(projects, visible, tasks)
+
+
+# Building these takes longer than PostgreSQL needs for them, so they are built once.
+
+
+@lru_cache(maxsize=64)
+def _seen_tasks(viewer: Viewer) -> Select[Task]:
+    return select(Task).where(Task.id == _IDS.any_(), access.read(viewer, Task))
+
+
+@lru_cache(maxsize=64)
+def _projects(viewer: Viewer) -> Select[Project, bool]:
+    """Projects, and whether the viewer can see them."""
+    query = select(Project, access.read(viewer, Project)).where(Project.id == _IDS.any_())
+    return query.execution_options(populate_existing=True)
 
 
 async def _taken(work: Work, ids: Collection[UUID]) -> set[UUID]:
@@ -394,12 +410,25 @@ async def clashes(
     if not places:
         return []
     now = whole_second(work.now)
+    values = {
+        "user_id": work.viewer.require(),
+        "but": list(but),
+        "places": places,
+        "starts": [spans[i][0].started_at for i in places],
+        "ends": [spans[i][0].ended_at or now for i in places],
+        "strict": [spans[i][1] for i in places],
+    }
+    return list(await work.session.scalars(_clashing(), values))
+
+
+@cache
+def _clashing() -> Select[int]:
     wanted = (
         func.unnest(
-            bindparam("places", places, ARRAY(Integer())),
-            bindparam("starts", [spans[i][0].started_at for i in places], ARRAY(DateTime(True))),
-            bindparam("ends", [spans[i][0].ended_at or now for i in places], ARRAY(DateTime(True))),
-            bindparam("strict", [spans[i][1] for i in places], ARRAY(Boolean())),
+            bindparam("places", type_=ARRAY(Integer())),
+            bindparam("starts", type_=ARRAY(DateTime(True))),
+            bindparam("ends", type_=ARRAY(DateTime(True))),
+            bindparam("strict", type_=ARRAY(Boolean())),
         )
         .table_valued(
             column("place", Integer()),
@@ -416,13 +445,13 @@ async def clashes(
             project.id == entry.project_id, not_(project.is_overlap_allowed)
         )
         return [
-            entry.user_id == work.viewer.require(),
-            *([entry.id.not_in(but)] if but else []),
+            entry.user_id == bindparam("user_id"),
+            entry.id != bindparam("but", type_=ARRAY(Uuid())).all_(),
             or_(wanted.c.strict, forbids.exists()),
         ]
 
     clash = overlapped(wanted.c.starts, wanted.c.ends, other)
-    return list(await work.session.scalars(select(wanted.c.place).where(clash)))
+    return select(wanted.c.place).where(clash)
 
 
 def overlapped(
