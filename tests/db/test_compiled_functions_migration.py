@@ -22,7 +22,7 @@ VALUES = f"""
         {{0}}taskloom_search_task(word, ARRAY[word, 'b'], NULL)::text AS task,
         {{0}}taskloom_search_project(word, 'KEY', word)::text AS project,
         {{0}}taskloom_search_comment(word)::text AS comment
-    FROM ({WORDS}) AS words
+    FROM ({WORDS}) AS words ORDER BY word
 """
 # Short ones in ASCII and beside it, with every mark, and what is missing.
 TEXTS = """
@@ -39,7 +39,7 @@ ALL_VALUES = f"""
         {{0}}taskloom_pieces_tasks(word, NULL, word) AS pieces_of_task,
         {{0}}taskloom_pieces_users(word, word) AS pieces_of_user,
         {{0}}taskloom_pieces_comments(word) AS pieces_of_comment
-    FROM (SELECT NULL AS word UNION ALL {WORDS} UNION ALL {TEXTS}) AS words
+    FROM (SELECT NULL AS word UNION ALL {WORDS} UNION ALL {TEXTS}) AS words ORDER BY word
 """
 BODIES = """
     SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'taskloom_%' ORDER BY proname

@@ -66,8 +66,8 @@ def new_server(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
 
 
 async def rows_of(dsn: str) -> dict[str, list[str]]:
-    """All rows of all tables as text, but for the epoch and the transaction IDs of the event log,
-    which mean nothing on another server.
+    """All rows of all tables as text, but for what another server computes anew: the epoch and the
+    transaction IDs of the event log, and the words of texts, which depend on its version.
     """
     connection = await asyncpg.connect(dsn)
     try:
@@ -77,7 +77,7 @@ async def rows_of(dsn: str) -> dict[str, list[str]]:
         )
         found = {}
         for (name,) in names:
-            row = "(to_jsonb(t) - 'xid' - 'first_xid')::text"
+            row = "(to_jsonb(t) - 'xid' - 'first_xid' - 'search')::text"
             rows = await connection.fetch(f'SELECT {row} AS row FROM "{name}" t ORDER BY 1')
             found[name] = [row["row"] for row in rows]
         return found
