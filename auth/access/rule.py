@@ -41,6 +41,9 @@ class Rule:
     # Whether a row is in one of the projects that a viewer is restricted to. If None, an API key
     # that is restricted to projects sees nothing of this model.
     within: Predicate | None = None
+    # The column with the object that a row is a part of: everyone who sees the object, and nobody
+    # else, sees the row.
+    part_of: str | None = None
     # The list that `read` is derived from, if any: the candidate rows come from it too.
     sources: Sequence[GrantSource] | None = None
     noun: str = "object"
@@ -65,6 +68,11 @@ def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> Column
     it, None for both.
     """
     return _predicate(viewer, entity, rule_of(entity).read, trashed)
+
+
+def is_part(model: type[Base], column: str) -> bool:
+    """Whether the rows of a model are seen by all who see what `column` refers to."""
+    return RULES[model].part_of == column
 
 
 def edit(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:

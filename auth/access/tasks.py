@@ -108,24 +108,20 @@ RULES[models.TaskShare] = Rule(
 )
 
 
-def _reference_read(viewer: Who, reference: Any) -> ColumnElement[bool]:
-    return _on_task(reference.task_id, lambda task: task_read(viewer, task))
+def _part_read(viewer: Who, part: Any) -> ColumnElement[bool]:
+    return _on_task(part.task_id, lambda task: task_read(viewer, task))
 
 
 RULES[models.TaskExternalReference] = Rule(
-    read=_reference_read, within=_on_task_in_projects, noun="external reference"
+    read=_part_read, within=_on_task_in_projects, part_of="task_id", noun="external reference"
 )
-
-
-def _comment_read(viewer: Who, comment: Any) -> ColumnElement[bool]:
-    return _on_task(comment.task_id, lambda task: task_read(viewer, task))
 
 
 def _comment_edit(viewer: Who, comment: Any) -> ColumnElement[bool]:
     return and_(
         comment.removed_at.is_(None),
         comment.author_id == viewer.sql_id,
-        _comment_read(viewer, comment),
+        _part_read(viewer, comment),
     )
 
 
@@ -147,7 +143,7 @@ def _revision_read(viewer: Who, revision: Any) -> ColumnElement[bool]:
     comment = aliased(models.Comment)
     return (
         select(comment.id)
-        .where(comment.id == revision.comment_id, _comment_read(viewer, comment))
+        .where(comment.id == revision.comment_id, _part_read(viewer, comment))
         .exists()
     )
 
@@ -162,12 +158,13 @@ def _revision_within(viewer: Who, revision: Any) -> ColumnElement[bool]:
 
 
 RULES[models.Comment] = Rule(
-    read=_comment_read,
+    read=_part_read,
     edit=_comment_edit,
     delete=_comment_delete,
     open=_on_open_task,
     open_to_delete=_on_open_task,
     within=_on_task_in_projects,
+    part_of="task_id",
     noun="comment",
 )
 RULES[models.CommentRevision] = Rule(
@@ -175,18 +172,15 @@ RULES[models.CommentRevision] = Rule(
 )
 
 
-def _attachment_read(viewer: Who, attachment: Any) -> ColumnElement[bool]:
-    return _on_task(attachment.task_id, lambda task: task_read(viewer, task))
-
-
 def _attachment_delete(viewer: Who, attachment: Any) -> ColumnElement[bool]:
     return _on_task(attachment.task_id, lambda task: _task_edit(viewer, task))
 
 
 RULES[models.Attachment] = Rule(
-    read=_attachment_read,
+    read=_part_read,
     delete=_attachment_delete,
     open_to_delete=_on_open_task,
     within=_on_task_in_projects,
+    part_of="task_id",
     noun="attachment",
 )

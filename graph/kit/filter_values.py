@@ -69,15 +69,28 @@ class Values:
 
 
 class Binds:
-    """Hands out the bind parameters in the same order."""
+    """Hands out the bind parameters in the same order.
 
-    def __init__(self) -> None:
+    `visible`: entities of which the statement has only rows that the viewer can see. What is seen
+    by all who see such a row needs no test of its own.
+    """
+
+    def __init__(self, *visible: Any) -> None:
         self._next = 0
+        self._visible = list(visible)
 
     def __call__(self, type_: Any) -> Any:
         name = f"filter_{self._next}"
         self._next += 1
         return bindparam(name, type_=type_)
+
+    def is_visible(self, entity: Any) -> bool:
+        """Whether the viewer can see all rows of an entity."""
+        return any(one is entity for one in self._visible)
+
+    def note_visible(self, entity: Any) -> None:
+        """Note an entity of a part of the statement, whose rows the viewer can see."""
+        self._visible.append(entity)
 
 
 def given_fields(value: Any, path: Path) -> Iterator[tuple[str, Any]]:

@@ -64,7 +64,8 @@ def predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
     if shape.where is not None:
         found.append(shape.where(viewer, entity))
     if shape.filter is not None:
-        found.append(build_filter(shape.filter, entity, viewer, Binds()))
+        binds = Binds(entity) if shape.right is access.read else Binds()
+        found.append(build_filter(shape.filter, entity, viewer, binds))
     return found
 
 

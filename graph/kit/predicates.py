@@ -321,18 +321,15 @@ class RelatedMany(Criterion):
         ((local, remote),) = self.relationship.property.local_remote_pairs
         model = self.relationship.property.mapper.class_
         parts = []
+        # PostgreSQL would test the rights on the row for each related object again.
+        is_seen = bind.is_visible(entity) and access.is_part(model, remote.key)
         for quantifier, inner in shape:
             related = aliased(model)
+            bind.note_visible(related)
             matches = build_filter(inner, related, viewer, bind)
             wanted = not_(func.coalesce(matches, False)) if quantifier == "every" else matches
-            exists = (
-                select(1)
-                .where(
-                    getattr(related, remote.key) == getattr(entity, local.key),
-                    access.read(viewer, related),
-                    wanted,
-                )
-                .exists()
-            )
+            visible = true() if is_seen else access.read(viewer, related)
+            belongs = getattr(related, remote.key) == getattr(entity, local.key)
+            exists = select(1).where(belongs, visible, wanted).exists()
             parts.append(exists if quantifier == "some" else not_(exists))
         return and_(true(), *parts)

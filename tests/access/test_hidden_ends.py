@@ -112,3 +112,34 @@ async def test_the_relations_of_a_time_entry(world: World) -> None:
         assert await _count(world, editor, "timeEntries", "TimeEntryFilter", one) == 0
     none = {"task": {"isNull": True}, "project": {"isNull": True}}
     assert await _count(world, editor, "timeEntries", "TimeEntryFilter", none) == 1
+
+
+async def test_the_comments_of_a_task(world: World) -> None:
+    """They are matched for everyone who sees the task, also as a subtask, until it is deleted."""
+    owner, guest = await world.people(2)
+    top = await world.task(owner)
+    task = await world.task(owner, parent_id=top.id)
+    comment = """
+    mutation ($input: CommentCreateInput!) { commentCreate(input: $input) { errors { code } } }
+    """
+    given = {"taskId": gid(task), "body": "Heron"}
+    assert (await world.run(comment, owner, input=given)).good["commentCreate"]["errors"] == []
+
+    async def counts(person: Person, **also: Any) -> list[int]:
+        heron = {"body": {"contains": "heron"}}
+        filters: list[Any] = []
+        for quantifier in ("some", "none", "every"):
+            one = {"comments": {quantifier: heron}}
+            filters += [one, {"subtasks": {"some": one}}]
+        return [await _count(world, person, "tasks", "TaskFilter", one | also) for one in filters]
+
+    # All match `every` but not `some` if they have no comments.
+    assert await counts(owner) == [1, 1, 1, 0, 2, 1]
+    assert await counts(guest) == [0, 0, 0, 0, 0, 0]
+    await world.share(task, guest)
+    assert await counts(guest) == [1, 0, 0, 0, 1, 0]
+    delete = "mutation ($input: TaskDeleteInput!) { taskDelete(input: $input) { errors { code } } }"
+    reply = await world.run(delete, owner, input={"id": gid(task)})
+    assert reply.good["taskDelete"]["errors"] == []
+    assert await counts(owner, isDeleted=True) == [0, 0, 1, 0, 1, 0]
+    assert await counts(owner) == [0, 0, 1, 0, 1, 0]
