@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import (
@@ -28,9 +31,11 @@ from sqlalchemy import column as column_
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models.task import is_overdue
+from graph.kit.filter_values import Binds
+from graph.kit.predicates import build_filter
 
 PARENTS: Any = bindparam("parents", type_=ARRAY(Uuid()))
 NONE: ColumnElement[int] = literal_column("0", Integer())
@@ -47,13 +52,39 @@ def tag_pairs(task: Any) -> Any:
     )
 
 
+def of_tasks(filter_: Any, task: Any, viewer: Viewer) -> ColumnElement[bool]:
+    """Whether a task matches a filter, which may be None."""
+    return true() if filter_ is None else build_filter(filter_, task, viewer, Binds())
+
+
+def of_counted(filter_: Any, counter: Any, viewer: Viewer) -> ColumnElement[bool]:
+    """The same of all tasks that a counter counts. Raises `AttributeError` if it depends on more
+    than their project, status and priority.
+    """
+    # The list of personal tasks has the ID of their owner.
+    project_id = func.nullif(counter.list_id, viewer.sql_id, type_=Uuid())
+    tasks = SimpleNamespace(project_id=project_id, status=counter.status, priority=counter.priority)
+    return of_tasks(filter_, tasks, viewer)
+
+
+@lru_cache(maxsize=500)
+def is_counted(filter_: Hashable, viewer: ViewerShape) -> bool:
+    """Whether counters know which tasks match a filter."""
+    try:
+        of_counted(filter_, models.ListCount, placeholder_viewer(viewer))
+    except AttributeError:
+        return False
+    return True
+
+
 class CountedTasks:
     """Parts of one statement. `by_project`: only the projects of the parameter `parents`, which the
-    viewer sees as a whole or not at all.
+    viewer sees as a whole or not at all. `filter_`: the shape of the filter of the tasks.
     """
 
-    def __init__(self, viewer: Viewer, *, by_project: bool) -> None:
+    def __init__(self, viewer: Viewer, *, by_project: bool, filter_: Any = None) -> None:
         self.by_project = by_project
+        self._filter = filter_
         whole = access.whole_lists(viewer).subquery("whole")
         query = select(whole.c.id)
         if by_project:
@@ -70,7 +101,8 @@ class CountedTasks:
         task = aliased(models.Task)
         overdue = cast(is_overdue(task), Integer).label("overdue")
         columns = (task.project_id, task.status, task.priority, task.tags, task.tag_keys, overdue)
-        return select(*columns).where(access.seen_beside(viewer, task, self.lists)).cte("beside")
+        seen = access.seen_beside(viewer, task, self.lists)
+        return select(*columns).where(seen, of_tasks(self._filter, task, viewer)).cte("beside")
 
     def tags(self, project_id: Any = None) -> SelectBase:
         """How many tasks have which tag, in parts to be added up: `tag_key`, `tag`, `n`.

@@ -1,9 +1,9 @@
 """Statistics over the tasks that the viewer can see, in one statement.
 
-Without a filter, numbers come from counters: those of the lists that the viewer sees as a whole
+Numbers come from counters: those of the lists that the viewer sees as a whole
 (`auth.access.lists`, `db.models.counters`), and the few tasks that they see beside these. Only what
-is overdue is counted, from an index of open tasks. With a filter, and in groups by assignee or tag,
-the tasks themselves are counted.
+is overdue is counted, from an index of open tasks. With a filter by more than project, status and
+priority, and in groups by assignee or tag, the tasks themselves are counted.
 
 Only what is selected is computed.
 """
@@ -43,14 +43,17 @@ from db.read import Statement
 from errors import collecting
 from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
-from graph.kit.filter_values import Binds, Values
+from graph.kit.filter_values import Values
 from graph.kit.ordering import text_key
-from graph.kit.predicates import build_filter, filter_shape, right_of
+from graph.kit.predicates import filter_shape, right_of
 from graph.types.tasks.counted import (
     NONE,
     ONE,
     PARENTS,
     CountedTasks,
+    is_counted,
+    of_counted,
+    of_tasks,
     spellings,
     tag_pairs,
 )
@@ -185,9 +188,12 @@ class _Requested:
     @property
     def has_counters(self) -> bool:
         """Whether counters know the answer."""
-        return self.filter is None and not {TaskGroupBy.ASSIGNEE, TaskGroupBy.TAG} & {
-            *self.group_by
-        }
+        if {TaskGroupBy.ASSIGNEE, TaskGroupBy.TAG} & {*self.group_by}:
+            return False
+        # Those of tags do not say which status and priority the tasks have.
+        return self.filter is None or (
+            "byTag" not in self.fields and is_counted(self.filter, self.viewer)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +228,7 @@ def _from_tasks(requested: _Requested, candidates: CandidateSet | None) -> _Sour
     ).where(right_of(requested.filter)(viewer, task))
     if requested.by_project:
         query = query.where(task.project_id == PARENTS.any_())
-    if requested.filter is not None:
-        query = query.where(build_filter(requested.filter, task, viewer, Binds()))
+    query = query.where(of_tasks(requested.filter, task, viewer))
     visible = (
         by_access_path(query, task, candidates).cte("visible").prefix_with(text("MATERIALIZED"))
     )
@@ -247,7 +252,8 @@ def _from_counters(requested: _Requested) -> _Source:
     viewer = placeholder_viewer(requested.viewer)
     by_project = requested.by_project
     by_list = by_project or TaskGroupBy.PROJECT in requested.group_by
-    counted = CountedTasks(viewer, by_project=by_project)
+    filter_ = requested.filter
+    counted = CountedTasks(viewer, by_project=by_project, filter_=filter_)
 
     def sums(list_id: Any, row: Any, n: Any, overdue: Any) -> Any:
         """Sums of some rows, as few as the answer needs."""
@@ -259,17 +265,26 @@ def _from_counters(requested: _Requested) -> _Source:
     parts = []
     for model in (models.ListCount, models.ListCountChange):
         counter: Any = aliased(model)
-        inside = counter.list_id.in_(counted.lists)
+        inside = and_(counter.list_id.in_(counted.lists), of_counted(filter_, counter, viewer))
         parts.append(sums(counter.list_id, counter, counter.tasks, NONE).where(inside))
     if counted.beside is not None:
         beside = counted.beside.c
         parts.append(sums(beside.project_id, beside, ONE, beside.overdue))
     if {"overdue", "groups"} & requested.fields:
         task, own = aliased(models.Task), aliased(models.Task)
-        inside = and_(was_due(task), task.project_id.in_(counted.lists))
+        inside = and_(
+            was_due(task),
+            task.project_id.in_(counted.lists),
+            of_tasks(filter_, task, viewer),
+        )
         parts.append(sums(task.project_id, task, NONE, ONE).where(inside))
         if not by_project and not viewer.restricted:
-            personal = and_(was_due(own), own.project_id.is_(None), own.owner_id == viewer.sql_id)
+            personal = and_(
+                was_due(own),
+                own.project_id.is_(None),
+                own.owner_id == viewer.sql_id,
+                of_tasks(filter_, own, viewer),
+            )
             parts.append(sums(own.project_id, own, NONE, ONE).where(personal))
     added = union_all(*parts).subquery("parts")
     rows = select(
@@ -282,7 +297,7 @@ def _from_counters(requested: _Requested) -> _Source:
     ).subquery("numbers")
 
     def holds(key: Any, task: Any) -> ColumnElement[bool]:
-        seen = access.read(viewer, task)
+        seen = and_(access.read(viewer, task), of_tasks(filter_, task, viewer))
         return and_(seen, task.project_id == key) if by_project else seen
 
     return _Source(rows, counted.tags, holds)
@@ -327,7 +342,7 @@ def _statement(requested: _Requested) -> Statement:
             extra.append(number(source, totals.c.key, viewer).label(label))
     return Statement(
         select(*totals.c, *extra, *path_flag(candidates)).select_from(joined),
-        plan_once=requested.has_counters,
+        plan_once=requested.filter is None and requested.has_counters,
     )
 
 

@@ -38,7 +38,7 @@ query ($after: String) { tasks(first: 100, after: $after) {
   pageInfo { hasNextPage endCursor }
   nodes {
     id status priority tags dueAt isOverdue commentCount attachmentCount
-    project { id } assignee { id } shares { nodes { user { id } } }
+    project { id name } assignee { id } shares { nodes { user { id } } }
     comments(first: 100) { nodes { id isDeleted author { id } } }
     attachments(first: 100) { nodes { id } }
   }
@@ -65,6 +65,12 @@ COUNTED = f"""
   byComments: tasks(first: 100, orderBy: [{{commentCount: DESC}}]) {{ nodes {{ id }} }}
   byFiles: tasks(first: 100, orderBy: [{{attachmentCount: ASC}}]) {{ nodes {{ id }} }}
 }}
+"""
+
+FILTERED = """
+query ($filter: TaskFilter) { taskStats(filter: $filter) {
+  total completed open overdue byStatus { status count } byPriority { priority count }
+} }
 """
 
 
@@ -315,6 +321,10 @@ async def _compare(world: World, person: Person | Viewer, user_id: str, order: A
         inside = [task for task in tasks if (task["project"] or {}).get("id") == project["id"]]
         _same_stats(project["stats"], inside, order)
         assert _pairs(project["tagUsage"]["nodes"]) == _most_frequent(inside, order)
+    for filter_, matches in _filters(data["projects"]["nodes"]):
+        reply = await world.run(FILTERED, person, filter=filter_)
+        assert reply.good["taskStats"] == _numbers([task for task in tasks if matches(task)])
+        assert any("list_counts" in statement for statement in reply.statements), filter_
     groups = {
         ((group["project"] or {}).get("id"), inner["status"]): (inner["total"], inner["overdue"])
         for group in data["grouped"]["groups"]
@@ -335,6 +345,34 @@ async def _compare(world: World, person: Person | Viewer, user_id: str, order: A
     assert [node["id"] for node in data["byFiles"]["nodes"]] == [
         task["id"] for task in sorted(tasks, key=lambda t: (t["attachmentCount"], t["id"]))
     ][:100]
+
+
+def _filters(projects: list[Any]) -> list[tuple[Any, Callable[[Any], bool]]]:
+    """Filters for which counters know the answer, and what they match."""
+    seen = {project["id"] for project in projects}
+
+    def project_of(task: Any) -> str | None:
+        id_: str | None = (task["project"] or {}).get("id")
+        return id_ if id_ in seen else None
+
+    some = sorted(seen)[:1]
+    is_open = ("TODO", "IN_PROGRESS")
+    return [
+        ({"isOpen": True}, lambda task: task["status"] in is_open),
+        ({"project": {"isNull": True}}, lambda task: project_of(task) is None),
+        ({"project": {"id": {"in": some}}}, lambda task: project_of(task) in some),
+        (
+            {"not": {"project": {"id": {"in": some}}}, "status": {"notEq": "TODO"}},
+            lambda task: project_of(task) not in some and task["status"] != "TODO",
+        ),
+        (
+            {"or": [{"priority": {"eq": "URGENT"}}, {"project": {"name": {"contains": "o"}}}]},
+            lambda task: (
+                task["priority"] == "URGENT"
+                or (project_of(task) is not None and "o" in task["project"]["name"].lower())
+            ),
+        ),
+    ]
 
 
 def _same_stats(stats: Any, tasks: list[Any], order: dict[str, int]) -> None:
