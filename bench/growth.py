@@ -60,6 +60,7 @@ from db.engine import Database
 from db.models import Project, Role, Task, TaskPriority
 from demo.company import LOGIN
 from demo.seed import seed_demo
+from domain.tasks import counters
 from graph.core import ids
 from graph.core.context import utc_now
 from graph.request.execution import GraphQLRequest
@@ -185,9 +186,13 @@ async def prepare(folder: Path, settings: Settings, scale: int) -> int:
             for username in ("growth.all", "growth.none"):
                 await connection.execute(_PERSON, new_id(utc_now()), username)
             await connection.execute(_EVERYWHERE, int(Role.EDITOR))
+            # It takes longer than a request may on a busy machine.
+            await connection.execute("SET statement_timeout = 0")
             await connection.execute("ANALYZE")
             tasks: int = await connection.fetchval("SELECT count(*) FROM tasks")
-            return tasks
+        # As the worker does, every five seconds.
+        await counters.merge(database)
+        return tasks
     finally:
         await database.close()
 

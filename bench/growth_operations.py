@@ -56,7 +56,9 @@ def _lists() -> Iterator[Operation]:
         "completedAt": "{completedAt: DESC}",
         "estimate": "{estimate: DESC}",
         "assignee.username": "{assignee: {username: ASC}}",
+        "owner.createdAt": "{owner: {createdAt: DESC}}",
         "project.name": "{project: {name: ASC}}",
+        "project.owner.username": "{project: {owner: {username: ASC}}}",
         "commentCount": "{commentCount: DESC}",
         "attachmentCount": "{attachmentCount: DESC}",
         "tracked": "{tracked: DESC}",
@@ -106,6 +108,15 @@ def _figures() -> Iterator[Operation]:
     stats = "total completed open overdue byStatus { status count }"
     yield Operation("taskStats", f"{{ taskStats {{ {stats} }} }}")
     yield Operation("taskStats, after a change", f"{{ taskStats {{ {stats} }} }}", True)
+    for name, condition in {
+        "by status": "{isOpen: true}",
+        "by a word": '{title: {contains: "heron"}}',
+    }.items():
+        yield Operation(f"taskStats, {name}", f"{{ taskStats(filter: {condition}) {{ {stats} }} }}")
+    yield Operation(
+        "taskStats, grouped by assignee",
+        "{ taskStats(filter: {isOpen: true}, groupBy: [ASSIGNEE]) { groups { total } } }",
+    )
     of_project = f"query ($project: ID!) {{ project(id: $project) {{ stats {{ {stats} }} }} }}"
     yield Operation("project.stats", of_project)
     yield Operation("project.stats, after a change", of_project, True)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from db.engine import Database
 from db.pool import Connection
+from db.transaction import WITHOUT_TIME_LIMITS
 
 # Rows of one statement.
 BATCH: Final = 2_000
@@ -76,6 +77,8 @@ async def merge(database: Database) -> bool:
         for counts in _COUNTS:
             if not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {counts.changes})"):
                 continue
+            # After a large import, this may take longer than a request.
+            await connection.execute(WITHOUT_TIME_LIMITS)
             await connection.execute(_merging(counts))
             await connection.execute(f"DELETE FROM {counts.table} WHERE tasks = 0")
     return True

@@ -65,9 +65,8 @@ _INDEXES: tuple[tuple[str, list[str], dict[str, Any]], ...] = (
 
 def upgrade() -> None:
     for name, columns, options in _INDEXES:
-        op.drop_index(name, "tasks")
         where = sa.text(f"{columns[0]} IS NOT NULL")
-        op.create_index(name, "tasks", columns, postgresql_where=where, **options)
+        op.create_index(f"{name}_new", "tasks", columns, postgresql_where=where, **options)
     for function in _OF_ONE_EXPRESSION:
         definition, count = _CASE.subn(
             rf"IF {_ASCII} THEN \g<1> \g<2>; ELSE \g<1> \g<3>; END IF;", _definition(function)
@@ -88,6 +87,10 @@ def upgrade() -> None:
         )
         declared = "DECLARE found tsvector := ''; words text; "
         _replace_body(function, f" {declared}BEGIN {steps}RETURN found; END ")
+    # At last, since readers wait from here on.
+    for name, _, _ in _INDEXES:
+        op.drop_index(name, "tasks")
+        op.execute(f"ALTER INDEX {name}_new RENAME TO {name}")
 
 
 def downgrade() -> None:
