@@ -22,6 +22,7 @@ from itertools import count
 from operator import attrgetter, itemgetter
 from threading import Lock
 from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from weakref import WeakSet
 
 import asyncpg
 import orjson
@@ -32,7 +33,7 @@ from sqlalchemy.types import TypeEngine
 
 from cache import BoundedCache
 from db.base import Base, Ordered
-from db.connecting import connect_driver
+from db.connecting import PooledConnection, connect_driver
 from db.faults import AWAY, database_fault
 from db.pool import Connection, Pool
 from db.row_security import EVERYTHING, PARAMETER, READER_ROLE, viewed_by
@@ -221,10 +222,14 @@ class Statement:
     with access rules in it, that takes longer than reading the rows. True if the conditions are
     keys, positions in an index and access rules; false if a client writes the conditions.
 
+    `plan_each`: whether PostgreSQL plans for the values at each execution, whatever it guesses. It
+    guesses that everybody has as many rows as the average, and has no better plan for those who
+    have two hundred times as many. For lists and counts with a client's conditions.
+
     `explains`: an EXPLAIN, which reads no rows.
     """
 
-    __slots__ = ("_viewed", "explains", "plan_once", "row", "sql", "text")
+    __slots__ = ("_viewed", "explains", "plan_each", "plan_once", "row", "sql", "text")
 
     def __init__(
         self,
@@ -236,6 +241,7 @@ class Statement:
         *,
         labels: Sequence[str] | None = None,
         plan_once: bool = False,
+        plan_each: bool = False,
         explains: bool = False,
         ordering: Any = None,
     ) -> None:
@@ -250,6 +256,7 @@ class Statement:
                 raise ValueError(f"the statement for rows of {model.__name__} has no FROM clause")
         self.text: str = self.sql.text
         self.plan_once = plan_once
+        self.plan_each = plan_each
         self.explains = explains
         self.row = row_class(Row, model, tuple(labels), ordering)
         self._viewed: str | None = None
@@ -362,8 +369,8 @@ class Snapshot:
 class Reader:
     """The connections for reads; one reader per process.
 
-    Some connections plan a statement once, the others for each set of values. To switch a
-    connection before each statement would cost one more round trip.
+    Some connections plan a statement once, the others for its values: as often as PostgreSQL likes,
+    or each time. To switch a connection costs one more round trip.
     """
 
     def __init__(
@@ -378,6 +385,8 @@ class Reader:
         self._by_values = by_values
         self._on_statement = on_statement
         self._row_security = row_security
+        # Of `by_values`, those that plan each time.
+        self._each: WeakSet[Connection] = WeakSet()
 
     async def fetch(
         self, statement: Statement, params: Mapping[str, Any], *, viewer: str | None = None
@@ -390,13 +399,13 @@ class Reader:
             arguments.append(viewed_by() if viewer is None else viewer)
         connections = self._once if statement.plan_once else self._by_values
         try:
-            return await self._fetch(connections, text, arguments, statement.row)
+            return await self._fetch(connections, text, arguments, statement)
         except Exception as error:
             if database_fault(error) not in AWAY:
                 raise
         # The server had closed the connection, or was restarted: a read can be repeated.
         connections.discard_free()
-        return await self._fetch(connections, text, arguments, statement.row)
+        return await self._fetch(connections, text, arguments, statement)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
@@ -413,11 +422,22 @@ class Reader:
             yield Snapshot(connection, moment, self._on_statement)
 
     async def _fetch(
-        self, connections: Pool[Connection], text: str, arguments: list[Any], row: type[Row]
+        self, connections: Pool[Connection], text: str, arguments: list[Any], statement: Statement
     ) -> list[Any]:
         connection = await connections.acquire()
         with connections.answering(connection):
-            return await connection.fetch(text, *arguments, record_class=row)
+            if connections is self._by_values:
+                await self._plan(connection, each=statement.plan_each)
+            return await connection.fetch(text, *arguments, record_class=statement.row)
+
+    async def _plan(self, connection: Connection, *, each: bool) -> None:
+        """Have a connection plan statements each time, or as often as PostgreSQL likes."""
+        # Behind a pooler statements are not prepared, and are planned each time anyway. (The driver
+        # has an `isinstance` of its own, by which every connection would be one to a pooler.)
+        if each == (connection in self._each) or issubclass(type(connection), PooledConnection):
+            return
+        await connection.execute(f"SET plan_cache_mode = {'force_custom_plan' if each else 'auto'}")
+        (self._each.add if each else self._each.discard)(connection)
 
     def pools(self) -> dict[str, Pool[Connection]]:
         """The connections, by what they are for."""

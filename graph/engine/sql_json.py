@@ -504,6 +504,7 @@ def with_spans(
         model,
         labels=labels,
         plan_once=statement.plan_once,
+        plan_each=statement.plan_each,
         ordering=statement.row.ordering,
     )
 

@@ -185,6 +185,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             shape.model,
             labels=[str(each.key) for each in single.exported_columns],
             plan_once=shape.filter is None,
+            plan_each=shape.filter is not None,
             ordering=shape.ordering,
         )
     if not given:
@@ -213,7 +214,13 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             page.query = page.query.where(_belongs(shape, page.entity, pages))
         inner = page.ordered().correlate(pages).lateral("row")
         query = select_from(pages, pages.c[_PLACE], *inner.c).join(inner, true())
-    return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
+    return Statement(
+        query,
+        shape.model,
+        plan_once=shape.filter is None,
+        plan_each=shape.filter is not None,
+        ordering=shape.ordering,
+    )
 
 
 @kept(500)
@@ -227,7 +234,11 @@ def _count_statement(shape: PageShape) -> Statement:
         if shape.counts_candidates:
             candidates = candidate_set(viewer, shape.model, counted=True, most=counting.EXACT_UP_TO)
         if candidates is None:
-            return Statement(counting.number_of(query), plan_once=shape.filter is None)
+            return Statement(
+                counting.number_of(query),
+                plan_once=shape.filter is None,
+                plan_each=shape.filter is not None,
+            )
         few = counting.number_of(query.where(candidates.holds(entity))).scalar_subquery()
         # Only the branch that applies is counted.
         branches = [(candidates.is_few, few)]
@@ -239,7 +250,9 @@ def _count_statement(shape: PageShape) -> Statement:
             branches.append((many > counting.EXACT_UP_TO, many))
         total = case(*branches, else_=counting.number_of(query).scalar_subquery())
         counted = select(total.label("total"), *path_flag(candidates))
-        return Statement(counted, plan_once=shape.filter is None)
+        return Statement(
+            counted, plan_once=shape.filter is None, plan_each=shape.filter is not None
+        )
     given = _parts(shape)
     parents = (
         func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
@@ -255,7 +268,7 @@ def _count_statement(shape: PageShape) -> Statement:
         .join(rows, true())
         .group_by(parents.c[_PLACE])
     )
-    return Statement(counted, plan_once=shape.filter is None)
+    return Statement(counted, plan_once=shape.filter is None, plan_each=shape.filter is not None)
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
+from typing import Any
 
-import pytest
 from sqlalchemy import ARRAY, Uuid, bindparam, column, func, literal, select, table, text
 from sqlalchemy.orm import aliased
 
@@ -14,18 +14,19 @@ from db.engine import Database
 from db.models import Task
 from db.read import Statement, kept
 
+_MODES: list[tuple[dict[str, Any], str]] = [
+    ({"plan_once": True}, "force_generic_plan"),
+    ({}, "auto"),
+    ({"plan_each": True}, "force_custom_plan"),
+]
 
-@pytest.mark.parametrize(
-    ("plan_once", "mode"), [(True, "force_generic_plan"), (False, "auto")], ids=["once", "values"]
-)
-async def test_a_statement_is_planned_as_declared(
-    database: Database, plan_once: bool, mode: str
-) -> None:
-    modes = Statement(
-        select(func.current_setting("plan_cache_mode").label("mode")), plan_once=plan_once
-    )
-    (row,) = await database.reader.fetch(modes, {})
-    assert row.mode == mode
+
+async def test_a_statement_is_planned_as_declared(database: Database) -> None:
+    """Whatever was read before on the same connection."""
+    for declared, mode in [*_MODES, *reversed(_MODES), *_MODES]:
+        modes = Statement(select(func.current_setting("plan_cache_mode").label("mode")), **declared)
+        (row,) = await database.reader.fetch(modes, {})
+        assert row.mode == mode
 
 
 async def test_a_plan_once_statement_is_not_planned_for_each_read(database: Database) -> None:

@@ -343,6 +343,7 @@ def _statement(requested: _Requested) -> Statement:
     return Statement(
         select(*totals.c, *extra, *path_flag(candidates)).select_from(joined),
         plan_once=requested.filter is None and requested.has_counters,
+        plan_each=requested.filter is not None,
     )
 
 

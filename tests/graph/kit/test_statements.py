@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from sqlalchemy import column, select, table
 
 from db import models
+from db.read import Statement
 from domain import markdown
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid
@@ -227,3 +229,27 @@ def _time(task: models.Task, person: Person) -> models.TimeEntry:
         updated_at=start,
         version=1,
     )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{{ tasks({}) {{ nodes {{ title }} }} }}",
+        "{{ tasks({}) {{ totalCount }} }}",
+        "{{ taskStats({}, groupBy: [ASSIGNEE]) {{ groups {{ total }} }} }}",
+    ],
+)
+async def test_filters_are_always_planned_for_their_values(
+    world: World, people: list[Person], query: str
+) -> None:
+    """The average author has few comments, but the user may have written half of them."""
+    filtered = query.format("filter: {comments: {some: {author: {isMe: true}}}}")
+    for _ in range(9):
+        assert (await world.run(filtered, people[0])).good
+    prepared = table("pg_prepared_statements", *map(column, ("statement", "generic_plans")))
+    plans = Statement(select(prepared.c.statement, prepared.c.generic_plans), plan_each=True)
+    # The connection that was used last is used again.
+    rows = await world.database.reader.fetch(plans, {})
+    found = [row.generic_plans for row in rows if "author_id" in row.statement]
+    assert found
+    assert not any(found)
