@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import column, select, table
 
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
+from db.read import Statement
 from domain.work import Transactions
 from errors import CursorExpired
 from events import log
@@ -108,6 +110,26 @@ async def test_a_viewer_reads_only_what_they_may_see(event_log: EventLog, world:
         page = await event_log.read_visible(person.id, start.place)
         assert [row.id for row in page.rows] == ids
         assert not page.more
+
+
+async def test_pages_and_checks_are_not_planned_for_each_read(
+    database: Database, event_log: EventLog, world: Any
+) -> None:
+    owner = await world.user()
+    start = (await event_log.head()).cursor
+    event_id = await world.change(owner, await world.task(owner))
+    (event,) = [row for row in (await event_log.read_after(start.place)).rows if row.id == event_id]
+    for _ in range(12):
+        await event_log.read_visible(owner.id, start.place)
+        await event_log.allowed({(event.position, owner.id)})
+        await event_log.resume(str(start), dt.datetime.now(dt.UTC))
+    prepared = table("pg_prepared_statements", *map(column, ("statement", "custom_plans")))
+    plans = Statement(
+        select(prepared.c.custom_plans).where(prepared.c.statement.contains("FROM events")),
+        plan_once=True,
+    )
+    rows = await database.reader.fetch(plans, {})
+    assert {row.custom_plans for row in rows} == {0}
 
 
 async def test_access_is_checked_separately_for_each_user_of_a_list(
