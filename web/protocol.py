@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -34,21 +35,49 @@ _LINGER_SECONDS: Final = 1.0
 # What surrounds the bytes of a body: the sizes of chunks (the smallest have one byte and take five
 # to say so), and fields after the last chunk.
 _AROUND_A_BYTE: Final = 8
+# So many handshakes begin in each turn of the event loop.
+_HANDSHAKES: Final = 4
 # Frames of one WebSocket message. Browsers send one, or a few for a long message.
 _MOST_FRAMES: Final = 1_000
 
 
 def http_protocol(limits: LimitSettings) -> type[asyncio.Protocol]:
     """For `uvicorn.Config(http=)`."""
-    return cast("type[asyncio.Protocol]", partial(LimitedHttp, limits))
+    return cast("type[asyncio.Protocol]", partial(LimitedHttp, limits, _Handshakes()))
+
+
+class _Handshakes:
+    """The WebSocket handshakes that have arrived, a few of which begin in each turn of the event
+    loop.
+
+    After an interruption all clients come back at once, and the loop reads all of their requests in
+    one turn. A handshake takes 0.2 ms, so a thousand would hold up everyone else.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def add(self, begin: Callable[[], None]) -> None:
+        """Call it soon."""
+        self._waiting.append(begin)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(min(_HANDSHAKES, len(self._waiting))):
+            loop.call_soon(self._waiting.popleft())
+        if self._waiting:
+            loop.call_soon(self._next)
 
 
 class LimitedHttp(HttpToolsProtocol):
     """See the module."""
 
-    def __init__(self, limits: LimitSettings, **options: Any) -> None:
+    def __init__(self, limits: LimitSettings, handshakes: _Handshakes, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
+        self._handshakes = handshakes
         # Since when a request's headers, or its body, are awaited; None while they are not. What
         # has come of them, in bytes. A new connection has its headers' time for the first.
         self._head_since: float | None = self.loop.time()
@@ -158,7 +187,16 @@ class LimitedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """From here on another protocol handles the connection, with its own deadlines."""
         self._stop_looking()
+        # What the client sends before the answer is for that protocol, too.
+        self.transport.pause_reading()
+        self._handshakes.add(self._upgrade)
+
+    def _upgrade(self) -> None:
+        if self.transport.is_closing():
+            return
         super().handle_websocket_upgrade()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The client does not read what was written."""

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 from websockets.exceptions import ConnectionClosed
 
 from app import create_app
@@ -26,6 +28,13 @@ SHORT = {
 }
 BODY = b'{"query": "{ hello }"}'
 HEAD = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+HANDSHAKE = (
+    b"GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"sec-websocket-protocol: graphql-transport-ws\r\n\r\n"
+)
+# The frame of a message, masked with zeros.
+GREETING = b"\x81\x9a\0\0\0\0" + b'{"type":"connection_init"}'
 COMPLETE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 
 
@@ -295,6 +304,40 @@ async def test_thousands_of_short_messages_leave_others_their_turn(port: int) ->
             for _ in range(5):
                 await other.alive()
         await flood_task
+
+
+async def test_handshakes_that_arrive_together_leave_others_their_turn(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings, schema=toy.schema)
+    inner = app._gate
+    turn, begun = 0, list[int]()
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            begun.append(turn)
+        await inner(scope, receive, send)
+
+    monkeypatch.setattr(app, "_gate", noting)
+    async with serving(app) as url, contextlib.AsyncExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        clients = []
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            clients.append((reader, writer))
+        await asyncio.sleep(0.1)
+        for _, writer in clients:
+            writer.write(HANDSHAKE)
+        while len(begun) < len(clients):
+            turn += 1
+            await asyncio.sleep(0)
+        for _, writer in clients:
+            writer.write(GREETING)
+        for reader, _ in clients:
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+            assert b"connection_ack" in await reader.read(100)
+    assert max(Counter(begun).values()) <= 4
 
 
 async def test_a_message_of_empty_frames(port: int) -> None:
