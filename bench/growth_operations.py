@@ -111,6 +111,7 @@ def _figures() -> Iterator[Operation]:
     for name, condition in {
         "by status": "{isOpen: true}",
         "by a word": '{title: {contains: "heron"}}',
+        "by a word, none": '{title: {contains: "zeppelin"}}',
     }.items():
         yield Operation(f"taskStats, {name}", f"{{ taskStats(filter: {condition}) {{ {stats} }} }}")
     yield Operation(

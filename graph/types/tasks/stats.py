@@ -43,9 +43,9 @@ from db.read import Statement
 from errors import collecting
 from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
-from graph.kit.filter_values import Values
+from graph.kit.look_ups import shaped_filter
 from graph.kit.ordering import text_key
-from graph.kit.predicates import filter_shape, right_of
+from graph.kit.predicates import right_of
 from graph.types.tasks.counted import (
     NONE,
     ONE,
@@ -221,11 +221,12 @@ def _from_tasks(requested: _Requested, candidates: CandidateSet | None) -> _Sour
         task.assignee_id,
         task.status,
         task.priority,
-        task.tags,
-        task.tag_keys,
         ONE.label("n"),
         cast(is_overdue(task), Integer).label("overdue"),
     ).where(right_of(requested.filter)(viewer, task))
+    if "byTag" in requested.fields or TaskGroupBy.TAG in requested.group_by:
+        # Hundreds of thousands of rows with tags do not fit into PostgreSQL's memory.
+        query = query.add_columns(task.tags, task.tag_keys)
     if requested.by_project:
         query = query.where(task.project_id == PARENTS.any_())
     query = query.where(of_tasks(requested.filter, task, viewer))
@@ -418,12 +419,11 @@ async def _read(
     group_by: Sequence[TaskGroupBy] | None = None,
 ) -> list[TaskStats]:
     """The statistics of each project, or of everything."""
-    values = Values()
+    viewer, services = info.viewer, info.context.services
     with collecting():
         keys = checked_keys(group_by)
-        shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
+        shaped, values = await shaped_filter(filter_, ("filter",), services.database.reader)
     groups: Sequence[Any] = [1] if projects is None else projects
-    viewer, services = info.viewer, info.context.services
     requested = _Requested(
         by_project=projects is not None,
         filter=shaped,
