@@ -27,7 +27,7 @@ from graph.kit.paging import Page, Window, count, cut, nulls_of
 class MixedList:
     """`rows(shape, viewer)` is a subquery of all rows that the viewer can see, with the columns
     that the ordering compares. `shape` says which list of its kind it is: kinds, filter.
-    `plan_once(shape)`: see `db.read.Statement`.
+    `plan_once(shape)`: see `db.read.Statement`; if not, it is planned each time.
     """
 
     ordering: Ordering
@@ -69,9 +69,11 @@ def _page_statement(
             query = query.where(order.after(keys, nulls, name, inclusive=part.inclusive))
     read = ordering.reversed() if part.backward else ordering
     query = query.order_by(*(key.sorted(by) for key, by in zip(read.keys, keys, strict=True)))
+    once = listed.plan_once(shape)
     return Statement(
         query.limit(bindparam("limit", None, Integer())),
-        plan_once=listed.plan_once(shape),
+        plan_once=once,
+        plan_each=not once,
         ordering=ordering,
     )
 
@@ -80,7 +82,8 @@ def _page_statement(
 def _count_statement(listed: MixedList, shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     found = listed.rows(shape, placeholder_viewer(viewer_shape))
     number = counting.number_of(select_from(found, literal_column("1")))
-    return Statement(number, plan_once=listed.plan_once(shape))
+    once = listed.plan_once(shape)
+    return Statement(number, plan_once=once, plan_each=not once)
 
 
 async def read_mixed_page(

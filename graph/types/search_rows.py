@@ -86,11 +86,20 @@ class Wanted:
     filters: tuple[tuple[SearchKind, Hashable], ...]
     # If not, the newest rows are looked at first: `scan_…` of each kind, or none.
     by_reach: bool = False
+    # Whether such a number is given for any kind.
+    newest_first: bool = False
 
     @property
     def filtered(self) -> bool:
         """Whether the client has given any condition but the words."""
         return any(shape is not None for _, shape in self.filters)
+
+    @property
+    def plan_once(self) -> bool:
+        """Whether one plan serves all words. Reading the newest rows, PostgreSQL needs to know how
+        many of them will be read; planning for that takes less time than it saves.
+        """
+        return not self.filtered and not self.newest_first
 
 
 def _query() -> ColumnElement[Any]:
@@ -274,4 +283,4 @@ async def way_to(
         needed = RANKED * rows / max(1.0, matches * min(1.0, visible))
         if needed < _FETCH * matches:
             scans[_scan(kind)] = min(rows, round(_PATIENCE * needed))
-    return wanted, scans
+    return replace(wanted, newest_first=any(scans.values())), scans

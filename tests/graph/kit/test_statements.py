@@ -244,6 +244,10 @@ _MINE = "filter: {comments: {some: {author: {isMe: true}}}}"
             "author_id",
         ),
         ("{ viewer { activityStats { total } } }", "latest.kind"),
+        (
+            '{ search(query: "x", filter: {project: {isNull: false}}) { nodes { rank } } }',
+            "ts_rank",
+        ),
     ],
 )
 async def test_what_varies_by_user_is_always_planned_for_the_values(

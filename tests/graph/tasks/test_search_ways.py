@@ -178,7 +178,10 @@ async def test_common_words_are_looked_for_where_they_are_seen(
 
     async def way(person: Person, wanted: search_rows.Wanted = everything) -> Any:
         taken, scans = await search_rows.way_to(wanted, "x", Viewer(user_id=person.id), reader)
-        return taken.by_reach, {name: scan for name, scan in scans.items() if scan}
+        found = {name: scan for name, scan in scans.items() if scan}
+        # How many of the newest rows are read must be known when the statement is planned.
+        assert taken.plan_once == (not found and not taken.filtered)
+        return taken.by_reach, found
 
     assert await way(nobody) == (True, {})
     assert await way(ada) == (True, {})
