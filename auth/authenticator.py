@@ -143,6 +143,7 @@ class _Sessions:
         self._wanted.add(session_id)
         if self._next is None:
             self._next = asyncio.create_task(self._read())
+            self._next.add_done_callback(_look_away)
         # Shielded: one that is cancelled must not cancel the read for the others.
         return (await asyncio.shield(self._next)).get(session_id)
 
@@ -283,6 +284,7 @@ class Authenticator:
         # A read that runs can have begun before a revocation of which nothing will be heard.
         if asking is None or not self._hears():
             asking = self._asking[session_id] = asyncio.create_task(self._ask(session_id))
+            asking.add_done_callback(_look_away)
         # Shielded: a cancelled request must not cancel the read for the others.
         return await asyncio.shield(asking)
 
@@ -348,6 +350,12 @@ class Authenticator:
 
     def _on_forget(self, payload: Mapping[str, str]) -> None:
         self.forget(**{name: UUID(hex=value) for name, value in payload.items()})
+
+
+def _look_away(task: asyncio.Task[Any]) -> None:
+    """If a read fails after all who waited for it were cancelled, nobody has to know."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _viewer(claims: Claims, standing: _Standing) -> Viewer:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -96,6 +98,37 @@ async def test_concurrent_requests_query_the_database_once(house: House) -> None
         viewers = await asyncio.gather(*(house.auth.viewer(person.header) for _ in range(50)))
     assert {viewer.user_id for viewer in viewers} == {person.id}
     assert len(heard) == 1
+
+
+async def test_a_read_that_fails_when_all_have_left_is_no_fault(house: House) -> None:
+    people = [await house.person() for _ in range(3)]
+    loop = asyncio.get_running_loop()
+    faults: list[dict[str, Any]] = []
+    failed = asyncio.Event()
+
+    def fail(_: str) -> None:
+        failed.set()
+        raise ConnectionError
+
+    loop.set_exception_handler(lambda _, fault: faults.append(fault))
+    house.database.listeners.append(fail)
+    try:
+        waiting = [asyncio.create_task(house.auth.viewer(person.header)) for person in people]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await failed.wait()
+        while house.auth._asking:
+            await asyncio.sleep(0)
+        # What is left of them is freed, which is when asyncio complains.
+        del waiting, task
+        await asyncio.sleep(0.05)
+        gc.collect()
+    finally:
+        house.database.listeners.remove(fail)
+        loop.set_exception_handler(None)
+    assert faults == []
 
 
 async def test_people_who_come_at_the_same_time_are_read_together(house: House) -> None:
