@@ -83,12 +83,23 @@ class _Standing:
     Tokens of a session share it, so that `forget` invalidates all of them with one assignment.
     """
 
-    __slots__ = ("current", "is_admin", "refusal", "timezone", "until", "user_id", "week_start")
+    __slots__ = (
+        "current",
+        "is_admin",
+        "refusal",
+        "timezone",
+        "until",
+        "user_id",
+        "viewer",
+        "week_start",
+    )
 
     def __init__(self, row: Any, now: dt.datetime, kept: dt.timedelta) -> None:
         self.current = True
         self.until = now + kept
         self.user_id: UUID | None = None
+        # Of the credentials that were looked at last.
+        self.viewer: Viewer | None = None
         self.is_admin = False
         self.timezone = "UTC"
         self.week_start = models.WeekDay.MONDAY
@@ -237,11 +248,17 @@ class Authenticator:
         user_id, session_id = credentials.user_id, credentials.session_id
         if user_id is None or session_id is None or credentials.expires_at is None:
             return NOBODY
-        if credentials.expires_at <= self._clock():
+        now, expires_at = self._clock(), credentials.expires_at
+        if expires_at <= now:
             raise Unauthenticated("The access token has expired.")
-        return _viewer_of(
-            user_id, session_id, credentials.expires_at, await self._standing(session_id)
-        )
+        standing = self._standings.get(session_id)
+        if standing is None or standing.until <= now:
+            standing = await self._standing(session_id)
+        # The same object for each delivery to a stream, as long as the session's state is cached.
+        viewer = standing.viewer
+        if viewer is None or viewer.user_id != user_id or viewer.expires_at != expires_at:
+            viewer = standing.viewer = _viewer_of(user_id, session_id, expires_at, standing)
+        return viewer
 
     async def still_valid(self, credentials: Credentials) -> bool:
         """Whether an open stream with these credentials can continue."""

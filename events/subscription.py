@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
@@ -135,13 +135,12 @@ class Subscription(AsyncIterator[Any]):
             else:
                 await self._replay()
 
-    async def batches(self, most: int) -> AsyncGenerator[list[Any], None]:
-        """The events, all that wait at the same time together: at most so many, and never none."""
-        async for row in self:
-            rows = [row]
-            while len(rows) < most and (row := self._waiting()) is not None:
-                rows.append(row)
-            yield rows
+    def with_waiting(self, first: Any, most: int) -> list[Any]:
+        """The event that the iteration returned, and those that wait behind it: at most so many."""
+        rows = [first]
+        while len(rows) < most and (row := self._waiting()) is not None:
+            rows.append(row)
+        return rows
 
     async def still_visible(self, rows: Sequence[Any]) -> list[Any]:
         """Those of these events that the listener can still see."""

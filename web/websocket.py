@@ -142,6 +142,8 @@ class _Connection:
         self._send = send
         self._open: dict[str, _Open] = {}
         self._writing = asyncio.Lock()
+        # Since when a message waits for the client to read; None if none does.
+        self._sending_since: float | None = None
         self._initialised = False
         self._acknowledged = False
         self._closing: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
@@ -152,8 +154,11 @@ class _Connection:
     # --- web.connections.Stream -------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Ping a silent client, and disconnect one that does not answer."""
-        if now - self._heard_at > SILENCE_SECONDS:
+        """Ping a silent client, and disconnect one that does not answer or does not read."""
+        since = self._sending_since
+        if since is not None and now - since > self._runtime.sending.seconds:
+            self._close(SILENT, "Client too slow; connect again with your last cursor")
+        elif now - self._heard_at > SILENCE_SECONDS:
             self._close(SILENT, "No pong received")
         elif now - max(self._heard_at, self._pinged_at) > PING_SECONDS:
             self._pinged_at = now
@@ -455,12 +460,14 @@ class _Connection:
     async def _write(self, message: dict[str, Any]) -> None:
         text = orjson.dumps(message).decode()
         try:
-            with self._runtime.sending.running():
-                async with self._writing:
-                    if not self._closing.done():
+            async with self._writing:
+                if not self._closing.done():
+                    # `tick` looks at it: a timeout for each message would cost as much as the rest.
+                    self._sending_since = asyncio.get_running_loop().time()
+                    try:
                         await self._send({"type": "websocket.send", "text": text})
-        except TimeoutError:
-            self._close(SILENT, "Client too slow; connect again with your last cursor")
+                    finally:
+                        self._sending_since = None
         except OSError:
             # The client is gone; the reader notices it too.
             log.debug("connection %s has ended", self._info.id)

@@ -17,7 +17,7 @@ class Deadlines:
     """One per process. `with deadlines.running() as deadline:` around what may take `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         # In the order of their ends.
         self._running: dict[Deadline, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -32,7 +32,7 @@ class Deadlines:
     def add(self, deadline: Deadline) -> None:
         """The block begins."""
         loop = asyncio.get_running_loop()
-        deadline.ends = loop.time() + self._seconds
+        deadline.ends = loop.time() + self.seconds
         self._running[deadline] = None
         # A timer of another loop will never fire.
         if self._timer is None or self._loop is not loop:

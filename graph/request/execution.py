@@ -402,7 +402,7 @@ class Executor:
         opened: Context,
     ) -> AsyncGenerator[Answer, None]:
         request_id, rights = opened.request.id, opened.viewer.rights
-        viewer = opened.viewer.row_viewer
+        checked, viewer = opened.viewer, opened.viewer.row_viewer
         requested = (prepared.operation, _comparable(prepared.variables))
         try:
             while True:
@@ -412,7 +412,9 @@ class Executor:
                     events = found.events if isinstance(found, Deliveries) else [found]
                     while events:
                         context = await fresh()
-                        _demand_unchanged(rights, context.viewer)
+                        if context.viewer is not checked:
+                            _demand_unchanged(rights, context.viewer)
+                            checked = context.viewer
                         with viewing(viewer):
                             answers = await self._delivered(prepared, context, events, requested)
                         read, sent = time.monotonic(), 0

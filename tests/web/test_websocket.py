@@ -619,6 +619,15 @@ async def test_a_server_that_stops_says_goodbye(settings: Settings) -> None:
         assert "connect again" in reason
 
 
+@pytest.mark.parametrize("size", [125, 126, 65_535, 65_536])
+async def test_a_message_of_any_length_arrives(toy_url: str, size: int) -> None:
+    async with opened(toy_url) as client:
+        empty = len(b'{"type":"pong","payload":{"text":""}}')
+        payload = {"text": "x" * (size - empty)}
+        await client.send({"type": "ping", "payload": payload})
+        assert await client.receive() == {"type": "pong", "payload": payload}
+
+
 async def test_a_client_that_reads_nothing_is_let_go(settings: Settings) -> None:
     app = create_app(settings, schema=toy.schema)
     app.runtime.sending = Deadlines(0.5)

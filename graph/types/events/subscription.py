@@ -40,8 +40,8 @@ async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Deliveries
     same time together.
     """
     try:
-        async for rows in source.batches(_TOGETHER):
-            if matching := await wanted.select(rows):
+        async for first in source:
+            if matching := await wanted.select(source.with_waiting(first, _TOGETHER)):
                 yield Deliveries(matching, source.still_visible)
     finally:
         await source.aclose()
