@@ -251,13 +251,31 @@ class Authenticator:
         now, expires_at = self._clock(), credentials.expires_at
         if expires_at <= now:
             raise Unauthenticated("The access token has expired.")
-        standing = self._standings.get(session_id)
-        if standing is None or standing.until <= now:
+        viewer = self._cached(credentials, now)
+        if viewer is None:
             standing = await self._standing(session_id)
-        # The same object for each delivery to a stream, as long as the session's state is cached.
-        viewer = standing.viewer
-        if viewer is None or viewer.user_id != user_id or viewer.expires_at != expires_at:
             viewer = standing.viewer = _viewer_of(user_id, session_id, expires_at, standing)
+        return viewer
+
+    def known_valid(self, credentials: Credentials) -> bool:
+        """Whether a session's credentials are valid by what is cached; `still_valid` reads."""
+        now, ends = self._clock(), credentials.expires_at
+        return ends is not None and now < ends and self._cached(credentials, now) is not None
+
+    def _cached(self, credentials: Credentials, now: dt.datetime) -> Viewer | None:
+        """The same object for each delivery to a stream, while the session's state is cached."""
+        if credentials.session_id is None:
+            return None
+        standing = self._standings.get(credentials.session_id)
+        if standing is None or standing.until <= now:
+            return None
+        viewer = standing.viewer
+        if (
+            viewer is None
+            or viewer.user_id != credentials.user_id
+            or viewer.expires_at != credentials.expires_at
+        ):
+            return None
         return viewer
 
     async def still_valid(self, credentials: Credentials) -> bool:

@@ -170,7 +170,9 @@ class Connections:
                 some = streams[start : start + _AT_ONCE]
                 for stream in some:
                     stream.tick(now)
-                await asyncio.gather(*(self._look(stream, authenticator) for stream in some))
+                # A task for each would be most of what streams cost that wait.
+                unknown = [one for one in some if not authenticator.known_valid(one.credentials)]
+                await asyncio.gather(*(self._look(stream, authenticator) for stream in unknown))
 
     async def _look(self, stream: Stream, authenticator: Authenticator) -> None:
         try:

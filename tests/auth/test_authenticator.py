@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime as dt
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import update
@@ -98,6 +100,29 @@ async def test_concurrent_requests_query_the_database_once(house: House) -> None
         viewers = await asyncio.gather(*(house.auth.viewer(person.header) for _ in range(50)))
     assert {viewer.user_id for viewer in viewers} == {person.id}
     assert len(heard) == 1
+
+
+async def test_what_is_known_of_credentials_ends_with_the_session_and_after_three_seconds(
+    house: House,
+) -> None:
+    person = await house.person()
+    credentials = person.viewer.credentials
+    assert not house.auth.known_valid(NOBODY.credentials)
+    ends: tuple[Callable[[], object], ...] = (
+        lambda: house.clock.forward(seconds=4),
+        lambda: house.auth.forget(session_id=credentials.session_id),
+        lambda: house.auth.forget(user_id=person.id),
+    )
+    for end in ends:
+        assert await house.auth.still_valid(credentials)
+        assert house.auth.known_valid(credentials)
+        assert not house.auth.known_valid(dataclasses.replace(credentials, user_id=uuid4()))
+        end()
+        assert not house.auth.known_valid(credentials)
+    assert await house.auth.still_valid(credentials)
+    assert not house.auth.known_valid(
+        dataclasses.replace(credentials, expires_at=house.clock() - dt.timedelta(seconds=1))
+    )
 
 
 async def test_a_read_that_fails_when_all_have_left_is_no_fault(house: House) -> None:
