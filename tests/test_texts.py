@@ -4,6 +4,7 @@ import random
 import sys
 import time
 import unicodedata
+from collections.abc import Iterator
 from itertools import groupby
 
 import pytest
@@ -18,8 +19,12 @@ from files import names
 from graph.request.error_format import format_errors
 from jobs.connectors import github_issues
 
-EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 PATH = ("field_name",)
+
+
+def every() -> Iterator[str]:
+    """Each character that there is."""
+    return map(chr, range(sys.maxunicode + 1))
 
 
 def nfd(text: str) -> str:
@@ -39,11 +44,11 @@ def longest_run(text: str) -> int:
 
 
 def test_no_character_has_more_code_points_than_expected() -> None:
-    assert max(len(nfd(c)) for c in EVERY if nfc(c) == c) == texts.EXPANSION
+    assert max(len(nfd(c)) for c in every() if nfc(c) == c) == texts.EXPANSION
 
 
 def test_the_marks_are_all_marks_of_unicode() -> None:
-    assert texts._marks() == {c for c in EVERY if unicodedata.combining(nfd(c)[0])}
+    assert texts._marks() == {c for c in every() if unicodedata.combining(nfd(c)[0])}
 
 
 def test_long_runs_of_marks_are_found_anywhere() -> None:

@@ -18,7 +18,9 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.graphql import nodes
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
@@ -68,9 +70,6 @@ for name, strategy in {
 }.items():
     schemathesis.graphql.scalar(name, strategy)
 
-GRAPHQL = schemathesis.graphql.from_path(ROOT / "schema.graphql")
-ROUTES = schemathesis.openapi.from_path(Path(__file__).with_name("routes.yaml"))
-
 
 class Server:
     """Where it is, and somebody's credentials, which they may throw away any time."""
@@ -111,8 +110,14 @@ def server(settings: Settings, owner: str) -> Iterator[Server]:
         yield Server(url, owner)
 
 
-def each(schema: Any, *, examples: int) -> Callable[[Test], Test]:
-    """So many for each field or route of a schema; the same ones each time, save at night."""
+def each(
+    schema: Any, test: Test, server: Server, subtests: pytest.Subtests, *, examples: int
+) -> None:
+    """So many for each field or route of a schema; the same ones each time, save at night.
+
+    The library's own way is to make a test of each when the file is collected, which takes seconds
+    and happens in each process of a run.
+    """
     many = hypothesis_settings(
         max_examples=examples,
         deadline=None,
@@ -120,7 +125,14 @@ def each(schema: Any, *, examples: int) -> Callable[[Test], Test]:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    return lambda test: schema.parametrize()(many(test))
+    count = 0
+    for result in get_all_tests(schema=schema, test_func=test, settings=many, given_kwargs={}):
+        assert isinstance(result, Ok), result
+        operation, run = result.ok()
+        with subtests.test(operation.label):
+            run(server=server)
+        count += 1
+    assert count > 20
 
 
 def ask(case: Case, server: Server) -> None:
@@ -141,23 +153,29 @@ def fetch(case: Case, server: Server) -> None:
     )
 
 
-@each(GRAPHQL, examples=3)
-def test_operations(case: Case, server: Server) -> None:
-    ask(case, server)
+def graphql() -> Any:
+    """All operations of the schema."""
+    return schemathesis.graphql.from_path(ROOT / "schema.graphql")
+
+
+def routes() -> Any:
+    """All other routes."""
+    return schemathesis.openapi.from_path(Path(__file__).with_name("routes.yaml"))
+
+
+def test_operations(server: Server, subtests: pytest.Subtests) -> None:
+    each(graphql(), ask, server, subtests, examples=3)
 
 
 @pytest.mark.nightly
-@each(GRAPHQL, examples=100)
-def test_operations_all_night(case: Case, server: Server) -> None:
-    ask(case, server)
+def test_operations_all_night(server: Server, subtests: pytest.Subtests) -> None:
+    each(graphql(), ask, server, subtests, examples=100)
 
 
-@each(ROUTES, examples=10)
-def test_routes(case: Case, server: Server) -> None:
-    fetch(case, server)
+def test_routes(server: Server, subtests: pytest.Subtests) -> None:
+    each(routes(), fetch, server, subtests, examples=10)
 
 
 @pytest.mark.nightly
-@each(ROUTES, examples=500)
-def test_routes_all_night(case: Case, server: Server) -> None:
-    fetch(case, server)
+def test_routes_all_night(server: Server, subtests: pytest.Subtests) -> None:
+    each(routes(), fetch, server, subtests, examples=500)
