@@ -23,12 +23,12 @@ from app import Application, create_app
 from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
-from demo.seed import seed_demo
+from demo.company import LOGIN, PASSWORD
 from graph.core.context import Services
 from settings import Settings, load_settings
 from tests import servers
 from tests.accounts import House
-from tests.databases import drop_templates
+from tests.databases import copied_database, demo_template, drop_templates
 from tests.factories import World, world_of
 
 PUBLIC_URL = "https://taskloom.example"
@@ -186,25 +186,32 @@ async def live_url(settings: Settings) -> AsyncIterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class LiveServer:
-    """A server with demo data; `url` is like `http://127.0.0.1:8000`."""
+    """A server with demo data; `url` is like `http://127.0.0.1:8000`. `settings`: with its own
+    database.
+    """
 
     url: str
     demo_login: str
     demo_password: str
+    settings: Settings
 
 
 @pytest.fixture(scope="session")
-async def live_server(settings: Settings) -> AsyncIterator[LiveServer]:
-    """The application on a real port, with the demo company in its database, which takes ten
-    seconds: `live_url` does without.
-    """
-    seeding = await Database.connect(settings.database)
-    try:
-        made = await seed_demo(seeding, settings, scale=1)
-    finally:
-        await seeding.close()
-    async with servers.serving(create_app(settings)) as url:
-        yield LiveServer(url, made.login, made.password)
+async def demo(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with the demo company as of now, to be copied."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp()
+    # The parent is the folder of the run, in which each process has one.
+    return await demo_template(settings, folder.parent if parallel else None)
+
+
+@pytest.fixture(scope="session")
+async def live_server(settings: Settings, demo: str) -> AsyncIterator[LiveServer]:
+    """The application on a real port, with the demo company in a database of its own."""
+    async with copied_database(settings, demo) as own:
+        made = settings.with_database(own.dsn)
+        async with servers.serving(create_app(made)) as url:
+            yield LiveServer(url, LOGIN, PASSWORD, made)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,12 +17,14 @@ from alembic import command
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select
 
-from db import migrate
+from db import embedded, migrate
 from db.engine import Database
+from demo.seed import seed_demo
 from settings import DatabaseSettings, Settings
 
-# Names of migrated databases that are copied, by server and by what row-level security is.
-_templates: dict[tuple[str, str], str] = {}
+# Names of databases that are copied, by server, by what row-level security is, and by what is in
+# them: "migrated", or "demo".
+_templates: dict[tuple[str, str, str], str] = {}
 
 
 @asynccontextmanager
@@ -48,14 +53,69 @@ async def migrated_database(settings: Settings) -> AsyncIterator[DatabaseSetting
     """A database with tables and without rows, for the duration of the block. It is a copy, which
     takes a twentieth of the time of the migrations.
     """
-    kind = (settings.database.dsn, settings.database.row_security)
+    kind = (settings.database.dsn, settings.database.row_security, "migrated")
     if kind not in _templates:
-        name = f"template_{secrets.token_hex(6)}"
-        await _execute(settings, f"CREATE DATABASE {name}")
+        name = await _created(settings)
         await migrate.upgrade(_named(settings, name))
         _templates[kind] = name
     async with copied_database(settings, _templates[kind]) as own:
         yield own
+
+
+async def demo_template(settings: Settings, shared: Path | None) -> str:
+    """The name of a database with the demo company, for `copied_database`.
+
+    Creating the company takes longer than many a file of tests, so one process of a run does it,
+    and the others read its dump from the folder `shared`. `None`: there are no others.
+    """
+    kind = (settings.database.dsn, settings.database.row_security, "demo")
+    if kind not in _templates:
+        name = await _created(settings)
+        if shared is None:
+            await _seed(settings, name)
+        else:
+            dump = shared / "demo.sql"
+            with (shared / "demo.lock").open("w") as lock:
+                await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+                if not dump.exists():
+                    await _seed(settings, name)
+                    await _run("pg_dump", settings, name, "--file", str(dump))
+                else:
+                    options = ("--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1")
+                    await _run("psql", settings, name, *options, "--file", str(dump))
+                    await _execute(_within(settings, name), "ANALYZE")
+        _templates[kind] = name
+    return _templates[kind]
+
+
+async def _seed(settings: Settings, name: str) -> None:
+    own = _named(settings, name)
+    await migrate.upgrade(own)
+    database = await Database.connect(own)
+    try:
+        await seed_demo(database, settings)
+    finally:
+        await database.close()
+
+
+async def _run(program: str, settings: Settings, name: str, *options: str) -> None:
+    """Run a program of the embedded PostgreSQL on a database."""
+    binaries = embedded._binaries(embedded._account())
+    running = await asyncio.create_subprocess_exec(
+        binaries / program,
+        *options,
+        _named(settings, name).dsn,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await running.communicate()
+    assert running.returncode == 0, told.decode()
+
+
+async def _created(settings: Settings) -> str:
+    name = f"template_{secrets.token_hex(6)}"
+    await _execute(settings, f"CREATE DATABASE {name}")
+    return name
 
 
 async def drop_templates(settings: Settings) -> None:
@@ -71,8 +131,12 @@ async def _execute(settings: Settings, statement: str) -> None:
 
 
 def _named(settings: Settings, name: str) -> DatabaseSettings:
+    return _within(settings, name).database
+
+
+def _within(settings: Settings, name: str) -> Settings:
     url = urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
-    return settings.with_database(url).database
+    return settings.with_database(url)
 
 
 @asynccontextmanager

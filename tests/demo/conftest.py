@@ -7,7 +7,7 @@ import pytest
 
 from db.engine import Database
 from settings import Settings
-from tests.databases import fresh_database
+from tests.databases import copied_database, fresh_database
 
 Fresh = Callable[[], Awaitable[Database]]
 
@@ -21,3 +21,12 @@ async def fresh(settings: Settings) -> AsyncIterator[Fresh]:
             return await stack.enter_async_context(fresh_database(settings))
 
         yield make
+
+
+@pytest.fixture(scope="module")
+async def company(settings: Settings, demo: str) -> AsyncIterator[Database]:
+    """A database with the demo company as of now."""
+    async with copied_database(settings, demo) as own:
+        database = await Database.connect(own)
+        yield database
+        await database.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
@@ -13,7 +12,6 @@ from db.models import Comment, CommentMention, CommentRevision, Event, Task, Tas
 from demo.scale import TASKS_PER_PROJECT
 from demo.seed import seed_demo
 from settings import Settings
-from tests.demo.conftest import Fresh
 
 
 async def count(database: Database, *where: Any, of: Any = Comment) -> int:
@@ -22,32 +20,25 @@ async def count(database: Database, *where: Any, of: Any = Comment) -> int:
     return found or 0
 
 
-@pytest.fixture(scope="module")
-async def database(fresh: Fresh, settings: Settings) -> Database:
-    made = await fresh()
-    await seed_demo(made, settings)
-    return made
-
-
-async def test_people_talk_about_their_tasks(database: Database) -> None:
-    assert await count(database) > 400
-    assert await count(database, Comment.parent_id.is_not(None)) > 100
+async def test_people_talk_about_their_tasks(company: Database) -> None:
+    assert await count(company) > 400
+    assert await count(company, Comment.parent_id.is_not(None)) > 100
     for part in (CommentMention, CommentRevision, TaskShare):
-        assert await count(database, of=part) > 5
-    told = await count(database, Event.kind == "COMMENT_CREATED", of=Event)
-    assert told == await count(database)
+        assert await count(company, of=part) > 5
+    told = await count(company, Event.kind == "COMMENT_CREATED", of=Event)
+    assert told == await count(company)
 
 
 async def test_there_are_three_comments_a_task_in_bulk(
-    database: Database, settings: Settings
+    company: Database, settings: Settings
 ) -> None:
-    before = await count(database)
-    await seed_demo(database, settings, scale=2)
-    made = await count(database) - before
+    before = await count(company)
+    await seed_demo(company, settings, scale=2)
+    made = await count(company) - before
     assert abs(made - 2 * 3 * TASKS_PER_PROJECT) < 0.02 * made
-    told = await count(database, Event.kind == "COMMENT_CREATED", of=Event)
-    assert told == await count(database)
-    async with database.session() as session:
+    told = await count(company, Event.kind == "COMMENT_CREATED", of=Event)
+    assert told == await count(company)
+    async with company.session() as session:
         parent = aliased(Comment)
         strays = await session.scalar(
             select(func.count())

@@ -24,7 +24,6 @@ from domain.work import Transactions
 from events.bus import LocalBus
 from settings import Settings
 from tests.databases import address_of
-from tests.demo.conftest import Fresh
 
 NOW = dt.datetime(2026, 11, 20, 10, 30, tzinfo=dt.UTC)
 SCALE = 9
@@ -47,16 +46,15 @@ LIMITS = {
 
 
 @pytest.fixture(scope="module")
-async def crowd(fresh: Fresh, settings: Settings) -> Database:
-    database = await fresh()
-    async with database.connection() as connection:
+async def crowd(company: Database, settings: Settings) -> Database:
+    async with company.connection() as connection:
         await connection.execute(SLOW)
-    tight = settings.with_database(await address_of(settings, database)).database
+    tight = settings.with_database(await address_of(settings, company)).database
     limited = await Database.connect(tight.model_copy(update=LIMITS))
     lines: list[str] = []
     made = await seed_demo(limited, settings, scale=SCALE, now=NOW, progress=lines.append)
     await limited.close()
-    async with database.connection() as connection:
+    async with company.connection() as connection:
         await connection.execute("DROP INDEX slow")
     days = [f"{9 * (part + 1)} of 90 days stored" for part in range(10)]
     planner = "Updating the statistics of PostgreSQL's planner"
@@ -65,7 +63,7 @@ async def crowd(fresh: Fresh, settings: Settings) -> Database:
     assert made.users == 12 + SCALE * USERS_PER_PROJECT
     assert made.projects == 8 + SCALE
     assert made.tasks == 600 + SCALE * TASKS_PER_PROJECT
-    return database
+    return company
 
 
 async def all_of(database: Database, query: Any) -> list[Any]:

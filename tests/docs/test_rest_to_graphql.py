@@ -11,14 +11,16 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from auth.codes import AccountCodes
+from db.engine import Database
 from domain.accounts import account_mail
 from tests import uploads
 from tests.accounts import House
@@ -119,6 +121,16 @@ class Story:
         assert running.returncode == 0, (example.heading, printed)
         # What GraphQL answers is 200 even where it was of no use.
         assert b'"code"' not in printed, (example.heading, printed)
+
+
+@pytest.fixture
+async def house(live_server: LiveServer) -> AsyncIterator[House]:
+    """Creates users beside the demo company."""
+    database = await Database.connect(live_server.settings.database)
+    made = House(live_server.settings, database)
+    yield made
+    made.auth.close()
+    await database.close()
 
 
 async def test_every_example_runs(live_server: LiveServer, house: House, tmp_path: Path) -> None:

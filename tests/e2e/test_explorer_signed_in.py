@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from playwright.async_api import expect
 
 from app import create_app
-from settings import Settings
 from tests.conftest import LiveServer
 from tests.e2e.test_explorer import (
     SCREENSHOTS,
@@ -24,13 +24,14 @@ __all__ = ["pytestmark", "visit"]
 
 
 @pytest.fixture
-async def live_server(live_server: LiveServer, settings: Settings) -> AsyncIterator[LiveServer]:
+async def live_server(live_server: LiveServer) -> AsyncIterator[LiveServer]:
     """The same data, behind other settings."""
+    settings = live_server.settings
     server = settings.server.model_copy(update={"public_url": "https://example.com/taskloom"})
     graphql = settings.graphql.model_copy(update={"introspection": "signed-in"})
     made = settings.model_copy(update={"server": server, "graphql": graphql})
     async with serving(create_app(made)) as url:
-        yield LiveServer(f"{url}/taskloom", live_server.demo_login, live_server.demo_password)
+        yield replace(live_server, url=f"{url}/taskloom", settings=made)
 
 
 async def test_the_schema_appears_after_signing_in(visit: Visit) -> None:

@@ -40,10 +40,10 @@ async def run(http: httpx.AsyncClient, query: str, **variables: Any) -> Any:
 
 
 @pytest.fixture
-async def signed_in(live_server: LiveServer, house: House) -> Any:
+async def signed_in(live_url: str, house: House) -> Any:
     """An HTTP client of a new person, and their tokens."""
     person = await house.person()
-    async with httpx.AsyncClient(base_url=live_server.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=live_url, timeout=30) as http:
         data = await run(http, SIGN_IN, login=person.username, password=PASSWORD)
         grant = data["sessionCreate"]
         assert grant["errors"] == []
@@ -51,11 +51,9 @@ async def signed_in(live_server: LiveServer, house: House) -> Any:
         yield http, grant
 
 
-async def test_a_change_arrives_over_a_websocket(live_server: LiveServer, signed_in: Any) -> None:
+async def test_a_change_arrives_over_a_websocket(live_url: str, signed_in: Any) -> None:
     http, grant = signed_in
-    async with opened(
-        live_server.url, init={"Authorization": f"Bearer {grant['accessToken']}"}
-    ) as ws:
+    async with opened(live_url, init={"Authorization": f"Bearer {grant['accessToken']}"}) as ws:
         await ws.subscribe(LISTEN, id_="events")
         # Renewing goes over the same connection; its answer shows that the subscription began.
         await ws.subscribe(REFRESH, id_="renew", variables={"token": grant["refreshToken"]})
@@ -84,15 +82,13 @@ async def test_a_change_arrives_over_an_event_stream(signed_in: Any) -> None:
         assert event["requestId"] == "my-own-echo-1"
 
 
-async def test_a_stream_token_for_a_browsers_event_source(
-    live_server: LiveServer, signed_in: Any
-) -> None:
+async def test_a_stream_token_for_a_browsers_event_source(live_url: str, signed_in: Any) -> None:
     http, _ = signed_in
     data = await run(http, "mutation { streamTokenCreate(input: {}) { token errors { code } } }")
     token = data["streamTokenCreate"]["token"]
     params = {"query": "subscription { taskEvents { id } }", "token": token}
     async with (
-        httpx.AsyncClient(base_url=live_server.url) as browser,
+        httpx.AsyncClient(base_url=live_url) as browser,
         browser.stream("GET", "/graphql", params=params, headers=STREAM) as response,
     ):
         assert response.status_code == 200
@@ -122,9 +118,7 @@ FAILING = """{
 BOOT = "{ viewer { user { username } } serverInfo { name } tasks { totalCount } }"
 
 
-async def test_errors_of_one_field_over_http_and_a_socket(
-    live_server: LiveServer, world: World
-) -> None:
+async def test_errors_of_one_field_over_http_and_a_socket(live_url: str, world: World) -> None:
     ada = await world.person()
     await world.task(ada, "Mend the gate")
     nothing = dict.fromkeys(["cursor", "search", "filter", "log", "unknown"])
@@ -136,7 +130,7 @@ async def test_errors_of_one_field_over_http_and_a_socket(
     over_http = await world.post(FAILING, ada)
     assert (over_http.status, over_http.data) == (200, expected)
     assert [error["path"] for error in over_http.errors] == [[name] for name in nothing]
-    async with opened(live_server.url, init={"Authorization": ada.header}) as socket:
+    async with opened(live_url, init={"Authorization": ada.header}) as socket:
         await socket.subscribe(FAILING)
         (payload,) = await socket.until_complete()
     assert payload["data"] == expected
@@ -144,13 +138,13 @@ async def test_errors_of_one_field_over_http_and_a_socket(
     assert codes == over_http.codes
 
 
-async def test_a_signed_out_application_can_start(live_server: LiveServer, world: World) -> None:
+async def test_a_signed_out_application_can_start(live_url: str, world: World) -> None:
     """`viewer` tells whether one is signed in, and is no error."""
     expected = {"viewer": None, "serverInfo": {"name": "Taskloom"}, "tasks": None}
     reply = await world.post(BOOT, None)
     assert (reply.status, reply.data, reply.codes) == (200, expected, ["UNAUTHENTICATED"])
     assert reply.errors[0]["path"] == ["tasks"]
-    async with opened(live_server.url) as socket:
+    async with opened(live_url) as socket:
         await socket.subscribe(BOOT)
         (payload,) = await socket.until_complete()
     assert payload["data"] == expected
