@@ -66,7 +66,7 @@ CASE = given(
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
 @CASE
 async def test_both_engines_agree(random: Random, seed: int, rate: int) -> None:
     await check(random, seed, rate)

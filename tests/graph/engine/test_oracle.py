@@ -361,8 +361,8 @@ async def check(fixtures: Fixtures, seed: int) -> bool:
 
 
 async def test_answers_are_what_the_oracle_says(fixtures: Fixtures) -> None:
-    done = [await check(fixtures, seed) for seed in range(60)]
-    assert sum(done) > 50
+    done = [await check(fixtures, seed) for seed in range(30)]
+    assert sum(done) > 24
 
 
 @pytest.mark.nightly
