@@ -69,11 +69,15 @@ gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest. Skip what row-level security changes: each statement
-    is wrapped, so texts, plans and the number of rows read are others; answers are not.
+    """Begin with the files that take longest. Give tests of the night more time. Skip what
+    row-level security changes: each statement is wrapped, so texts, plans and the number of rows
+    read are others; answers are not.
     """
     gc.freeze()
     gc.enable()
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.timeout(3600))
     if ROW_SECURITY == "on":
         for item in items:
             if item.get_closest_marker("statements"):
