@@ -18,9 +18,11 @@ import uvicorn
 
 from app import Application
 from settings import Settings
+from tests.forks import Fork
 from web.serving import protocol_options
 
 _ROOT = Path(__file__).resolve().parents[1]
+Running = Fork | subprocess.Popen[bytes]
 
 # All tests use one address, and register more users per hour than one address is allowed to.
 UNLIMITED = {
@@ -90,25 +92,20 @@ def environment_of(settings: Settings, root: Path = _ROOT, **variables: str) -> 
 @contextlib.contextmanager
 def process(
     settings: Settings, *, port: int | None = None, folder: Path | None = None, **variables: str
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+) -> Iterator[tuple[str, Running]]:
     """`taskloom serve` as a separate process, on the database of these settings. `folder`: that of
     another version. It has a worker of its own if `TEST_WORKER` is among the variables.
     """
     port = port or free_port()
     root = folder or _ROOT
     environment = environment_of(settings, root, TASKLOOM_PORT=str(port), **variables)
-    running = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "cli",
-            "serve",
-            "--no-demo",
-            *([] if "TEST_WORKER" in variables else ["--no-worker"]),
-        ],
-        cwd=root,
-        env=environment,
-    )
+    arguments = ["serve", "--no-demo", *([] if "TEST_WORKER" in variables else ["--no-worker"])]
+    running: Running
+    if folder is None:
+        running = Fork(arguments, environment)
+    else:
+        command = [sys.executable, "-m", "cli", *arguments]
+        running = subprocess.Popen(command, cwd=root, env=environment)
     try:
         _await_port(port, running)
         yield f"http://127.0.0.1:{port}", running
@@ -178,7 +175,7 @@ def _redis_program() -> str:
     return str(next(binaries.rglob("valkey-server")))
 
 
-def _await_port(port: int, running: subprocess.Popen[bytes]) -> None:
+def _await_port(port: int, running: Running) -> None:
     for _ in range(2400):
         if running.poll() is not None:
             raise RuntimeError(f"the server ended with {running.returncode}")

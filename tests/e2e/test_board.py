@@ -8,7 +8,6 @@ import datetime as dt
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ class Server:
         }
         self.url = self._variables["TASKLOOM_PUBLIC_URL"]
         self._running: contextlib.ExitStack | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: servers.Running | None = None
 
     async def start(self) -> None:
         self._running = contextlib.ExitStack()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import os
 import random
 import ssl
-import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -37,6 +37,7 @@ from jobs.worker_context import WorkerContext
 from settings import Settings
 from tests.accounts import House
 from tests.databases import fresh_database
+from tests.forks import Fork
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE = dt.timedelta(seconds=30)
@@ -57,6 +58,12 @@ def house(settings: Settings, database: Database) -> Iterator[House]:
     made.auth.close()
 
 
+@functools.lru_cache(maxsize=1)
+def _log_of(database: Database) -> EventLog:
+    """One for all workshops on a database: to compile its statements takes a tenth of a second."""
+    return EventLog(database.reader, may_read, replay=dt.timedelta(days=7))
+
+
 class Workshop:
     """A worker in this process, whose work is done when the test says so."""
 
@@ -64,11 +71,10 @@ class Workshop:
         self.house = house
         # How many jobs at once; with 1 their order is always the same.
         self.concurrency = 5
-        event_log = EventLog(house.database.reader, may_read, replay=dt.timedelta(days=7))
         self.context = WorkerContext(
             house.settings,
             house.database,
-            event_log,
+            _log_of(house.database),
             LocalBus(),
             house.clock,
             make_sender(house.settings),
@@ -202,30 +208,15 @@ async def mail(settings: Settings, workshop: Workshop) -> AsyncIterator[MailServ
         yield server
 
 
-_WORKER = """
-import asyncio
-from jobs.worker import run
-from settings import load_settings
-asyncio.run(run(load_settings(env_file=None), asyncio.Event()))
-"""
-
-
 @asynccontextmanager
-async def worker_process(**variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker in a process of its own, which is killed at the end of the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _WORKER,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-    )
+async def worker_process(**variables: str) -> AsyncIterator[Fork]:
+    """A worker in a process of its own, which is killed (SIGKILL) at the end of the block."""
+    process = await asyncio.to_thread(Fork, ["worker"], {**os.environ, **variables})
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        process.kill()
+        await asyncio.to_thread(process.wait)
 
 
 @asynccontextmanager
@@ -238,7 +229,7 @@ async def killed_again_and_again(
     killed = 0
     stop = asyncio.Event()
 
-    async def at_work(process: asyncio.subprocess.Process) -> None:
+    async def at_work(process: Fork) -> None:
         mine = select(Worker.name).where(Worker.name.contains(f":{process.pid}:"))
         while not stop.is_set():
             async with database.session() as session:

@@ -36,6 +36,7 @@ from jobs.worker import worker_context
 from jobs.worker_context import WorkerContext
 from tests.accounts import House, Person
 from tests.factories import World, fresh_id, gid
+from tests.forks import Fork
 from tests.graph.time.test_time_report import entry
 
 EXPORT = """mutation ($input: ReportExportCreateInput!) {
@@ -408,9 +409,8 @@ async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
         "TASKLOOM_JOB_LEASE_SECONDS": "1",
     }
 
-    async def worker() -> asyncio.subprocess.Process:
-        command = (sys.executable, "-m", "cli", "worker")
-        return await asyncio.create_subprocess_exec(*command, env=variables)
+    async def worker() -> Fork:
+        return await asyncio.to_thread(Fork, ["worker"], variables)
 
     async def state() -> tuple[ExportState, int]:
         async with world.database.session() as session:
@@ -429,7 +429,7 @@ async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
                 await asyncio.sleep(0.005)
         finally:
             first.kill()
-            await first.wait()
+            await asyncio.to_thread(first.wait)
         assert (await state())[0] is ExportState.RUNNING
         second = await worker()
         try:
@@ -437,7 +437,7 @@ async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
                 await asyncio.sleep(0.05)
         finally:
             second.terminate()
-            await second.wait()
+            await asyncio.to_thread(second.wait)
     made = orjson.loads((await fetched(world, ada, export_id))[1])
     assert (made["count"], len(made["entries"])) == (20_000, 20_000)
 

@@ -85,7 +85,6 @@ async def test_a_worker_killed_while_it_tells_github_loses_and_undoes_nothing(
     async with asyncio.timeout(60), worker_process(**await variables_of(scene)) as process:
         await asked.wait()
         process.kill()
-        await process.wait()
     assert scene.other.issues[1]["state"] == ("closed" if arrives else "open")
     scene.other.meanwhile, scene.other.fault = None, lambda _call: None
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,12 +11,12 @@ import pytest
 
 from tests.accounts import House
 from tests.databases import address_of
-from tests.jobs.conftest import ROOT
+from tests.jobs.conftest import worker_process
 from tests.jobs.webhooks.conftest import HOME, Scene
 
 
 @pytest.mark.parametrize(
-    ("changes", "kills"), [(200, 4), pytest.param(500, 20, marks=pytest.mark.nightly)]
+    ("changes", "kills"), [(100, 2), pytest.param(500, 20, marks=pytest.mark.nightly)]
 )
 async def test_nothing_is_lost_while_workers_are_killed(
     scene: Scene, changes: int, kills: int
@@ -62,14 +60,6 @@ async def worker(house: House) -> AsyncIterator[None]:
         "DATABASE_URL": await address_of(house.settings, house.database),
         "TASKLOOM_WEBHOOK_ALLOWED_NETWORKS": str(HOME),
         "TASKLOOM_JOB_LEASE_SECONDS": "1",
-        "PYTHONPATH": str(ROOT),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "cli.py"), "worker", cwd=ROOT, env={**os.environ, **variables}
-    )
-    try:
-        async with asyncio.timeout(120):
-            yield
-    finally:
-        process.kill()
-        await process.wait()
+    async with worker_process(**variables), asyncio.timeout(120):
+        yield
