@@ -403,7 +403,9 @@ def main() -> int:
         parser.error(f"--connections must divide {count}, with at most {_EACH} on each")
     settings = {
         # Two more for the warm-up.
-        "TASKLOOM_LIMIT_CONNECTIONS": str(max(count, options.storm) + 8 * options.processes),
+        "TASKLOOM_LIMIT_CONNECTIONS": str(
+            min(max(count, options.storm) + 8 * options.processes, 10_000)
+        ),
         "TASKLOOM_LIMIT_LOGIN_ADDRESS": "100000/minute",
         "TASKLOOM_BCRYPT_ROUNDS": str(_ROUNDS),
     }
