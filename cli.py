@@ -16,9 +16,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -137,7 +137,7 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     os.environ["TASKLOOM_PORT"] = str(port)
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
         if demo and settings.database.url is None and not settings.server.production:
-            asyncio.run(_seed_once(ready))
+            _run(_seed_once(ready))
         explorer = "" if ready.introspection == "off" else "; the explorer is at /"
         board = "; the board is at /board/" if ready.server.board else ""
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
@@ -214,16 +214,17 @@ def worker() -> None:
     configure_logging(settings.server)
     with Supervisor() as parts, _database(settings, parts) as ready:
         click.echo("The worker is running; stop it with Ctrl-C.")
-        _run_worker(ready)
+        _run(_work(ready))
 
 
-def _run_worker(settings: Settings) -> None:
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run what takes long, or many statements, on the loop of the server."""
     if sys.platform == "win32":
-        asyncio.run(_work(settings))
+        asyncio.run(work)
     else:
         import uvloop
 
-        uvloop.run(_work(settings))
+        uvloop.run(work)
 
 
 async def _work(settings: Settings) -> None:
@@ -243,7 +244,7 @@ def work_as_child() -> None:
     settings = load_settings()
     configure_logging(settings.server)
     end_with_input()
-    _run_worker(settings)
+    _run(_work(settings))
 
 
 # Not started by `multiprocessing`, which would keep one more process, for shared memory.
@@ -472,7 +473,7 @@ def demo(*, scale: int, force: bool) -> None:
             await _seed(database, settings, scale=scale, force=force)
 
     with _database(load_settings()) as ready:
-        asyncio.run(run(ready))
+        _run(run(ready))
 
 
 @main.group()
