@@ -134,7 +134,7 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
     )
     work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
     await rights_change.record_deleted(
-        work, [(task, project.id, seen.get(task, ())) for task in went]
+        work, [(task, project.id, seen.get(task, ())) for task in sorted(went)]
     )
     return project
 
@@ -158,7 +158,7 @@ async def restore(work: Work, project_id: UUID) -> Project:
         .execution_options(synchronize_session=False)
     )
     work.record(EventKind.PROJECT_RESTORED, project, changed, project_id=project.id)
-    await record_restored(work, tasks.all(), project.id, deleted_at)
+    await record_restored(work, sorted(tasks), project.id, deleted_at)
     return project
 
 

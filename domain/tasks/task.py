@@ -179,7 +179,7 @@ async def restore(work: Work, task_id: UUID) -> Task:
             .returning(Task.id)
             .execution_options(synchronize_session=False)
         )
-        below = [one for one in restored if one != task.id]
+        below = sorted({*restored} - {task.id})
         await work.session.refresh(task)
         task.version += 1
         task.updated_at = work.now

@@ -466,7 +466,7 @@ async def delete(
 
 
 async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> Sequence[Any]:
-    """Returns the IDs of all tasks that went, with those of their parents and roots."""
+    """Returns the IDs of all tasks that went, in order, with those of their parents and roots."""
     tops = [
         task.id
         for task in tasks.values()
@@ -493,7 +493,8 @@ async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> Sequence[An
         .returning(Task.id, Task.parent_id, Task.root_id)
         .execution_options(synchronize_session=False)
     )
-    return went.all()
+    # RETURNING gives rows in no order.
+    return sorted(went, key=lambda row: row.id)
 
 
 # --- common --------------------------------------------------------------------------------------
