@@ -19,8 +19,9 @@ RUN npm run build
 FROM python:3.12-slim AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements.lock /app/
-RUN /opt/venv/bin/pip install --require-hashes --no-deps -r /app/requirements.lock
+COPY requirements-pip.lock requirements.lock /app/
+RUN /opt/venv/bin/pip install --require-hashes --no-deps -r /app/requirements-pip.lock \
+    && /opt/venv/bin/pip install --require-hashes --no-deps -r /app/requirements.lock
 # Editable, so that the environment has the command and finds the code copied below.
 COPY pyproject.toml /app/
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --no-index -e /app

@@ -9,9 +9,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-# Python compiles what it imports as it runs; compiling all packages would take seconds.
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
-LOCKED := $(PIP) --require-hashes --no-deps
+INSTALL := $(BIN)/python scripts/install.py
 
 # The first suitable Python, or `PYTHON`; checked here so that the message is clear.
 find-python = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -101,27 +99,24 @@ clean: ## Remove everything built; make clean DATA=1 removes the embedded databa
 
 # Set-up
 
-# With a pip of its own: that of Python 3.11 spends ten seconds on choosing files.
-$(STAMPS)/venv:
+$(STAMPS)/venv: requirements-pip.lock
 	@python=$$($(find-python)) && echo "Creating an environment with $$($$python --version) …" && \
-		$$python -m venv $(VENV)
-	@$(LOCKED) -r requirements-pip.lock
+		$$python scripts/install.py
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/runtime: requirements.lock pyproject.toml $(STAMPS)/venv
 	@echo "Installing the dependencies …"
-	@$(LOCKED) -r requirements.lock
-	@$(PIP) --no-deps --no-build-isolation --no-index -e .
+	@$(INSTALL) requirements.lock .
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/runtime
 	@echo "Installing the tools for tests and checks …"
-	@$(LOCKED) -r requirements-dev.lock
+	@$(INSTALL) requirements-dev.lock
 	@touch $@
 
 $(STAMPS)/docs: requirements-docs.lock $(STAMPS)/runtime
 	@echo "Installing MkDocs …"
-	@$(LOCKED) -r requirements-docs.lock
+	@$(INSTALL) requirements-docs.lock
 	@touch $@
 
 # The server works without the explorer: its page then says what is missing.

@@ -9,10 +9,10 @@ compile() {
         --no-emit-index-url --no-emit-find-links --no-header --no-annotate "$@"
 }
 
-echo "pip>=26" | compile - --output-file requirements-pip.lock
 # setuptools builds the editable install, without reaching for the network then.
-echo "setuptools>=77" | compile pyproject.toml - --output-file requirements.lock
-echo "setuptools>=77" | compile pyproject.toml - --extra dev --constraint requirements.lock \
+printf "pip>=26\nsetuptools>=77\n" | compile - --output-file requirements-pip.lock
+compile pyproject.toml --output-file requirements.lock
+compile pyproject.toml --extra dev --constraint requirements.lock \
     --output-file requirements-dev.lock
 compile pyproject.toml --extra bench --constraint requirements.lock \
     --output-file requirements-node.lock.all
