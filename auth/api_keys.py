@@ -23,7 +23,7 @@ from auth.viewer import Viewer
 from cache import BoundedCache
 from db import models
 from db.engine import Database
-from db.read import Statement
+from db.read import Plan, Statement
 from errors import Unauthenticated
 
 log = logging.getLogger("taskloom.auth")
@@ -53,7 +53,7 @@ _KEY = Statement(
     )
     .join(models.User, models.User.id == models.ApiKey.user_id)
     .where(models.ApiKey.hash == bindparam("hash")),
-    plan_once=True,
+    plan=Plan.ONCE,
 )
 
 

@@ -26,7 +26,7 @@ from auth.viewer import NOBODY, Credentials, Viewer
 from cache import BoundedCache
 from db import models
 from db.engine import Database
-from db.read import Statement
+from db.read import Plan, Statement
 from errors import Unauthenticated
 from settings import Settings
 
@@ -54,7 +54,7 @@ _STANDING = Statement(
     )
     .join(models.User, models.User.id == models.Session.user_id)
     .where(models.Session.id == any_(bindparam("session_ids", type_=ARRAY(Uuid())))),
-    plan_once=True,
+    plan=Plan.ONCE,
 )
 
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache, partial
 from itertools import count
 from operator import attrgetter, itemgetter
@@ -46,8 +47,28 @@ def _dump_json(value: Any) -> str:
 # Statements that serialize values to text depend on these (`graph.engine.sql_json`); they override
 # what the operator has set for the role or the database.
 AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
-# For connections: see `Statement`.
-PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
+
+
+class Plan(Enum):
+    """When PostgreSQL plans a statement; the values are those of its `plan_cache_mode`.
+
+    `ONCE`: one plan serves all values. For conditions that are keys, positions in an index and
+    access rules: with those, planning takes longer than reading the rows.
+
+    `EACH`: for the values at each execution. For lists and counts with a client's conditions.
+
+    `GUESSED`: again at each execution if PostgreSQL guesses that the values matter. It guesses that
+    everybody has as many rows as the average, and finds no better plan for those who have two
+    hundred times as many.
+    """
+
+    ONCE = "force_generic_plan"
+    EACH = "force_custom_plan"
+    GUESSED = "auto"
+
+
+# For connections that execute nothing else.
+PLAN_ONCE = {"plan_cache_mode": Plan.ONCE.value}
 
 # For all connections: the server notices within half a second that a connection was terminated, so
 # that it stops the statement, whose answer is no longer needed, and releases its locks.
@@ -217,19 +238,10 @@ class Statement:
     The row class is made from the labels of the statement's columns. `ordering`: that of the rows,
     for their cursors.
 
-    `plan_once`: whether one plan serves all values (PostgreSQL's generic plan). By default,
-    PostgreSQL plans again at each execution if it guesses that the values matter; for a statement
-    with access rules in it, that takes longer than reading the rows. True if the conditions are
-    keys, positions in an index and access rules; false if a client writes the conditions.
-
-    `plan_each`: whether PostgreSQL plans for the values at each execution, whatever it guesses. It
-    guesses that everybody has as many rows as the average, and has no better plan for those who
-    have two hundred times as many. For lists and counts with a client's conditions.
-
-    `explains`: an EXPLAIN, which reads no rows.
+    `plan`: when it is planned. `explains`: an EXPLAIN, which reads no rows.
     """
 
-    __slots__ = ("_viewed", "explains", "plan_each", "plan_once", "row", "sql", "text")
+    __slots__ = ("_viewed", "explains", "plan", "row", "sql", "text")
 
     def __init__(
         self,
@@ -240,8 +252,7 @@ class Statement:
         model: type[Base] | None = None,
         *,
         labels: Sequence[str] | None = None,
-        plan_once: bool = False,
-        plan_each: bool = False,
+        plan: Plan = Plan.GUESSED,
         explains: bool = False,
         ordering: Any = None,
     ) -> None:
@@ -255,8 +266,7 @@ class Statement:
             if model is not None and isinstance(query, Select) and not compiled.compile_state.froms:
                 raise ValueError(f"the statement for rows of {model.__name__} has no FROM clause")
         self.text: str = self.sql.text
-        self.plan_once = plan_once
-        self.plan_each = plan_each
+        self.plan = plan
         self.explains = explains
         self.row = row_class(Row, model, tuple(labels), ordering)
         self._viewed: str | None = None
@@ -397,7 +407,7 @@ class Reader:
         if self._row_security and not statement.explains:
             text = statement.viewed
             arguments.append(viewed_by() if viewer is None else viewer)
-        connections = self._once if statement.plan_once else self._by_values
+        connections = self._once if statement.plan is Plan.ONCE else self._by_values
         try:
             return await self._fetch(connections, text, arguments, statement)
         except Exception as error:
@@ -427,7 +437,7 @@ class Reader:
         connection = await connections.acquire()
         with connections.answering(connection):
             if connections is self._by_values:
-                await self._plan(connection, each=statement.plan_each)
+                await self._plan(connection, each=statement.plan is Plan.EACH)
             return await connection.fetch(text, *arguments, record_class=statement.row)
 
     async def _plan(self, connection: Connection, *, each: bool) -> None:
@@ -436,7 +446,8 @@ class Reader:
         # has an `isinstance` of its own, by which every connection would be one to a pooler.)
         if each == (connection in self._each) or issubclass(type(connection), PooledConnection):
             return
-        await connection.execute(f"SET plan_cache_mode = {'force_custom_plan' if each else 'auto'}")
+        plan = Plan.EACH if each else Plan.GUESSED
+        await connection.execute(f"SET plan_cache_mode = {plan.value}")
         (self._each.add if each else self._each.discard)(connection)
 
     def pools(self) -> dict[str, Pool[Connection]]:

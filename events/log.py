@@ -54,7 +54,7 @@ from sqlalchemy.orm import aliased
 from db.base import Base
 from db.models import Event, LogEpoch
 from db.models.event import Xid8
-from db.read import AllRows, Reader, Statement
+from db.read import AllRows, Plan, Reader, Statement
 from errors import CursorExpired, Unavailable
 from events.cursor import Cursor, Place
 from events.epoch import ROW
@@ -128,12 +128,12 @@ class EventLog:
         self._replay = replay
         # The statements contain the predicates of `access`, and are compiled once. They are planned
         # once, too: with these predicates that takes five times as long as reading a page.
-        self._raw = Statement(_after(None), Event, plan_once=True)
-        self._visible = Statement(_after(access), Event, plan_once=True)
-        self._visible_before = Statement(_before(access), Event, plan_once=True)
-        self._allowed = Statement(_allowed(access), plan_once=True)
+        self._raw = Statement(_after(None), Event, plan=Plan.ONCE)
+        self._visible = Statement(_after(access), Event, plan=Plan.ONCE)
+        self._visible_before = Statement(_before(access), Event, plan=Plan.ONCE)
+        self._allowed = Statement(_allowed(access), plan=Plan.ONCE)
         self._readable = lru_cache(
-            lambda model: Statement(_readable_pairs(access, model), plan_once=True)
+            lambda model: Statement(_readable_pairs(access, model), plan=Plan.ONCE)
         )
 
     # --- places ----------------------------------------------------------------------------------
@@ -553,10 +553,10 @@ def _at() -> Select[Any]:
     )
 
 
-_AT = Statement(_at(), Event, plan_once=True)
-_HEAD = Statement(_head(), plan_once=True)
-_NEXT = Statement(_next(), plan_once=True)
-_FIRST = Statement(_first(), plan_once=True)
+_AT = Statement(_at(), Event, plan=Plan.ONCE)
+_HEAD = Statement(_head(), plan=Plan.ONCE)
+_NEXT = Statement(_next(), plan=Plan.ONCE)
+_FIRST = Statement(_first(), plan=Plan.ONCE)
 
 __all__ = [
     "PAGE",

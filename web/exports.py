@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from auth import access
 from db import models
 from db.models import ExportFormat, ExportState
-from db.read import Statement
+from db.read import Plan, Statement
 from domain.time.export import KEPT
 from errors import BadInput, Failure, Forbidden, NotFound
 from files.store import ORIGINAL
@@ -38,7 +38,7 @@ _EXPORT: Final = Statement(
         models.ReportExport.file_id.is_not(None),
         access.could_export_again(),
     ),
-    plan_once=True,
+    plan=Plan.ONCE,
 )
 _TYPES: Final = {
     ExportFormat.CSV: ("csv", "text/csv; charset=utf-8; header=present"),

@@ -503,8 +503,7 @@ def with_spans(
         joined_sql(pieces),
         model,
         labels=labels,
-        plan_once=statement.plan_once,
-        plan_each=statement.plan_each,
+        plan=statement.plan,
         ordering=statement.row.ordering,
     )
 

@@ -26,6 +26,7 @@ from db.base import Base
 from db.read import (
     AnyRow,
     PartRow,
+    Plan,
     Row,
     Statement,
     kept,
@@ -84,7 +85,7 @@ def _by_key(
         model.id == keys.any_(),  # type: ignore[attr-defined]
         right(viewer, model),
     )
-    return Statement(query, model, plan_once=True)
+    return Statement(query, model, plan=Plan.ONCE)
 
 
 class _Join(NamedTuple):
@@ -158,7 +159,7 @@ def _joined(
         )
     key = bindparam("key", type_=Uuid())
     query = query.where(model.id == key, access.read(viewer, model))  # type: ignore[attr-defined]
-    return Statement(query, model, plan_once=True)
+    return Statement(query, model, plan=Plan.ONCE)
 
 
 def columns_of_objects(
@@ -352,7 +353,7 @@ def _unchecked(model: type[Base], labels: Labels, shape: ViewerShape) -> Stateme
     columns = columns_of(model, model, labels, placeholder_viewer(shape))
     identity: Any = model.id  # type: ignore[attr-defined]
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    return Statement(select(*columns).where(identity == keys.any_()), model, plan_once=True)
+    return Statement(select(*columns).where(identity == keys.any_()), model, plan=Plan.ONCE)
 
 
 async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow | None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import aliased
 
 from auth.viewer import NOBODY
 from db.base import Base, pieces
-from db.read import Fetching, Statement
+from db.read import Fetching, Plan, Statement
 from graph.kit.criteria import Criterion
 from graph.kit.filter_values import Binds, LookUp, Path, Values
 from graph.kit.predicates import filter_shape
@@ -67,4 +67,4 @@ def _statement(criterion: Criterion, model: type[Base], shape: Hashable) -> Stat
         .subquery()
     )
     query = select(found.c.id).limit(literal_column(str(MOST + 1), Integer()))
-    return Statement(query, plan_once=True)
+    return Statement(query, plan=Plan.ONCE)

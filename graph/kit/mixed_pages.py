@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, literal_column
 
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
-from db.read import Statement, select_from
+from db.read import Plan, Statement, select_from
 from graph.core.fields import BatchInfo
 from graph.kit import counting
 from graph.kit.loading import below
@@ -27,12 +27,12 @@ from graph.kit.paging import Page, Window, count, cut, nulls_of
 class MixedList:
     """`rows(shape, viewer)` is a subquery of all rows that the viewer can see, with the columns
     that the ordering compares. `shape` says which list of its kind it is: kinds, filter.
-    `plan_once(shape)`: see `db.read.Statement`; if not, it is planned each time.
+    `plan(shape)`: when its statements are planned.
     """
 
     ordering: Ordering
     rows: Callable[[Any, Viewer], Any]
-    plan_once: Callable[[Any], bool] = lambda _: False
+    plan: Callable[[Any], Plan] = lambda _: Plan.EACH
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,9 @@ def _page_statement(
             query = query.where(order.after(keys, nulls, name, inclusive=part.inclusive))
     read = ordering.reversed() if part.backward else ordering
     query = query.order_by(*(key.sorted(by) for key, by in zip(read.keys, keys, strict=True)))
-    once = listed.plan_once(shape)
     return Statement(
         query.limit(bindparam("limit", None, Integer())),
-        plan_once=once,
-        plan_each=not once,
+        plan=listed.plan(shape),
         ordering=ordering,
     )
 
@@ -82,8 +80,7 @@ def _page_statement(
 def _count_statement(listed: MixedList, shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     found = listed.rows(shape, placeholder_viewer(viewer_shape))
     number = counting.number_of(select_from(found, literal_column("1")))
-    once = listed.plan_once(shape)
-    return Statement(number, plan_once=once, plan_each=not once)
+    return Statement(number, plan=listed.plan(shape))
 
 
 async def read_mixed_page(

@@ -40,7 +40,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Row, Statement, compiled_part, joined_sql, kept, select_from
+from db.read import Plan, Row, Statement, compiled_part, joined_sql, kept, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join
@@ -93,6 +93,11 @@ class PageShape:
     counted: bool = False
     # Whether the rows at `after` and `before` themselves are included.
     inclusive: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """When PostgreSQL plans the statement."""
+        return Plan.ONCE if self.filter is None else Plan.EACH
 
     @property
     def has_candidates(self) -> bool:
@@ -184,8 +189,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             sql,
             shape.model,
             labels=[str(each.key) for each in single.exported_columns],
-            plan_once=shape.filter is None,
-            plan_each=shape.filter is not None,
+            plan=shape.plan,
             ordering=shape.ordering,
         )
     if not given:
@@ -217,8 +221,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     return Statement(
         query,
         shape.model,
-        plan_once=shape.filter is None,
-        plan_each=shape.filter is not None,
+        plan=shape.plan,
         ordering=shape.ordering,
     )
 
@@ -236,8 +239,7 @@ def _count_statement(shape: PageShape) -> Statement:
         if candidates is None:
             return Statement(
                 counting.number_of(query),
-                plan_once=shape.filter is None,
-                plan_each=shape.filter is not None,
+                plan=shape.plan,
             )
         few = counting.number_of(query.where(candidates.holds(entity))).scalar_subquery()
         # Only the branch that applies is counted.
@@ -250,9 +252,7 @@ def _count_statement(shape: PageShape) -> Statement:
             branches.append((many > counting.EXACT_UP_TO, many))
         total = case(*branches, else_=counting.number_of(query).scalar_subquery())
         counted = select(total.label("total"), *path_flag(candidates))
-        return Statement(
-            counted, plan_once=shape.filter is None, plan_each=shape.filter is not None
-        )
+        return Statement(counted, plan=shape.plan)
     given = _parts(shape)
     parents = (
         func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
@@ -268,7 +268,7 @@ def _count_statement(shape: PageShape) -> Statement:
         .join(rows, true())
         .group_by(parents.c[_PLACE])
     )
-    return Statement(counted, plan_once=shape.filter is None, plan_each=shape.filter is not None)
+    return Statement(counted, plan=shape.plan)
 
 
 # --- reading -------------------------------------------------------------------------------------

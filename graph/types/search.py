@@ -170,7 +170,7 @@ class SearchConnection:
 
 # --- arguments -----------------------------------------------------------------------------------
 
-_LIST = MixedList(_ORDER, rows_of, plan_once=lambda wanted: wanted.plan_once)
+_LIST = MixedList(_ORDER, rows_of, plan=lambda wanted: wanted.plan)
 
 
 @strawberry.input(description="Filter for `search`.")

@@ -45,7 +45,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import Fetching, Sql, Statement
+from db.read import Fetching, Plan, Sql, Statement
 from graph.kit.filter_values import Binds
 from graph.kit.predicates import build_filter
 
@@ -95,11 +95,11 @@ class Wanted:
         return any(shape is not None for _, shape in self.filters)
 
     @property
-    def plan_once(self) -> bool:
-        """Whether one plan serves all words. Reading the newest rows, PostgreSQL needs to know how
-        many of them will be read; planning for that takes less time than it saves.
+    def plan(self) -> Plan:
+        """One plan serves all words. Reading the newest rows, PostgreSQL needs to know how many of
+        them will be read; planning for that takes less time than it saves.
         """
-        return not self.filtered and not self.newest_first
+        return Plan.EACH if self.filtered or self.newest_first else Plan.ONCE
 
 
 def _query() -> ColumnElement[Any]:
@@ -255,7 +255,7 @@ def _visible_statement(shape: ViewerShape) -> Statement:
             .scalar_subquery()
             .label("in_projects"),
         ),
-        plan_once=True,
+        plan=Plan.ONCE,
     )
 
 

@@ -5,39 +5,38 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from typing import Any
 
 from sqlalchemy import ARRAY, Uuid, bindparam, column, func, literal, select, table, text
 from sqlalchemy.orm import aliased
 
 from db.engine import Database
 from db.models import Task
-from db.read import Statement, kept
+from db.read import Plan, Statement, kept
 
-_MODES: list[tuple[dict[str, Any], str]] = [
-    ({"plan_once": True}, "force_generic_plan"),
-    ({}, "auto"),
-    ({"plan_each": True}, "force_custom_plan"),
+_MODES = [
+    (Plan.ONCE, "force_generic_plan"),
+    (Plan.GUESSED, "auto"),
+    (Plan.EACH, "force_custom_plan"),
 ]
 
 
 async def test_a_statement_is_planned_as_declared(database: Database) -> None:
     """Whatever was read before on the same connection."""
     for declared, mode in [*_MODES, *reversed(_MODES), *_MODES]:
-        modes = Statement(select(func.current_setting("plan_cache_mode").label("mode")), **declared)
-        (row,) = await database.reader.fetch(modes, {})
+        modes = select(func.current_setting("plan_cache_mode").label("mode"))
+        (row,) = await database.reader.fetch(Statement(modes, plan=declared), {})
         assert row.mode == mode
 
 
-async def test_a_plan_once_statement_is_not_planned_for_each_read(database: Database) -> None:
+async def test_a_statement_planned_once_is_not_planned_for_each_read(database: Database) -> None:
     task = aliased(Task, name=f"task_{uuid.uuid4().hex}")
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    read = Statement(select(task.id).where(task.id == keys.any_()), plan_once=True)
+    read = Statement(select(task.id).where(task.id == keys.any_()), plan=Plan.ONCE)
     for _ in range(12):
         await database.reader.fetch(read, {"keys": [uuid.uuid4()]})
     prepared = table("pg_prepared_statements", *map(column, ("statement", "custom_plans")))
     plans = Statement(
-        select(prepared.c.custom_plans).where(prepared.c.statement == read.text), plan_once=True
+        select(prepared.c.custom_plans).where(prepared.c.statement == read.text), plan=Plan.ONCE
     )
     rows = await database.reader.fetch(plans, {})
     assert [row.custom_plans for row in rows] == [0]

@@ -14,7 +14,7 @@ from sqlalchemy import column, select, table
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
-from db.read import Statement
+from db.read import Plan, Statement
 from domain.work import Transactions
 from errors import CursorExpired
 from events import log
@@ -126,7 +126,7 @@ async def test_pages_and_checks_are_not_planned_for_each_read(
     prepared = table("pg_prepared_statements", *map(column, ("statement", "custom_plans")))
     plans = Statement(
         select(prepared.c.custom_plans).where(prepared.c.statement.contains("FROM events")),
-        plan_once=True,
+        plan=Plan.ONCE,
     )
     rows = await database.reader.fetch(plans, {})
     assert {row.custom_plans for row in rows} == {0}

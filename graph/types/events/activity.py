@@ -19,7 +19,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import Statement
+from db.read import Plan, Statement
 from errors import Forbidden
 from graph.core.enums import EventKind, EventSubjectType
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
@@ -128,7 +128,7 @@ def _stats_statement(filter_shaped: Any, shape: ViewerShape) -> Statement:
     rows = latest.limit(literal_column(str(counting.EXACT_UP_TO), Integer())).subquery("latest")
     counted = select(rows.c.kind, rows.c.subject_type, func.count().label("count"))
     # A generic plan would expect few events of the user, and look for them in another way.
-    return Statement(counted.group_by(rows.c.kind, rows.c.subject_type), plan_each=True)
+    return Statement(counted.group_by(rows.c.kind, rows.c.subject_type), plan=Plan.EACH)
 
 
 async def _activity_stats(info: BatchInfo, filter_: Any = None) -> EventStats:

@@ -39,7 +39,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base, Ordered
-from db.read import Statement
+from db.read import Plan, Statement
 from graph.core import ids
 from graph.core.context import InTrash
 from graph.core.errors import camel
@@ -307,7 +307,7 @@ def _seen_statement(model: type[Base], shape: ViewerShape) -> Statement:
     identity: Any = model.id  # type: ignore[attr-defined]
     # The log also names what is in the trash, to users who could see it.
     visible = access.read(placeholder_viewer(shape), model, trashed=None)
-    return Statement(select(identity).where(identity == keys.any_(), visible), plan_once=True)
+    return Statement(select(identity).where(identity == keys.any_(), visible), plan=Plan.ONCE)
 
 
 def _shown(event: Any, seen: _Known) -> list[Changed]:

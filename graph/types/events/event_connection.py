@@ -47,7 +47,7 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import LogEpoch
 from db.models.event import Xid8
-from db.read import Statement, select_from
+from db.read import Plan, Statement, select_from
 from errors import BadInput, ErrorCode, Failure
 from events.cursor import Cursor, Place
 from events.epoch import ROW
@@ -229,6 +229,11 @@ class _Feed:
     before: bool
     inclusive: bool
 
+    @property
+    def plan(self) -> Plan:
+        """When PostgreSQL plans the statement."""
+        return Plan.ONCE if self.filter is None else Plan.GUESSED
+
 
 def _conditions(feed: _Feed, event: Any) -> list[Any]:
     viewer = placeholder_viewer(feed.viewer)
@@ -271,9 +276,8 @@ def _feed_statement(feed: _Feed) -> Statement:
     if feed.descending != feed.backward:
         order = [event.xid.desc(), event.position.desc()]
     limit = bindparam("limit", type_=Integer())
-    plan_once = feed.filter is None
     if feed.child is None:
-        return Statement(query.order_by(*order).limit(limit), models.Event, plan_once=plan_once)
+        return Statement(query.order_by(*order).limit(limit), models.Event, plan=feed.plan)
     parents = (
         func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
         .table_valued(column("parent_key", Uuid()), with_ordinality="place", name="parents")
@@ -282,7 +286,7 @@ def _feed_statement(feed: _Feed) -> Statement:
     query = query.where(getattr(event, feed.child) == parents.c.parent_key)
     rows = query.order_by(*order).limit(limit).lateral("row")
     found = select(parents.c.parent_key, *rows.c).select_from(parents.join(rows, true()))
-    return Statement(found, models.Event, plan_once=plan_once)
+    return Statement(found, models.Event, plan=feed.plan)
 
 
 @lru_cache(maxsize=500)
@@ -291,7 +295,7 @@ def _feed_count(feed: _Feed) -> Statement:
     query: Any = select_from(event, literal_column("1").label("one"))
     query = query.where(*_conditions(feed, event))
     if feed.child is None:
-        return Statement(counting.number_of(query), plan_once=feed.filter is None)
+        return Statement(counting.number_of(query), plan=feed.plan)
     parents = (
         func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
         .table_valued(column("parent_key", Uuid()), name="parents")
@@ -304,7 +308,7 @@ def _feed_count(feed: _Feed) -> Statement:
         .join(rows, true())
         .group_by(parents.c.parent_key)
     )
-    return Statement(counted, plan_once=feed.filter is None)
+    return Statement(counted, plan=feed.plan)
 
 
 async def read_feed(

@@ -39,7 +39,7 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue, was_due
-from db.read import Statement
+from db.read import Plan, Statement
 from errors import collecting
 from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
@@ -184,6 +184,13 @@ class _Requested:
     counted: bool
     # The selected fields.
     fields: frozenset[str]
+
+    @property
+    def plan(self) -> Plan:
+        """When PostgreSQL plans the statement."""
+        if self.filter is not None:
+            return Plan.EACH
+        return Plan.ONCE if self.has_counters else Plan.GUESSED
 
     @property
     def has_counters(self) -> bool:
@@ -343,8 +350,7 @@ def _statement(requested: _Requested) -> Statement:
             extra.append(number(source, totals.c.key, viewer).label(label))
     return Statement(
         select(*totals.c, *extra, *path_flag(candidates)).select_from(joined),
-        plan_once=requested.filter is None and requested.has_counters,
-        plan_each=requested.filter is not None,
+        plan=requested.plan,
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from auth import access
 from db import models
 from db.models import ExportFormat, ExportState, WeekDay
-from db.read import Statement
+from db.read import Plan, Statement
 from domain.time import export as domain
 from domain.time.report import GroupBy
 from domain.work import Work
@@ -77,7 +77,7 @@ def _fetchable() -> Statement:
     export = models.ReportExport
     keys = bindparam("keys", type_=ARRAY(Uuid()))
     query = select(export.id).where(export.id == keys.any_(), access.could_export_again())
-    return Statement(query, plan_once=True)
+    return Statement(query, plan=Plan.ONCE)
 
 
 async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:

@@ -20,7 +20,7 @@ from graphql import GraphQLInputObjectType, GraphQLSchema, build_schema, get_nam
 from sqlalchemy import text
 
 from auth.viewer import Viewer
-from db.read import Reader, Statement
+from db.read import Plan, Reader, Statement
 from graph.schema import schema
 from settings import Settings
 from tests.accounts import Person
@@ -225,7 +225,7 @@ class _Counted:
         self.read = 0
 
     async def fetch(self, statement: Statement, params: Any) -> list[Any]:
-        pool = self._reader._once if statement.plan_once else self._reader._by_values
+        pool = self._reader._once if statement.plan is Plan.ONCE else self._reader._by_values
         async with pool.acquired() as connection, connection.transaction():
             for setting in self._planner:
                 await connection.execute(f"SET LOCAL {setting}")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import column, select, table
 
 from db import models
-from db.read import Statement
+from db.read import Plan, Statement
 from domain import markdown
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid
@@ -257,7 +257,7 @@ async def test_what_varies_by_user_is_always_planned_for_the_values(
     for _ in range(9):
         assert (await world.run(query, people[0])).good
     prepared = table("pg_prepared_statements", *map(column, ("statement", "generic_plans")))
-    plans = Statement(select(prepared.c.statement, prepared.c.generic_plans), plan_each=True)
+    plans = Statement(select(prepared.c.statement, prepared.c.generic_plans), plan=Plan.EACH)
     # The connection that was used last is used again.
     rows = await world.database.reader.fetch(plans, {})
     found = [row.generic_plans for row in rows if part in row.statement]

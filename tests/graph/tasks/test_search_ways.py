@@ -15,6 +15,7 @@ import pytest
 
 from auth.viewer import Viewer
 from db import models
+from db.read import Plan
 from graph.kit import mixed_pages
 from graph.types import search_rows
 from tests.accounts import Person
@@ -180,7 +181,7 @@ async def test_common_words_are_looked_for_where_they_are_seen(
         taken, scans = await search_rows.way_to(wanted, "x", Viewer(user_id=person.id), reader)
         found = {name: scan for name, scan in scans.items() if scan}
         # How many of the newest rows are read must be known when the statement is planned.
-        assert taken.plan_once == (not found and not taken.filtered)
+        assert (taken.plan is Plan.ONCE) == (not found and not taken.filtered)
         return taken.by_reach, found
 
     assert await way(nobody) == (True, {})
