@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import (
@@ -57,22 +56,36 @@ def of_tasks(filter_: Any, task: Any, viewer: Viewer) -> ColumnElement[bool]:
     return true() if filter_ is None else build_filter(filter_, task, viewer, Binds())
 
 
+class _NotCountedError(AttributeError):
+    """A filter reads something that the tasks of one counter do not have in common."""
+
+
+class _Counted:
+    """What all tasks of a counter have in common, as columns of a task."""
+
+    def __init__(self, counter: Any, viewer: Viewer) -> None:
+        # The list of personal tasks has the ID of their owner.
+        self.project_id = func.nullif(counter.list_id, viewer.sql_id, type_=Uuid())
+        self.status = counter.status
+        self.priority = counter.priority
+
+    def __getattr__(self, name: str) -> Any:
+        raise _NotCountedError(name)
+
+
 def of_counted(filter_: Any, counter: Any, viewer: Viewer) -> ColumnElement[bool]:
-    """The same of all tasks that a counter counts. Raises `AttributeError` if it depends on more
-    than their project, status and priority.
-    """
-    # The list of personal tasks has the ID of their owner.
-    project_id = func.nullif(counter.list_id, viewer.sql_id, type_=Uuid())
-    tasks = SimpleNamespace(project_id=project_id, status=counter.status, priority=counter.priority)
-    return of_tasks(filter_, tasks, viewer)
+    """The same of all tasks that a counter counts, if counters know (`is_counted`)."""
+    return of_tasks(filter_, _Counted(counter, viewer), viewer)
 
 
 @lru_cache(maxsize=500)
 def is_counted(filter_: Hashable, viewer: ViewerShape) -> bool:
-    """Whether counters know which tasks match a filter."""
+    """Whether counters know which tasks match a filter: it depends on nothing but their project,
+    status and priority.
+    """
     try:
         of_counted(filter_, models.ListCount, placeholder_viewer(viewer))
-    except AttributeError:
+    except _NotCountedError:
         return False
     return True
 
