@@ -539,10 +539,10 @@ class LimitSettings(_Group):
     )
     """Seconds for which a client may read nothing of a response that is ready."""
     keep_alive_seconds: int = Field(
-        5, ge=1, le=4000, validation_alias="TASKLOOM_LIMIT_KEEP_ALIVE_SECONDS"
+        75, ge=1, le=4000, validation_alias="TASKLOOM_LIMIT_KEEP_ALIVE_SECONDS"
     )
-    """Seconds for which a connection stays open between two requests. It must be more than the
-    load balancer keeps it: more than 60 for AWS."""
+    """Seconds for which a connection stays open between two requests. It must be more than clients
+    and the load balancer keep it, or they send requests that nobody reads: AWS keeps it for 60."""
     json_depth: int = Field(20, ge=5, le=200, validation_alias="TASKLOOM_LIMIT_JSON_DEPTH")
     """Maximum nesting of objects and lists in a request body."""
     subscriptions_per_connection: int = Field(
