@@ -33,7 +33,7 @@ from db.models.event import Xid8
 from db.read import Statement
 from domain.work import Work
 from events.bus import EVENTS
-from events.cursor import Place
+from events.cursor import Cursor, Place
 from jobs.handlers import handler, nothing_to_end
 from jobs.outcomes import GiveUp
 from jobs.queue import RunningJob
@@ -58,24 +58,34 @@ Act = Callable[[WorkerContext, Work, Sequence[Any]], Awaitable[None]]
 
 
 Wants = Callable[[Any], bool]
+Finds = Callable[[WorkerContext, Sequence[Any]], Awaitable[Sequence[Any]]]
+
+
+async def _all(_context: WorkerContext, events: Sequence[Any]) -> Sequence[Any]:
+    return events
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
     """A name, under which the place is kept, and what the consumer does.
 
-    `wants`: whether it could act on an event, by the event alone.
+    `wants`: whether it could act on an event, by the event alone. `finds`: those of the events
+    about which there is something to do, by statements that only read, on the primary. Most events
+    concern nobody, and a transaction for them would cost several times as much as to find that out.
     """
 
     name: str
     act: Act
     wants: Wants = field(default=lambda _event: True)
+    finds: Finds = _all
 
 
 CONSUMERS: dict[str, Consumer] = {}
 
 
-def consumer(name: str, wants: Wants = lambda _event: True) -> Callable[[Act], Act]:
+def consumer(
+    name: str, wants: Wants = lambda _event: True, finds: Finds = _all
+) -> Callable[[Act], Act]:
     """Register a consumer; see `Consumer`. It starts with events logged after its first start,
     unless a migration stored its place before.
     """
@@ -83,7 +93,7 @@ def consumer(name: str, wants: Wants = lambda _event: True) -> Callable[[Act], A
     def register(act: Act) -> Act:
         if name in CONSUMERS:
             raise ValueError(f"there are two consumers called {name}")
-        CONSUMERS[name] = Consumer(name, act, wants)
+        CONSUMERS[name] = Consumer(name, act, wants, finds)
         return act
 
     return register
@@ -94,17 +104,20 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
     woken = asyncio.Event()
     unsubscribe = context.bus.subscribe(EVENTS, lambda _: woken.set())
     stopping = asyncio.create_task(stop.wait())
+    # The place that this worker has stored last; None if another worker may have moved it.
+    stored: Cursor | None = None
     try:
         while not stop.is_set():
             woken.clear()
             pause = _POLL_SECONDS
             try:
-                following = await _advance(context, wanted, BATCH)
+                following, stored = await _advance(context, wanted, BATCH, stored)
                 if following is _Next.READY:
                     continue
                 if following is _Next.WAITING:
                     pause = _WAIT_SECONDS
             except Exception:
+                stored = None
                 log.exception("the consumer %s failed", wanted.name)
                 pause = _REST_SECONDS
             waking = asyncio.create_task(woken.wait())
@@ -122,7 +135,8 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
 
 async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATCH) -> bool:
     """Act on the next events, if any; returns whether more may be ready."""
-    return await _advance(context, wanted, limit) is _Next.READY
+    following, _ = await _advance(context, wanted, limit, None)
+    return following is _Next.READY
 
 
 class _Next(Enum):
@@ -133,17 +147,29 @@ class _Next(Enum):
     NOTHING = 3
 
 
-async def _advance(context: WorkerContext, wanted: Consumer, limit: int) -> _Next:
-    place = await _place(context, wanted)
+async def _advance(
+    context: WorkerContext, wanted: Consumer, limit: int, stored: Cursor | None
+) -> tuple[_Next, Cursor | None]:
+    """One step. `stored` and the second result are the stored place, if it is known: whatever moves
+    it makes sure that it was still the same.
+    """
+    place = await _place(context, wanted) if stored is None else stored.place
+    # What comes after a step in vain: another worker is active, or has only moved the place.
+    in_vain = (_Next.NOTHING if stored is None else _Next.READY, None)
     page = await context.log.read_after(place, limit=limit)
+    if stored is not None and stored.epoch != page.cursor.epoch:
+        # The database was restored, and the place with it.
+        return _Next.READY, None
     following = _Next.WAITING if page.waiting else _Next.NOTHING
     if page.more:
         following = _Next.READY
     if not page.rows:
         # The place is not moved: that would write a row each second for nothing.
-        return following
-    rows = [row for row in page.rows if wanted.wants(row)]
+        return following, Cursor(page.cursor.epoch, *place)
+    rows: Sequence[Any] = [row for row in page.rows if wanted.wants(row)]
     try:
+        if rows:
+            rows = await wanted.finds(context, rows)
         went_on = await _step(context, wanted, place, rows, page.cursor.place)
     except Exception as error:
         if _is_outage(error):
@@ -152,7 +178,7 @@ async def _advance(context: WorkerContext, wanted: Consumer, limit: int) -> _Nex
             "the consumer %s failed on a batch; its events are handled one by one", wanted.name
         )
     else:
-        return following if went_on else _Next.NOTHING
+        return (following, page.cursor) if went_on else in_vain
     for row in rows:
         end = (row.xid, row.position)
         try:
@@ -163,9 +189,9 @@ async def _advance(context: WorkerContext, wanted: Consumer, limit: int) -> _Nex
             log.exception("the consumer %s failed on an event, which becomes a job", wanted.name)
             went_on = await _put_aside(context, wanted, place, row, error)
         if not went_on:
-            return _Next.NOTHING
+            return in_vain
         place = end
-    return following
+    return following, Cursor(page.cursor.epoch, *place)
 
 
 async def _step(

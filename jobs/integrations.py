@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, bindparam, select
 
 from db.models import Integration, IntegrationStatus
+from db.read import Statement
 from domain.integrations import integration as domain
 from domain.integrations.integration import SEND_JOB, SYNC_JOB
 from domain.work import Work
@@ -59,7 +60,22 @@ async def send(context: WorkerContext, job: RunningJob) -> None:
     await integration_runs.send(context, job)
 
 
-@consumer("integrations", lambda event: event.project_id is not None)
+_ACTIVE = Statement(
+    select(Integration.project_id).where(
+        Integration.project_id == bindparam("ids", type_=ARRAY(Uuid())).any_(),
+        Integration.status == IntegrationStatus.ACTIVE,
+    )
+)
+
+
+async def _synchronised(context: WorkerContext, events: Sequence[Any]) -> Sequence[Any]:
+    """The events of projects that an active integration sends from."""
+    ids = list({event.project_id for event in events})
+    active = {row.project_id for row in await context.database.single.fetch(_ACTIVE, {"ids": ids})}
+    return [event for event in events if event.project_id in active]
+
+
+@consumer("integrations", lambda event: event.project_id is not None, _synchronised)
 async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Queue what other services are to be sent, if the integration's owner can see it."""
     projects = {event.project_id for event in events}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, select
+from sqlalchemy import ARRAY, ColumnElement, Uuid, and_, bindparam, exists, or_, select
 
 from db.models import Comment, Event, NotificationKind, Task
 from db.read import Statement
@@ -30,7 +30,21 @@ def _wants(event: Any) -> bool:
     return event.task_id is not None and EventKind(event.kind) in _RULES
 
 
-@consumer("notifications", _wants)
+async def _concerning(context: WorkerContext, events: Sequence[Any]) -> Sequence[Any]:
+    """All events but those of new tasks that nobody was ever to do."""
+    new = [event.task_id for event in events if event.kind == EventKind.TASK_CREATED.value]
+    if not new:
+        return events
+    rows = await context.database.single.fetch(_ASSIGNED, {"ids": new})
+    assigned = {row.id for row in rows}
+    return [
+        event
+        for event in events
+        if event.kind != EventKind.TASK_CREATED.value or event.task_id in assigned
+    ]
+
+
+@consumer("notifications", _wants, _concerning)
 async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the notifications of these events, with their mails and push messages."""
     tasks = await _tasks(work, {event.task_id for event in events})
@@ -109,9 +123,19 @@ async def _first_assignees(
 
 
 _IDS: ColumnElement[Any] = bindparam("ids", type_=ARRAY(Uuid())).any_()
+_REASSIGNS = and_(
+    Event.subject_type == Task.__name__, Event.changes.contains([{"field": "assignee"}])
+)
 _TASKS = Statement(
     select(Task.id, Task.owner_id, Task.assignee_id).where(
         Task.id == _IDS, Task.deleted_at.is_(None)
+    )
+)
+# Those that have an assignee, or had one.
+_ASSIGNED = Statement(
+    select(Task.id).where(
+        Task.id == _IDS,
+        or_(Task.assignee_id.is_not(None), exists().where(Event.task_id == Task.id, _REASSIGNS)),
     )
 )
 _COMMENTS = Statement(select(Comment.id).where(Comment.id == _IDS, Comment.removed_at.is_(None)))
@@ -119,8 +143,7 @@ _REASSIGNED = Statement(
     select(Event.task_id, Event.changes)
     .where(
         Event.task_id == _IDS,
-        Event.subject_type == Task.__name__,
-        Event.changes.contains([{"field": "assignee"}]),
+        _REASSIGNS,
     )
     .order_by(Event.xid, Event.position)
 )

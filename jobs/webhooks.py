@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, exists, select, tuple_
 
 from auth.viewer import Viewer
 from cache import BoundedCache
@@ -30,6 +30,7 @@ from db.models import (
     WebhookDelivery,
     WebhookStatus,
 )
+from db.read import Statement
 from domain.accounts.by_key import reason_of_end
 from domain.integrations import webhook_delivery
 from domain.integrations.addresses import parse
@@ -66,7 +67,16 @@ Pairs = list[tuple[UUID, UUID]]
 # --- from the log to deliveries ------------------------------------------------------------------
 
 
-@consumer("webhooks")
+_ACTIVE = Statement(select(exists().where(Webhook.status == WebhookStatus.ACTIVE).label("found")))
+
+
+async def _delivered(context: WorkerContext, events: Sequence[Any]) -> Sequence[Any]:
+    """All events, if there is any active webhook."""
+    (active,) = await context.database.single.fetch(_ACTIVE, {})
+    return events if active.found else ()
+
+
+@consumer("webhooks", finds=_delivered)
 async def fan_out(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the deliveries of these events."""
     rows = await work.session.execute(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from db import models
+from domain.tasks.task import NewTask
+from domain.tasks.task_creation import create
 from domain.work import Work
 from events.bus import Announcement
+from events.cursor import Place
 from events.kinds import EventKind
 from jobs import consumer
 from jobs.consumer import Consumer, advance, follow
@@ -33,6 +37,7 @@ class Follower:
         self.begun = asyncio.Event()
         self.bulkheads = asyncio.Event()
         self.bulkheads.set()
+        self.wanted = Consumer(f"follower of {ada.username}", self.act)
 
     async def act(self, _tools: WorkerContext, _work: Work, events: Sequence[Any]) -> None:
         self.begun.set()
@@ -48,6 +53,12 @@ class Follower:
     async def announced(self) -> None:
         """The bus tells of it."""
         await self.context.bus.announce(Announcement(users=[self.ada.id]))
+
+    async def place(self) -> Place:
+        """The stored place."""
+        async with self.house.database.session() as session:
+            stored = await session.get_one(models.LogConsumer, self.wanted.name)
+            return stored.xid, stored.position
 
     async def readable(self) -> None:
         """No open transaction holds events back."""
@@ -69,12 +80,11 @@ async def follower(
     """One that looks by itself once an hour only."""
     monkeypatch.setattr(consumer, "_POLL_SECONDS", 3600.0)
     made = Follower(house, workshop, await house.person())
-    wanted = Consumer(f"follower of {made.ada.username}", made.act)
     await made.readable()
     # The first time it only notes where it begins.
-    assert not await advance(made.context, wanted)
+    assert not await advance(made.context, made.wanted)
     stop = asyncio.Event()
-    running = asyncio.create_task(follow(made.context, wanted, stop))
+    running = asyncio.create_task(follow(made.context, made.wanted, stop))
     yield made
     made.bulkheads.set()
     stop.set()
@@ -121,3 +131,58 @@ async def test_having_acted_it_rests(follower: Follower) -> None:
         database.listeners.remove(statements.append)
     readings = [statement for statement in statements if "pg_snapshot_xmin" in statement]
     assert len(readings) <= 2
+
+
+async def test_the_place_is_read_again_after_another_worker_has_moved_it(
+    follower: Follower,
+) -> None:
+    await follower.happens()
+    await follower.readable()
+    await follower.announced()
+    await follower.has_acted(1)
+    await follower.happens()
+    await follower.readable()
+    # Another worker, which is killed then.
+    assert not await advance(follower.context, follower.wanted)
+    await follower.has_acted(2)
+    await follower.happens()
+    await follower.readable()
+    await follower.announced()
+    await follower.has_acted(3)
+    # Each once.
+    assert follower.acted == 3
+
+
+async def test_the_place_is_read_again_after_the_database_was_restored(follower: Follower) -> None:
+    place = await follower.place()
+    await follower.happens()
+    await follower.readable()
+    await follower.announced()
+    await follower.has_acted(1)
+    async with follower.house.database.session() as session, session.begin():
+        # The backup was made before that.
+        stored = await session.get_one(models.LogConsumer, follower.wanted.name)
+        stored.xid, stored.position = place
+        await session.execute(update(models.LogEpoch).values(epoch=uuid4()))
+    await follower.readable()
+    await follower.announced()
+    await follower.has_acted(2)
+
+
+@pytest.mark.parametrize("assigned", [False, True])
+async def test_an_event_that_concerns_nobody_opens_no_transaction(
+    house: House, workshop: Workshop, *, assigned: bool
+) -> None:
+    """Such as that of a task without an assignee, if nobody has a webhook or an integration."""
+    ada, bob = await house.person(), await house.person()
+    await workshop.catch_up()
+    assignee = bob.id if assigned else None
+    await house.do(ada.viewer, create, NewTask(title="new", assignee_id=assignee))
+    statements: list[str] = []
+    house.database.listeners.append(statements.append)
+    try:
+        await workshop.catch_up()
+    finally:
+        house.database.listeners.remove(statements.append)
+    alone = [statement for statement in statements if "pg_try_advisory_xact_lock" in statement]
+    assert len(alone) == assigned
