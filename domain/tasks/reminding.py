@@ -33,7 +33,7 @@ from db.models import (
     User,
 )
 from domain.notifications.notification import MAIL_DELAY, Notice, notify
-from domain.tasks import schedule
+from domain.tasks import schedule, visibility
 from domain.tasks.reminder import anchor_of, record, rule_of
 from domain.tasks.schedule import Relative
 from domain.work import Work
@@ -218,7 +218,7 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
 async def notify_of_due(
     work: Work, *, limit: int = CHUNK_SIZE, mail_delay: dt.timedelta = MAIL_DELAY
 ) -> int:
-    """Notify a task's assignee, or otherwise its owner, that it is due within a day.
+    """Notify a task's assignee, or otherwise its owner if they see it, that it is due within a day.
 
     Once per due date: it is noted in the same statement that finds the task, so a second worker
     finds the note. Returns the number of tasks.
@@ -249,13 +249,13 @@ async def notify_of_due(
     tasks = await work.session.execute(
         select(Task.id, Task.owner_id, Task.assignee_id).where(Task.id.in_(told)).order_by(Task.id)
     )
+    wanted = [(task.id, task.assignee_id or task.owner_id) for task in tasks]
+    # The owner may have left the project.
+    seeing = await visibility.seen(work, wanted)
     notices = [
-        Notice(
-            recipient_id=task.assignee_id or task.owner_id,
-            kind=NotificationKind.TASK_DUE_SOON,
-            task_id=task.id,
-        )
-        for task in tasks
+        Notice(recipient_id=person, kind=NotificationKind.TASK_DUE_SOON, task_id=task_id)
+        for task_id, person in wanted
+        if (task_id, person) in seeing
     ]
     await notify(work, notices, mail_delay=mail_delay)
     return len(told)

@@ -450,6 +450,19 @@ async def test_whoever_is_to_do_it_is_told(scene: Scene) -> None:
     assert await scene.due_told(scene.ada) == 0
 
 
+async def test_an_owner_who_left_the_project_is_not_told(scene: Scene) -> None:
+    project = await scene.house.do(scene.ada.viewer, projects.create, NewProject("Garden"))
+    joined = await scene.house.do(
+        scene.ada.viewer, projects.add_member, project.id, scene.ben.id, Role.EDITOR
+    )
+    for title in ("Dig", "Sow"):
+        new = NewTask(title, project_id=project.id, due_at=scene.clock() + HOUR)
+        await scene.house.do(scene.ben.viewer, tasks.create, new)
+    await scene.house.do(scene.ada.viewer, projects.remove_member, joined.id)
+    assert await scene.due_told(scene.ben) == 0
+    assert await scene.told(scene.ben) == []
+
+
 async def test_what_is_done_gone_or_over_is_not_told(scene: Scene) -> None:
     done = await scene.task(due_at=scene.clock() + HOUR)
     await scene.house.do(scene.ada.viewer, tasks.complete, done.id, None)
