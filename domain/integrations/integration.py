@@ -19,6 +19,7 @@ from sqlalchemy import func, select, update
 from auth import access
 from auth.encryption import Encryption
 from auth.scopes import EVENT_SCOPES
+from auth.viewer import Viewer
 from db.models import (
     Connector,
     ExternalLink,
@@ -433,9 +434,15 @@ async def fail(work: Work, integration: Integration, reason: str) -> None:
     if integration.status is not IntegrationStatus.ACTIVE:
         return
     await set_status(work, integration, IntegrationStatus.FAILED, reason)
-    project = await work.session.get_one(Project, integration.project_id)
-    names = f"Your integration of “{project.name[:_NAME]}” with {_title_of(integration)}"
-    message = f"{names} has stopped. {reason}"
+    # It may have stopped because its owner lost access to the project.
+    owner = Viewer(user_id=integration.user_id)
+    name = await work.session.scalar(
+        select(Project.name).where(
+            Project.id == integration.project_id, access.read(owner, Project, trashed=None)
+        )
+    )
+    project = "a project" if name is None else f"“{name[:_NAME]}”"
+    message = f"Your integration of {project} with {_title_of(integration)} has stopped. {reason}"
     kind = NotificationKind.INTEGRATION_FAILED
     notice = Notice(integration.user_id, kind, subject=integration, message=message)
     await notify(work, [notice])

@@ -25,7 +25,7 @@ from domain.projects import project as projects
 from domain.projects.project import NewProject
 from events.kinds import EventKind
 from settings import Settings
-from tests.accounts import House
+from tests.accounts import House, Person
 from tests.jobs.conftest import Workshop
 from tests.jobs.services import REPOSITORY, TOKEN, Service, service
 
@@ -76,11 +76,11 @@ class Scene:
             self.ada.viewer, integrations.change, self.reach, integration.id, **values
         )
 
-    async def told(self) -> list[Notification]:
-        """Ada's notifications of integrations that stopped."""
+    async def told(self, person: Person | None = None) -> list[Notification]:
+        """The notifications of integrations that stopped, Ada's by default."""
         async with self.house.database.session() as session:
             query = select(Notification).where(
-                Notification.recipient_id == self.ada.id,
+                Notification.recipient_id == (person or self.ada).id,
                 Notification.kind == NotificationKind.INTEGRATION_FAILED,
             )
             return list(await session.scalars(query))

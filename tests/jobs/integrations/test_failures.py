@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text, update
 from db.models import ExternalLink, IntegrationStatus, User
 from domain.integrations import integration as integrations
 from domain.integrations.integration import GitHubConfig
+from domain.projects import project as projects
 from tests.jobs.conftest import MailServer
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import REPOSITORY, TOKEN
@@ -136,6 +137,26 @@ async def test_whoever_lost_the_project_imports_nothing_more(scene: Scene) -> No
     await scene.later(minutes=11)
     assert await scene.tasks() == {}
     assert (await scene.fresh(integration)).status is IntegrationStatus.FAILED
+
+
+async def test_whoever_lost_the_project_does_not_learn_its_new_name(scene: Scene) -> None:
+    config = GitHubConfig(REPOSITORY, TOKEN, scene.other.api)
+    await scene.house.do(
+        scene.ben.viewer, integrations.connect, scene.reach, scene.project.id, config
+    )
+    await scene.later()
+    async with scene.house.work() as work:
+        await work.session.execute(
+            text("DELETE FROM project_members WHERE user_id = :id"), {"id": scene.ben.id}
+        )
+    await scene.house.do(
+        scene.ada.viewer, projects.update_project, scene.project.id, {"name": "Merger"}, None
+    )
+    scene.other.issue(1)
+    await scene.later(minutes=11)
+    (told,) = await scene.told(scene.ben)
+    assert told.message is not None
+    assert told.message.startswith("Your integration of a project with GitHub has stopped.")
 
 
 async def test_pausing_and_disconnecting_end_the_requests(scene: Scene) -> None:
