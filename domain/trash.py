@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, case, delete, not_, or_, select
 from sqlalchemy.orm import aliased
 
-from db.models import Project, Task
+from db.models import Project, Task, TimeEntry, User
 from domain.work import Work
 
 KEPT = dt.timedelta(days=30)
@@ -60,22 +60,25 @@ async def purge(work: Work, *, chunk: int = CHUNK_SIZE) -> Purged:
     if gone == chunk:
         return Purged(projects=0, tasks=gone)
     projects = await work.session.scalars(
-        delete(Project)
+        select(Project.id)
         .where(
-            Project.id.in_(
-                select(Project.id)
-                .where(
-                    Project.deleted_at <= over,
-                    not_(select(below.id).where(below.project_id == Project.id).exists()),
-                )
-                .order_by(Project.id)
-                .limit(chunk)
-            )
+            Project.deleted_at <= over,
+            not_(select(below.id).where(below.project_id == Project.id).exists()),
         )
-        .returning(Project.id)
-        .execution_options(synchronize_session=False)
+        .order_by(Project.id)
+        .limit(chunk)
+        .with_for_update()
     )
-    return Purged(projects=len(projects.all()), tasks=gone)
+    ended = projects.all()
+    # Time stays with its user. That of deleted users could then be read by nobody.
+    deleted_users = select(User.id).where(User.deleted_at.is_not(None))
+    for model, where in (
+        (TimeEntry, [TimeEntry.project_id.in_(ended), TimeEntry.user_id.in_(deleted_users)]),
+        (Project, [Project.id.in_(ended)]),
+    ):
+        statement = delete(model).where(*where)
+        await work.session.execute(statement.execution_options(synchronize_session=False))
+    return Purged(projects=len(ended), tasks=gone)
 
 
 def _level() -> ColumnElement[int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from auth.viewer import NOBODY
 from db import models
 from db.models import Permission, Role
+from domain import trash
 from domain.accounts import user
 from domain.accounts.session import InvalidCredentials
 from domain.accounts.user_deletion import delete_oneself
@@ -208,3 +210,37 @@ async def test_time_entries_that_nobody_else_can_see_are_deleted_too(house: Hous
     assert list(kept) == ["for the project"]
     assert not [one for one in payloads if person.email.lower() in one or person.id.hex in one]
     assert [one for one in payloads if other.email.lower() in one]
+
+
+async def test_time_in_a_project_goes_with_it_once_nobody_can_see_it(house: House) -> None:
+    person, other = await house.person(), await house.person()
+    alone, shared = await _project(house, person), await _project(house, other, person)
+    async with house.work(person.viewer) as work:
+        for where, whose in ((alone, person), (shared, person), (shared, other)):
+            work.session.add(
+                models.TimeEntry(
+                    id=work.new_id(),
+                    user_id=whose.id,
+                    project_id=where.id,
+                    description=f"of {whose.username}",
+                    started_at=work.now,
+                    ended_at=work.now,
+                    created_at=work.now,
+                    updated_at=work.now,
+                )
+            )
+    # One project goes to the trash with the account, the other one later.
+    await _leave(house, person)
+    await house.do(other.viewer, projects.delete, shared.id, None)
+    async with house.work() as work:
+        old = update(models.Project).where(models.Project.id.in_([alone.id, shared.id]))
+        await work.session.execute(old.values(deleted_at=work.now - dt.timedelta(days=31)))
+    async with house.work() as work:
+        await trash.purge(work)
+    async with house.work() as work:
+        kept = await work.session.scalars(
+            select(models.TimeEntry.description).where(
+                models.TimeEntry.user_id.in_([person.id, other.id])
+            )
+        )
+        assert list(kept) == [f"of {other.username}"]
