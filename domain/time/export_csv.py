@@ -72,7 +72,7 @@ def _cells(entry: Line, id_of: Callable[[str, UUID], str]) -> tuple[str, ...]:
         entry.project or "",
         id_of("task", task) if isinstance(task, UUID) else task or "",
         entry.task or "",
-        entry.user,
+        entry.user or "",
         entry.description or "",
         "true" if entry.is_billable else "false",
         ";".join(re.sub(r"([;\\])", r"\\\1", tag) for tag in entry.tags),

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     cast,
     func,
     or_,
@@ -56,10 +57,11 @@ class Line:
     is_billable: bool
     tags: list[str]
     description: str | None
-    user: str
+    # None if the account was deleted.
+    user: str | None
     project_key: str | None
     project: str | None
-    # `KEY-42`, or the task's ID if it is in no project that the reader can see.
+    # `KEY-42`, or the task's ID if it is not in the entry's project, or that cannot be seen.
     task_key: str | UUID | None
     task: str | None
 
@@ -142,12 +144,13 @@ def statement(
         _ENTRY.is_billable,
         _ENTRY.tags,
         _ENTRY.description,
-        func.coalesce(_USER.full_name, _USER.username).label("full_name"),
-        _USER.username,
+        case((_USER.deleted_at.is_(None), _USER.username)).label("username"),
         _PROJECT.key.label("project_key"),
         _PROJECT.name.label("project_name"),
         _TASK.id.label("task_id"),
-        (_PROJECT.key + "-" + cast(_TASK.number, String)).label("task_key"),
+        case(
+            (_TASK.project_id == _PROJECT.id, _PROJECT.key + "-" + cast(_TASK.number, String))
+        ).label("task_key"),
         _TASK.title.label("task_title"),
     )
     query = _of_entries(columns, viewer, where(_ENTRY), has_first, has_last)

@@ -28,13 +28,14 @@ from auth.viewer import NOBODY
 from db import models
 from db.models import ExportState, Job, ReportExport
 from domain import stored_file
+from domain.accounts.user_deletion import delete_oneself
 from domain.time.export import JOB, sweep
 from jobs.exports import export
 from jobs.queue import Queue, RunningJob
 from jobs.runner import Runner
 from jobs.worker import worker_context
 from jobs.worker_context import WorkerContext
-from tests.accounts import House, Person
+from tests.accounts import PASSWORD, House, Person
 from tests.factories import World, fresh_id, gid
 from tests.forks import Fork
 from tests.graph.time.test_time_report import entry
@@ -193,6 +194,49 @@ async def test_an_export_holds_what_its_owner_sees(world: World, context: Worker
         made = orjson.loads((await fetched(world, person, export_id))[1])
         lengths[person.username] = sorted(one["durationSeconds"] for one in made["entries"])
     assert list(lengths.values()) == [[5, 7], [5]]
+
+
+async def test_a_deleted_account_has_no_name(world: World, context: WorkerContext) -> None:
+    owner, editor = await world.people(2)
+    project = await world.project(owner, editors=[editor])
+    await world.rows(entry(editor, START, 5, project=project), entry(owner, START, 7))
+    await world.house.do(editor.viewer, delete_oneself, world.house.auth, password=PASSWORD)
+    export_id = await ask(world, owner, format="JSON")
+    await make(context, export_id)
+    made = orjson.loads((await fetched(world, owner, export_id))[1])
+    assert {one["durationSeconds"]: one["user"] for one in made["entries"]} == {
+        5: None,
+        7: owner.username,
+    }
+    export_id = await ask(world, owner, format="CSV")
+    await make(context, export_id)
+    rows = csv.DictReader(io.StringIO((await fetched(world, owner, export_id))[1].decode()))
+    assert {row["durationSeconds"]: row["user"] for row in rows} == {"5": "", "7": owner.username}
+
+
+async def test_a_task_is_named_by_its_own_project(world: World, context: WorkerContext) -> None:
+    """Its time can stay in the project that it left."""
+    ada = await world.person()
+    old, new = await world.project(ada), await world.project(ada)
+    moved = await world.task(ada, "Moved", project_id=old.id)
+    await world.task(ada, "Other", project_id=old.id)
+    await world.task(ada, "First", project_id=new.id)
+    spent = entry(ada, START, 5, project=old)
+    spent.task_id = moved.id
+    await world.rows(spent)
+    moving = """mutation ($task: ID!, $project: ID!) {
+      taskMove(input: {id: $task, projectId: $project, timeEntries: KEEP}) {
+        task { identifier } errors { code }
+      }
+    }"""
+    reply = await world.run(moving, ada, task=gid(moved), project=gid(new))
+    # In the old project, another task has this number.
+    assert reply.good["taskMove"]["task"]["identifier"] == f"{new.key}-2"
+    export_id = await ask(world, ada, format="CSV")
+    await make(context, export_id)
+    content = (await fetched(world, ada, export_id))[1].decode()
+    (row,) = csv.DictReader(io.StringIO(content))
+    assert (row["project"], row["task"], row["taskTitle"]) == (old.key, gid(moved), "Moved")
 
 
 # --- their lives ---------------------------------------------------------------------------------
