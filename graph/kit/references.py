@@ -257,5 +257,7 @@ def _by_name(model: type[Base], viewer: Viewer, *, trashed: bool) -> Statement:
                     models.Task.number == wanted.c.number,
                 ),
             )
+            # Only those who see the project know its key.
+            .where(access.read(viewer, models.Project, trashed=None if trashed else False))
         )
     return Statement(query.where(seen), model)

@@ -19,6 +19,7 @@ from graphql import get_named_type, is_non_null_type
 from sqlalchemy import update
 
 from db import models
+from db.models import Permission
 from graph.core import ids
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid, new_key
@@ -242,6 +243,23 @@ async def test_what_is_in_the_trash_has_its_name(world: World) -> None:
         assert (await world.post(restore, owner, id=value)).good[f"{noun}Restore"][noun]
         # What is not in the trash is not found there.
         assert (await world.post(restore, owner, id=value)).codes == ["NOT_FOUND"]
+
+
+async def test_a_task_has_no_name_for_those_who_cannot_see_its_project(world: World) -> None:
+    owner, guest = await world.people(2)
+    project = await world.project(owner)
+    task = await world.task(owner, project_id=project.id)
+    await world.share(task, guest, Permission.EDIT)
+    reading = "query ($id: ID!) { task(id: $id) { id identifier } }"
+    shown = (await world.post(reading, guest, id=gid(task))).good["task"]
+    assert shown == {"id": gid(task), "identifier": None}
+    name = f"{project.key}-{task.number}"
+    assert (await world.post(reading, guest, id=name)).codes == ["NOT_FOUND"]
+    changing = """mutation ($id: ID!) {
+      taskUpdate(input: {id: $id, title: "x"}) { errors { code } }
+    }"""
+    assert (await world.post(changing, guest, id=name)).codes == ["NOT_FOUND"]
+    assert (await world.post(changing, owner, id=name)).codes == []
 
 
 async def test_a_key_says_nothing_of_projects_that_it_may_not_read(world: World) -> None:
