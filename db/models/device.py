@@ -31,6 +31,11 @@ class Device(Identified, Base):
     __tablename__ = "devices"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # The session that registered it last: it is deleted when that is revoked. None if it was
+    # registered before this was stored, or if the session is no longer stored.
+    session_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("sessions.id", ondelete="SET NULL"), index=True
+    )
     token: Mapped[str] = mapped_column(unique=True)
     platform: Mapped[str]
     p256dh: Mapped[str | None]

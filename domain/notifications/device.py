@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from db.models import Device, Platform
+from db.models import Device, Platform, Session
 from domain import locks, rules
 from domain.notifications.web_push import checked_keys
 from domain.work import Work
-from errors import ErrorCode, Failure, NotFound
+from errors import ErrorCode, Failure, NotFound, Unauthenticated
 
 MAX_DEVICES = 50
 # What a device is called if its app does not say.
@@ -30,7 +30,8 @@ class WebKeys:
 async def register(
     work: Work, token: str, platform: Platform, name: str | None, keys: WebKeys | None = None
 ) -> UUID:
-    """Store a push token for the viewer. A token that is already registered becomes the viewer's.
+    """Store a push token for the viewer, until their session is revoked. A token that is already
+    registered becomes the viewer's.
 
     With `keys`, the token is the endpoint of a browser's Web Push subscription.
     """
@@ -43,6 +44,7 @@ async def register(
     p256dh, auth = (
         (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, (*where, "keys"))
     )
+    await _demand_session(work)
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).where(Device.user_id == user_id, Device.token != clean)
@@ -58,6 +60,7 @@ async def register(
         )
     present = {
         "user_id": user_id,
+        "session_id": work.viewer.session_id,
         "platform": platform.value,
         "p256dh": p256dh,
         "auth": auth,
@@ -69,6 +72,15 @@ async def register(
     id_: UUID | None = await work.session.scalar(statement.returning(Device.id))
     assert id_ is not None, "an upsert returns its row"
     return id_
+
+
+async def _demand_session(work: Work) -> None:
+    """Raise unless the viewer's session is not revoked, and will not be until the commit."""
+    valid = select(Session.id).where(
+        Session.id == work.viewer.session_id, Session.revoked_at.is_(None)
+    )
+    if await work.session.scalar(valid.with_for_update(read=True, key_share=True)) is None:
+        raise Unauthenticated("The session was revoked.")
 
 
 async def unregister(work: Work, device_id: UUID | None, token: str | None) -> UUID:

@@ -179,8 +179,9 @@ class DeviceMutation:
     device_create: DeviceCreatePayload = mutation(
         _register,
         DeviceCreateInput,
-        "Registers this device for push messages. Call it at each start of the app: a token "
-        "that is already registered, even by another user, becomes yours.",
+        "Registers this device for push messages, until your session is revoked. Call it at each "
+        "start of the app: a token that is already registered, even by another user, becomes "
+        "yours.",
         in_context=True,
     )
     device_delete: DeviceDeletePayload = mutation(

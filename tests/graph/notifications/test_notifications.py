@@ -266,6 +266,38 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
     assert await listed(ben) == []
 
 
+async def test_a_device_gets_nothing_more_when_its_session_is_revoked(world: World) -> None:
+    ada = await world.person()
+    phone = Person(ada.username, ada.email, await world.house.login(ada))
+    registering = """mutation ($input: DeviceCreateInput!) {
+      deviceCreate(input: $input) { device { id } errors { code } } }"""
+    for person, name in ((ada, "Laptop"), (phone, "Lost phone")):
+        values = {"target": {"token": f"token-{fresh_id().hex}"}, "platform": "IOS", "name": name}
+        assert (await world.post(registering, person, input=values)).good
+
+    async def names() -> list[str]:
+        reply = await world.post("{ viewer { devices { nodes { name } } } }", ada)
+        return sorted(node["name"] for node in reply.good["viewer"]["devices"]["nodes"])
+
+    assert await names() == ["Laptop", "Lost phone"]
+    revoking = "mutation { sessionRevokeOthers(input: {}) { errors { code } } }"
+    assert (await world.post(revoking, ada)).good
+    assert await names() == ["Laptop"]
+
+
+async def test_a_device_moves_to_the_session_that_registers_it(world: World) -> None:
+    ada = await world.person()
+    later = Person(ada.username, ada.email, await world.house.login(ada))
+    registering = """mutation ($input: DeviceCreateInput!) {
+      deviceCreate(input: $input) { device { id } errors { code } } }"""
+    values = {"target": {"token": f"token-{fresh_id().hex}"}, "platform": "IOS"}
+    for person in (ada, later):
+        assert (await world.post(registering, person, input=values)).good
+    assert (await world.post("mutation { sessionRevoke(input: {}) { errors { code } } }", ada)).good
+    listing = "{ viewer { devices { totalCount } } }"
+    assert (await world.post(listing, later)).good["viewer"]["devices"]["totalCount"] == 1
+
+
 @pytest.mark.parametrize("state", ["FAILED", "DONE"])
 async def test_administrators_see_the_queue_and_run_failed_jobs_again(
     world: World, state: str
