@@ -89,10 +89,6 @@ async def take_along(
     for entry, _ in entries:
         changes = work.apply(entry, {"project_id": task.project_id})
         record(work, EventKind.TIME_ENTRY_UPDATED, entry, changes)
-        if origin is not None:
-            # Notify those who could read it in its previous project, too.
-            shown = [("project", old, new) for _, old, new in changes]
-            work.record(EventKind.TIME_ENTRY_UPDATED, entry, shown, project_id=origin)
     await work.session.flush()
 
 

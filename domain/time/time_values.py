@@ -98,8 +98,14 @@ def first_day(span: Span, zone: Zone) -> dt.date:
 
 
 def record(work: Work, kind: EventKind, entry: TimeEntry, changes: Changes = ()) -> None:  # type: ignore[assignment]  # nothing is added to an empty tuple
-    """Record an event about an entry for its user and the owner and admins of its project."""
+    """Record an event about an entry for its user and the owner and admins of its project. Those of
+    the project that it left, who can no longer see it, get an event that says so.
+    """
     shown = {"project_id": "project", "task_id": "task"}
+    for name, old, new in changes:
+        if name == "project_id" and old is not None:
+            left = [("project", old, new)]
+            work.record(EventKind.TIME_ENTRY_UPDATED, entry, left, project_id=old)
     work.record(
         kind,
         entry,

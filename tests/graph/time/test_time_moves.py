@@ -94,6 +94,35 @@ async def test_time_follows_a_task_and_its_subtasks(world: World) -> None:
     assert sorted(told) == sorted([(gid(here), *change), (gid(there), *change)] * 4)
 
 
+@pytest.mark.parametrize("in_bulk", [False, True])
+async def test_whoever_loses_sight_of_an_entry_is_told(world: World, in_bulk: bool) -> None:
+    """Its user gives it to another project; the managers of the first one cannot see that one."""
+    ada, bob, eve = await world.people(3)
+    here, there = await world.project(ada, editors=[bob]), await world.project(eve, editors=[bob])
+    made = await created(world, bob, at(8), at(9), projectId=gid(here))
+    cursor = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
+    change: dict[str, object] = {"id": made["id"], "projectId": gid(there)}
+    mutation = "timeEntryBulkUpdate" if in_bulk else "timeEntryUpdate"
+    updating = f"""mutation ($input: {mutation[0].upper()}{mutation[1:]}Input!) {{
+      {mutation}(input: $input) {{ errors {{ code }} }} }}"""
+    given = {"items": [change]} if in_bulk else change
+    assert (await world.run(updating, bob, input=given)).good
+    assert (await world.run("{ timeEntries { totalCount } }", ada)).good["timeEntries"] == {
+        "totalCount": 0
+    }
+    reading = """query ($after: String!, $project: ID!) {
+      events(after: $after, filter: {project: {id: {eq: $project}}}) { nodes {
+        kind subject { __typename } changes { field ... on NodeChange { oldId newId } } } } }"""
+    reply = await world.run(reading, ada, after=cursor, project=gid(here))
+    assert reply.good["events"]["nodes"] == [
+        {
+            "kind": "TIME_ENTRY_UPDATED",
+            "subject": None,
+            "changes": [{"field": "project", "oldId": gid(here), "newId": None}],
+        }
+    ]
+
+
 @pytest.mark.parametrize("closed", ["here", "there"])
 async def test_time_in_a_locked_period_keeps_its_task(world: World, closed: str) -> None:
     ada, bob = await world.person(), await world.person(timezone="Asia/Tokyo")
