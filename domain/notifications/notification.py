@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, select, update
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
-from auth import access
 from db.jobs import TRACE
 from db.models import (
     Channel,
@@ -278,15 +277,14 @@ async def _send(
 # --- the inbox -----------------------------------------------------------------------------------
 
 
-def _in_inbox(work: Work) -> ColumnElement[bool]:
-    """What the viewer can read: for an API key that is restricted to projects, nothing."""
-    work.viewer.require()
-    return access.read(work.viewer, Notification)
-
-
 async def mark_read(work: Work, ids: Sequence[UUID], *, read: bool = True) -> list[UUID]:
     """Mark the viewer's notifications as read or unread. Returns their IDs."""
-    mine = (Notification.id.in_(ids), _in_inbox(work))
+    user_id = work.viewer.require()
+    mine = (
+        Notification.id.in_(ids),
+        Notification.recipient_id == user_id,
+        Notification.in_app,
+    )
     found = set(await work.session.scalars(locked(*mine)))
     for index, id_ in enumerate(ids):
         if id_ not in found:
@@ -299,15 +297,20 @@ async def mark_read(work: Work, ids: Sequence[UUID], *, read: bool = True) -> li
 
 async def count_unread(work: Work) -> int:
     """The number of the viewer's unread notifications."""
-    unread = select(func.count()).where(_in_inbox(work), Notification.read_at.is_(None))
+    unread = select(func.count()).where(
+        Notification.recipient_id == work.viewer.require(),
+        Notification.read_at.is_(None),
+        Notification.in_app,
+    )
     return await work.session.scalar(unread) or 0
 
 
 async def mark_all_read(work: Work, *, until: dt.datetime | None = None) -> int:
     """Mark all the viewer's notifications as read, up to a time. Returns how many were unread."""
     unread = locked(
-        _in_inbox(work),
+        Notification.recipient_id == work.viewer.require(),
         Notification.read_at.is_(None),
+        Notification.in_app,
         Notification.created_at <= (until or work.now),
     )
     read = update(Notification).where(Notification.id.in_(unread)).values(read_at=work.now)

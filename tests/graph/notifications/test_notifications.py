@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from auth.viewer import Viewer
 from db import models
 from db.models import NotificationKind
 from domain.notifications import notification as notifications
@@ -114,34 +113,6 @@ async def test_reading_and_unreading(world: World) -> None:
     }
     assert (await inbox(world, ben))["unreadNotificationCount"] == 0
     assert (await inbox(world, ben, isRead=False))["notifications"]["nodes"] == []
-
-
-async def test_a_key_of_some_projects_has_no_inbox(world: World) -> None:
-    ada = await world.person()
-    project = await world.project(ada)
-    made = [await tell(world, ada, kind=NotificationKind.REMINDER, message=f"{n}") for n in "12"]
-    key = Viewer(
-        user_id=ada.id,
-        scopes=frozenset({"notifications:read", "notifications:write"}),
-        projects=(project.id,),
-    )
-    everything = """mutation {
-      notificationMarkAllRead(input: {}) { markedCount unreadCount errors { code } }
-    }"""
-    assert (await world.run(everything, key)).good["notificationMarkAllRead"] == {
-        "markedCount": 0,
-        "unreadCount": 0,
-        "errors": [],
-    }
-    one = """mutation ($id: ID!) {
-      notificationMarkRead(input: {ids: [$id]}) { unreadCount errors { code path } }
-    }"""
-    reply = await world.run(one, key, id=gid(made[0]))
-    assert reply.data["notificationMarkRead"] == {
-        "unreadCount": None,
-        "errors": [{"code": "NOT_FOUND", "path": ["input", "ids", "0"]}],
-    }
-    assert (await inbox(world, ada))["unreadNotificationCount"] == 2
 
 
 async def test_the_task_of_a_notification_hides_with_the_right_to_see_it(world: World) -> None:
