@@ -237,7 +237,7 @@ def _of_end(name: str, value: Any, viewer: Viewer) -> Decide:
             return nothing
         answer = inside(key)
         # An end that the viewer cannot see is none.
-        return answer if answer is nothing or _is_seen(name, event) else None
+        return answer if answer is nothing or _is_seen(name, event, viewer) else None
 
     return decide
 
@@ -307,11 +307,14 @@ def _negated(part: Callable[[Any], bool | None]) -> Callable[[Any], bool | None]
     return lambda thing: None if (answer := part(thing)) is None else not answer
 
 
-def _is_seen(name: str, event: Any) -> bool:
-    """Whether everyone who sees this event sees that end of it."""
+def _is_seen(name: str, event: Any, viewer: Viewer) -> bool:
+    """Whether the viewer, who sees this event, certainly sees that end of it."""
     if name == "task":
         return event.subject_type == models.Task.__name__ or event.kind not in _TASK_UNSURE
-    return name == "actor" or event.subject_type == models.Project.__name__
+    if name == "actor":
+        # The account of another one may be deleted.
+        return event.actor_id == viewer.user_id  # type: ignore[no-any-return]
+    return event.subject_type == models.Project.__name__  # type: ignore[no-any-return]
 
 
 _TESTS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

@@ -230,11 +230,6 @@ class Wanted:
     # Whether it names the events' projects, so that a task can leave them.
     by_project: bool = False
 
-    @property
-    def asks_database(self) -> bool:
-        """Whether matching may need more than the events themselves."""
-        return not self._names <= _IN_MEMORY or self.viewer.scoped
-
     async def select(self, rows: Sequence[Any], *, stopped: bool = True) -> list[Any]:
         """Those of these events that match and that an API key may read, in their order.
 
@@ -323,13 +318,6 @@ class Wanted:
         )
         readable = {event.id for event in events}
         return [row for row in rows if row.id in readable]
-
-
-# What an event always decides without the database.
-_IN_MEMORY = {
-    *("and_", "or_", "not_", "id", "kind", "subject_type", "at", "actor", "is_me"),
-    *("eq", "not_eq", "in_", "not_in", "lt", "lte", "gt", "gte"),
-}
 
 
 def wanted_of(context: Context, given: EventFilter | None) -> Wanted:

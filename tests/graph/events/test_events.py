@@ -13,11 +13,12 @@ from graphql import get_named_type, is_leaf_type
 
 from auth.request import RequestInfo
 from domain.accounts import api_key
+from domain.accounts.user_deletion import delete_oneself
 from events.cursor import Cursor
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.request.execution import Answer, GraphQLRequest, Refused
 from graph.schema import schema
-from tests.accounts import Person
+from tests.accounts import PASSWORD, Person
 from tests.factories import ENGINES, Engine, Reply, World, gid, missing
 
 EVENT = """
@@ -413,6 +414,36 @@ async def test_nobody_can_send_somebody_elses_echo(world: World, engine: Engine)
             for other, actor in zip(viewers, (ada, ada, ada, bob), strict=True)
         }
         assert [node["requestId"] for node in page["nodes"]] == list(shown.values()), name
+
+
+async def test_a_deleted_actor_is_nobody_in_every_list(world: World) -> None:
+    ada, bob = await world.people(2)
+    project = await world.project(ada, editors=[bob])
+    await world.task(bob, project_id=project.id)
+    await world.house.do(bob.viewer, delete_oneself, world.house.auth, password=PASSWORD)
+    query = """query ($filter: EventFilter, $project: ID!) {
+      events(after: "", first: 100, filter: $filter) { totalCount nodes { id actor { id } } }
+      project(id: $project) { activity(first: 100, filter: $filter) { nodes { id } } }
+    }"""
+    here = {"project": {"id": {"eq": gid(project)}}}
+
+    async def found(actor: dict[str, Any]) -> list[Any]:
+        variables: dict[str, Any] = {
+            "filter": {**here, "actor": actor},
+            "project": gid(project),
+        }
+        data = (await world.run(query, ada, **variables)).good
+        nodes = data["events"]["nodes"]
+        assert data["events"]["totalCount"] == len(nodes), actor
+        ids_ = {node["id"] for node in data["project"]["activity"]["nodes"]}
+        assert ids_ == {node["id"] for node in nodes}, actor
+        return [node["actor"] for node in nodes]
+
+    assert set(map(str, await found({"isNull": True}))) == {"None"}
+    for nobody in ({"id": {"eq": gid(bob)}}, {"id": {"notEq": gid(ada)}}, {"isMe": False}):
+        assert await found(nobody) == []
+    for mine in ({"isNull": False}, {"id": {"in": [gid(ada), gid(bob)]}}, {"isMe": True}):
+        assert {actor["id"] for actor in await found(mine)} == {gid(ada)}
 
 
 async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World) -> None:
