@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from auth.viewer import NOBODY
 from db import models
 from domain import trash
+from domain.tasks import reminding
 from domain.tasks import share as share_domain
 from graph.core import ids
 from tests.accounts import PASSWORD
@@ -380,9 +381,45 @@ class Driver(Comparison):
 
     # --- the end ---------------------------------------------------------------------------------
 
+    async def due_soon(self) -> None:
+        """Let all tasks be due in an hour: who is notified sees the task."""
+        self.story.append("all tasks are due soon")
+        own = {self.ids[name]: name for name in self.model.tasks}
+        now = dt.datetime.now(dt.UTC)
+        async with self.world.database.session() as session, session.begin():
+            due = update(models.Task).where(models.Task.id.in_(own))
+            await session.execute(due.values(due_at=now + dt.timedelta(hours=1)))
+        request = self.world.request()
+        while True:
+            async with self.world.services.transactions.begin(
+                NOBODY, now=now, request=request
+            ) as work:
+                if not await reminding.notify_of_due(work):
+                    break
+        wanted = set()
+        for name, task in self.model.living():
+            person = task.assignee or task.owner
+            is_told = person in self.model.people and self.model.sees_task(person, name)
+            if is_told and not self.model.archived(task.project):
+                wanted.add((person, name))
+        notification = models.Notification
+        people = {self.ids[person]: person for person in self.model.people}
+        async with self.world.database.session() as session:
+            rows = await session.execute(
+                select(notification.recipient_id, notification.task_id).where(
+                    notification.recipient_id.in_(people),
+                    notification.kind == models.NotificationKind.TASK_DUE_SOON,
+                )
+            )
+            told = {(people[person], own[task]) for person, task in rows if task is not None}
+        self.same("who is notified of due dates", told, wanted)
+
     async def finish(self) -> None:
-        """Empty the trash, and compare the open subscriptions with `changes`."""
+        """Compare who is notified, empty the trash, and compare the open subscriptions with
+        `changes`.
+        """
         try:
+            await self.due_soon()
             await self.purge(all_lists=True)
             await asyncio.gather(*map(self.compare_live, sorted(self.model.people)))
         finally:
