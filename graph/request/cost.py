@@ -20,21 +20,18 @@ with the operation and found again by a dictionary lookup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from graphql import (
     ArgumentNode,
     DirectiveNode,
-    EnumValueNode,
     FieldNode,
     FragmentSpreadNode,
     GraphQLField,
     GraphQLNamedType,
     GraphQLObjectType,
     InlineFragmentNode,
-    IntValueNode,
-    ListValueNode,
     ObjectValueNode,
     OperationType,
     SelectionSetNode,
@@ -87,8 +84,7 @@ ARGUMENT_WEIGHTS: Final[Mapping[str, Mapping[str, int]]] = {
 _STRUCTURE: Final = ("Connection", "Edge", "PageInfo", "Payload", "Viewer")
 _PAGING: Final = ("first", "last")
 _DECIDING: Final = frozenset({*_PAGING, "ids", "input", "groupBy"})
-_ABSENT: Final = "absent"
-_PRESENT: Final = "present"
+_ABSENT: Final = object()
 _MOST_KEPT: Final = 64
 
 
@@ -113,7 +109,8 @@ class Pricing:
         if points is None:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
-            counted = _Counting(self._selection_index, {**self._defaults, **variables}).operation()
+            given = {name: _whole(value) for name, value in variables.items()}
+            counted = _Counting(self._selection_index, {**self._defaults, **given}).operation()
             points = self._known[key] = 1 + counted // OBJECTS_PER_POINT
         return points
 
@@ -131,15 +128,24 @@ class Pricing:
         self._deciding = tuple(sorted(names))
 
 
-def _deciding(value: Any) -> Any:
-    """What of a variable's value can affect the cost; hashable."""
-    if value is None or type(value) in (int, bool):
-        return value
-    if isinstance(value, list):
-        return len(value)
-    if isinstance(value, dict):
-        return _items(value.values())
-    return _ABSENT if value == _ABSENT else _PRESENT
+def _deciding(value: Any) -> Hashable:
+    """What of a variable's value can affect the cost. Types are kept apart, since `1 == True`:
+    a value of a wrong type must not decide what the right one costs.
+    """
+    value = _whole(value)
+    kind = type(value)
+    if kind in (int, bool):
+        return kind, value
+    if kind is list:
+        return kind, len(value)
+    if kind is dict:
+        return kind, _items(value.values())
+    return (kind,)
+
+
+def _whole(value: Any) -> Any:
+    """A number as an `Int` receives it: `100.0` is `100`."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _members(value: Any) -> int:
@@ -247,8 +253,7 @@ class _Counting:
         if not is_list_type(get_nullable_type(field.type)):
             return 1
         if "ids" in field.args:
-            ids = self._value(node, "ids")
-            return min(len(ids), MAX_PAGE) if isinstance(ids, list) else MAX_PAGE
+            return min(_members(self._value(node, "ids")), MAX_PAGE)
         return size
 
     def _items(self, node: FieldNode) -> int:
@@ -268,9 +273,7 @@ class _Counting:
         value = argument.value
         if isinstance(value, VariableNode):
             return self.variables.get(value.name.value)
-        if isinstance(value, IntValueNode | EnumValueNode | ListValueNode | ObjectValueNode):
-            return value_from_ast_untyped(value, dict(self.variables))
-        return None
+        return value_from_ast_untyped(value, dict(self.variables))
 
     def _grouped(
         self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]

@@ -57,6 +57,31 @@ async def test_pages_decide() -> None:
     assert await cost("{ tasks(last: 100) { nodes { id } } }") == 3
 
 
+async def test_a_whole_number_with_a_fraction_costs_what_it_returns() -> None:
+    """JSON does not tell `100.0` from `100`, and `Int` takes both."""
+    assert await cost(BOARD, first=100.0) == await cost(BOARD, first=100) == 5
+    assert await cost(BOARD, first=10.0) == await cost(BOARD, first=10) == 1
+
+
+async def test_values_of_a_wrong_type_do_not_decide_what_others_pay() -> None:
+    """They are refused later; until then, no price is kept for values that equal them."""
+    text = (
+        "query ($yes: Boolean!) { tasks(first: 100) { nodes { owner @include(if: $yes) {id} } } }"
+    )
+    assert await cost(text, yes=0) == 5
+    assert await cost(text, yes=False) == 3
+    assert await cost(BOARD, first=True) == 3
+    assert await cost(BOARD, first=1) == 1
+    nodes = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    assert await cost(nodes, ids=60) == 1
+    assert await cost(nodes, ids=["task"] * 60) == 2
+
+
+async def test_a_single_id_is_a_list_of_one() -> None:
+    assert await cost('{ nodes(ids: "x") { id } }') == 1
+    assert await cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids="x") == 1
+
+
 async def test_defaults_of_variables() -> None:
     text = "query ($n: Int = 100) { tasks(first: $n) { nodes { id } } }"
     assert await cost(text) == 3
