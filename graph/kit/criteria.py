@@ -14,9 +14,11 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Boolean,
     ColumnElement,
     Date,
+    Integer,
     Text,
     Uuid,
     and_,
@@ -119,7 +121,8 @@ class Compare(Criterion):
         any_case: bool = False,
     ) -> None:
         self.column = column
-        self.type = type_
+        # `Seconds` have more bits than some columns, and are compared with these too.
+        self.type = BigInteger() if isinstance(type_, Integer) else type_
         self.model = model
         self.convert = convert
         self.any_case = any_case

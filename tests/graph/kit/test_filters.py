@@ -191,6 +191,11 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"estimate": {"gte": 10, "lt": 15}}, "A"),
     ({"estimate": {"isNull": True}}, "CDE"),
     ({"number": {"eq": 1}}, "AD"),
+    # SecondsFilter: lengths that no column of 32 bits has
+    ({"estimate": {"lt": 2**53 - 1}}, "AB"),
+    ({"estimate": {"gt": -(2**53 - 1)}}, "AB"),
+    ({"estimate": {"in": [10, 2**31]}}, "A"),
+    ({"estimate": {"notEq": 2**31}}, "ABCDE"),
     # DateTimeFilter
     ({"startAt": {"eq": "2030-06-01T02:00:00+02:00"}}, "A"),
     ({"startAt": {"lt": "2030-06-02T00:00:00Z"}}, "A"),
