@@ -25,6 +25,9 @@ log = logging.getLogger("taskloom.graphql")
 # graphql-core repeats the offending value in Python's notation, and with it everything else in the
 # same object, such as a password.
 _ECHO: Final = re.compile(r"[,;.]? ?(Did you mean .*)?[Ff]ound: .*$", re.DOTALL)
+# Of the values that are not removed, those that JSON writes in another way.
+_PYTHON: Final = re.compile(r"(?:(?<=: )|(?<=be ))(?:None|True|False)(?=\.?$)")
+_JSON: Final = {"None": "null", "True": "true", "False": "false"}
 # Characters of a message.
 _LONGEST: Final = 1_000
 
@@ -108,7 +111,7 @@ def _format(
         for failure in each(cause):
             yield _failure(failure, place)
     elif code is not None:
-        yield _entry(str(getattr(error, "message", error)), code, place)
+        yield _entry(_in_json(str(getattr(error, "message", error))), code, place)
     elif isinstance(cause, StrawberryInputCoercionError):
         message = "A value that may be omitted must not be null. Omit it or send a value."
         yield _entry(message, ErrorCode.BAD_USER_INPUT, place)
@@ -138,8 +141,12 @@ def _in_graphql_terms(message: str) -> str:
     # Values of a megabyte are repeated too; and the expression would take quadratic time for them.
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]}…"
-    shortened = _ECHO.sub(".", message)
-    return shortened.replace("not to be None", "not to be null")
+    return _in_json(_ECHO.sub(".", message))
+
+
+def _in_json(message: str) -> str:
+    """A message of graphql-core about a value that Python writes in another way than JSON."""
+    return _PYTHON.sub(lambda found: _JSON[found[0]], message)
 
 
 def _place(error: BaseException) -> dict[str, Any]:

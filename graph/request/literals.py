@@ -52,7 +52,8 @@ class LocatedValuesRule(ValuesOfCorrectTypeRule):
         return SKIP
 
     def _located(self, error: GraphQLError, node: Node, path: list[str | int]) -> GraphQLError:
-        if error.nodes:
+        # Lists and objects are copied before a scalar reads them, and the copies have no place.
+        if error.locations:
             return error
         name = self._name
         for step in path:

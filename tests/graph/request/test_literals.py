@@ -44,6 +44,45 @@ async def test_a_custom_scalar(world: World, query: str, name: str, literal: str
     assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
+@pytest.mark.parametrize("literal", ["[1]", "{x: 1}", "{}", "[]"])
+async def test_a_list_or_an_object_for_a_scalar(world: World, literal: str) -> None:
+    ada = await world.person()
+    query = f"{{ task(id: {literal}) {{ id }} }}"
+    (error,) = (await world.run(query, ada)).errors
+    assert error["locations"] == [{"line": 1, "column": query.index(literal) + 1}]
+    assert "'id'" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        ("ID!", None, "null"),
+        ("[ID!]!", [None], "null"),
+        ("String!", True, "true"),
+        ("Int!", False, "false"),
+        ("TaskStatus!", True, "true"),
+    ],
+)
+async def test_messages_write_values_as_json_does(
+    world: World, kind: str, value: object, shown: str
+) -> None:
+    ada = await world.person()
+    used = {
+        "ID!": "task(id: $v) { id }",
+        "[ID!]!": "nodes(ids: $v) { id }",
+        "String!": "search(query: $v) { totalCount }",
+        "Int!": "tasks(first: $v) { totalCount }",
+        "TaskStatus!": "tasks(filter: { status: { eq: $v } }) { totalCount }",
+    }[kind]
+    query = f"query ($v: {kind}) {{ {used} }}"
+    (error,) = (await world.run(query, ada, v=value)).errors
+    assert error["message"].rstrip(".").endswith(f" {shown}")
+    written = "[null]" if value == [None] else shown
+    (error,) = (await world.run(f"{{ {used} }}".replace("$v", written), ada)).errors
+    assert "None" not in error["message"]
+    assert "True" not in error["message"]
+
+
 @pytest.mark.parametrize("value", ["soon", 5, {"x": 1}, ["soon"]])
 async def test_in_a_variable(world: World, value: object) -> None:
     ada = await world.person()
