@@ -13,13 +13,16 @@ from graphql import (
     get_named_type,
     is_enum_type,
     is_input_object_type,
+    is_input_type,
     is_interface_type,
     is_introspection_type,
     is_non_null_type,
     is_object_type,
     is_scalar_type,
     is_specified_scalar_type,
+    parse_value,
 )
+from graphql.utilities import coerce_input_literal
 
 from graph.request.deprecation import reasons, removal_of
 from graph.schema import schema, sdl
@@ -257,3 +260,51 @@ def test_descriptions_name_what_is_in_the_schema() -> None:
         if word not in names | OUTSIDE
     }
     assert strange == set()
+
+
+def test_values_in_descriptions_are_valid() -> None:
+    """`filter: {parent: {isNull: true}}` is a value of the described field's argument `filter`, or
+    of any argument or field of that name if it has none.
+    """
+    by_place = {place: thing.type for place, thing in [*inputs(), *outputs()]}
+    wrong = [
+        (place, f"{name}: {value}")
+        for place, description in described()
+        for name, value in re.findall(r"`([a-z]\w*): ([^`…]+)`", description)
+        if not any(
+            coerce_input_literal(parse_value(value), type_) is not Undefined
+            for type_ in _types_of(name, place, by_place)
+        )
+    ]
+    assert wrong == []
+
+
+def _types_of(name: str, place: str, by_place: dict[str, Any]) -> list[Any]:
+    own = by_place.get(f"{place}({name}:)")
+    if own is not None:
+        return [own]
+    named = [type_ for at, type_ in by_place.items() if re.findall(r"\w+", at)[-1] == name]
+    return [type_ for type_ in named if is_input_type(type_)]
+
+
+# What a client has from elsewhere, and what names something that there is.
+WITHOUT_LIMIT = {
+    "password", "currentPassword", "token", "code", "refreshToken", "login", "repository",
+    "filename", "csv", "payload", "query", "ifVersion",
+    # A language tag has its own form.
+    "locale",
+    "PasswordResetRequestInput.email",
+    "TaskTagsRemoveInput.tags",
+}  # fmt: skip
+
+
+def test_texts_and_lengths_of_inputs_say_their_limit() -> None:
+    silent = [
+        place
+        for place, field in inputs()
+        if place.partition(".")[0].endswith(("Input", "Item"))
+        and get_named_type(field.type).name in {"String", "Markdown", "Seconds"}
+        and not WITHOUT_LIMIT & {place, place.partition(".")[2]}
+        and not re.search(r"\d|one year", field.description or "")
+    ]
+    assert silent == []

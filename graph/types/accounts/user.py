@@ -275,7 +275,8 @@ class UserRegisterInput(MutationInput):
 )
 class AccountUpdateInput(UpdateInput):
     username: strawberry.Maybe[str | None] = change(
-        "The new username. Links with the old one stop working."
+        "The new username: 3 to 50 letters (a to z), digits and `_ . -`. Links with the old one "
+        "stop working."
     )
     full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
     timezone: strawberry.Maybe[TimeZone | None] = change("Your time zone.")

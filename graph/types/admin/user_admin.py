@@ -147,9 +147,11 @@ class UserAdminQuery:
 )
 class AdminUserUpdateInput(UpdateInput):
     id: strawberry.ID = required("The user to change.")
-    username: strawberry.Maybe[str | None] = change("The new username.")
+    username: strawberry.Maybe[str | None] = change(
+        "The new username: 3 to 50 letters (a to z), digits and `_ . -`."
+    )
     email: strawberry.Maybe[str | None] = change(
-        "The new email address; it counts as not verified."
+        "The new email address, up to 100 characters; it counts as not verified."
     )
     full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
     timezone: strawberry.Maybe[TimeZone | None] = change("The user's time zone.")

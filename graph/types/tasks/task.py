@@ -209,7 +209,7 @@ class Task(Node):
     comments: CommentConnection = paging.to_many(
         models.Task.comments,
         "All comments on the task, including replies, oldest first by default. To get only the "
-        "comments that start a thread, use `filter: {parentId: {isNull: true}}`.",
+        "comments that start a thread, use `filter: {parent: {isNull: true}}`.",
         filter_type=CommentFilter,
         order_type=CommentOrder,
         default_order=OLDEST_FIRST,

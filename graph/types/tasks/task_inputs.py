@@ -226,6 +226,9 @@ class TaskOrder:
     project: ProjectOrder | None = ordering.by_relation(models.Task.project, "Sorts by project.")
 
 
+ESTIMATE = "The estimated effort, up to 60,000,000 seconds (694 days)."
+
+
 @strawberry.input(one_of=True, description="When a task is due. Provide exactly one field.")
 class TaskDueInput:
     """A time or a day; see `due_of`."""
@@ -269,7 +272,7 @@ class NewTaskFields:
     priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
     due: TaskDueInput | None = optional("When the task is due.")
     start_at: dt.datetime | None = optional("The earliest time to start work.")
-    estimate: Seconds | None = optional("The estimated effort.")
+    estimate: Seconds | None = optional(ESTIMATE)
     tags: list[str] | None = optional(
         "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
     )
@@ -301,7 +304,7 @@ class TaskChanges:
         "When the task is due. Null removes the due date."
     )
     start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
-    estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")
+    estimate: strawberry.Maybe[Seconds | None] = change(ESTIMATE)
     tags: strawberry.Maybe[list[str] | None] = change(
         "All tags of the task: up to 20 of 1 to 50 characters each."
     )

@@ -95,8 +95,8 @@ class TimeEntry(Node):
     )
     project: _Project | None = to_one(
         models.TimeEntry.project,
-        "The project the time was spent on. It follows the task to another project, unless "
-        "`taskMove` keeps it. Null if there is none or you cannot see it.",
+        "The project the time was spent on. It follows the task to another project unless the "
+        "task is moved with `timeEntries: KEEP`. Null if there is none or you cannot see it.",
     )
     task: _Task | None = to_one(
         models.TimeEntry.task, "The task; null if there is none or you cannot see it."
