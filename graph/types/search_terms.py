@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from domain import rules
 from domain.folding import MARKS, PAIRED, fold, pairs
-from errors import BadInput
+from errors import BadInput, check
 
 MAX_CHARACTERS = 200
 MAX_WORDS = 10
@@ -80,6 +80,7 @@ def _requested(word: str, last: bool) -> str:
     return f"({found})" if len(word) > 2 else found
 
 
+@check(Terms(()))
 def terms_of(text: str, path: rules.Path) -> Terms:
     """The terms of a search text. Raises `BadInput` if it has no word or too many."""
     clean = rules.text(text, path, least=1, most=MAX_CHARACTERS)

@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, false, func, select, union_all
@@ -20,6 +21,7 @@ from db.models import WeekDay
 from domain.accounts import user as users
 from domain.accounts.user_deletion import delete_oneself
 from domain.work import Work
+from errors import BadInput
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch, column, derived
@@ -192,14 +194,18 @@ def _named(wanted: Any) -> dict[str, Any] | None:
     found = {
         "begins": f"{search}%" if search else None,
         "names": [name.lower() for name in _exact(given(wanted.username))],
-        "keys": [
-            key
-            for text in _exact(given(wanted.id))
-            for model, key in [ids.split(text, ("filter", "id"))]
-            if model is models.User
-        ],
+        "keys": [key for text in _exact(given(wanted.id)) if (key := _key(text)) is not None],
     }
     return found if any(found.values()) else None
+
+
+def _key(text: str) -> UUID | None:
+    """The UUID of a user's ID. Of an invalid one, the filter itself says what is wrong."""
+    try:
+        model, key = ids.split(text, ())
+    except BadInput:
+        return None
+    return key if model is models.User else None
 
 
 def _exact(comparator: Any) -> list[str]:

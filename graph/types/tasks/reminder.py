@@ -20,7 +20,7 @@ from domain.tasks import reminder as domain
 from domain.tasks import schedule
 from domain.tasks.schedule import Anchor, Monthly, Once, Relative, Weekly
 from domain.work import Work
-from errors import BadInput, NotFound
+from errors import BadInput, NotFound, collecting, refuse
 from graph.core import ids
 from graph.core.enums import ReminderChannel
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
@@ -225,19 +225,23 @@ async def _preview(
     first: Annotated[int, arg(f"The number of runs to return, at most {MAX_RUNS}.")] = DEFAULT_RUNS,
 ) -> list[dt.datetime]:
     info.viewer.require()
-    _check_number(first)
-    wanted = domain.checked(rule_from(rule, info.viewer.timezone))
+    task = given(task_id)
+    with collecting():
+        wanted = domain.checked(rule_from(rule, info.viewer.timezone))
+        if isinstance(wanted, Relative) and task is None:
+            refuse(
+                BadInput(
+                    "taskId is required for a rule relative to a task's time.", path=("task_id",)
+                )
+            )
+        _check_number(first)
     anchor = None
-    if isinstance(wanted, Relative):
-        anchor = await _anchor(info, wanted, given(task_id))
+    if isinstance(wanted, Relative) and task is not None:
+        anchor = await _anchor(info, wanted, task)
     return list(islice(schedule.runs(wanted, info.context.now, anchor), first))
 
 
-async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datetime | None:
-    if task is None:
-        raise BadInput(
-            "taskId is required for a rule relative to a task's time.", path=("task_id",)
-        )
+async def _anchor(info: BatchInfo, rule: Relative, task: str) -> dt.datetime | None:
     key = await references.decoded(info.context, models.Task, task, ("task_id",))
     rows = await info.context.services.database.reader.fetch(
         _times(info.viewer.shape), {**info.viewer.params, "key": key}

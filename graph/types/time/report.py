@@ -21,7 +21,7 @@ from db.read import Fetching, Statement
 from domain import rules
 from domain.time import report as domain
 from domain.time.report import MAX_GROUPS, Group, GroupBy
-from errors import BadInput, ErrorCode, Failure, refuse
+from errors import BadInput, ErrorCode, Failure, Problems, collecting, refuse, refuse_all
 from graph.core.fields import BatchInfo, arg, batch, derived, root
 from graph.core.inputs import given, optional
 from graph.core.node import described_enum
@@ -195,11 +195,6 @@ def wanted_of(
     week_start: WeekDay | None,
 ) -> Wanted:
     """Check the arguments of a report. Raises `BadInput` with the path of each invalid argument."""
-    zone = rules.timezone(viewer.timezone if timezone is None else timezone, ("timezone",))
-    keys = tuple(group_by or ())
-    for index, by in enumerate(keys):
-        if by in keys[:index]:
-            refuse(BadInput(f"groupBy contains {by.name} twice.", path=("group_by", index)))
     first = last = None
     values = Values()
     shaped: Hashable = None
@@ -210,10 +205,19 @@ def wanted_of(
                 rules.end_of_day(day, "UTC", ("filter", name))
         if first is not None and last is not None and last < first:
             refuse(BadInput("lastDay must not be before firstDay.", path=("filter", "last_day")))
+        path = ("filter", "entries")
         if filter_.entries is None:
-            raise BadInput("entries must not be null; omit it instead.", path=("filter", "entries"))
-        if filter_.entries is not strawberry.UNSET:
-            shaped = filter_shape(filter_.entries, values, ("filter", "entries"))
+            refuse(BadInput("entries must not be null; omit it instead.", path=path))
+        elif filter_.entries is not strawberry.UNSET:
+            problems = Problems()
+            with problems.collect():
+                shaped = filter_shape(filter_.entries, values, path)
+            refuse_all(problems)
+    keys = tuple(group_by or ())
+    for index, by in enumerate(keys):
+        if by in keys[:index]:
+            refuse(BadInput(f"groupBy contains {by.name} twice.", path=("group_by", index)))
+    zone = rules.timezone(viewer.timezone if timezone is None else timezone, ("timezone",))
     return Wanted(
         shape=domain.Shape(keys, first is not None, last is not None),
         timezone=zone,
@@ -346,7 +350,10 @@ async def _time_report(
 ) -> Group:
     viewer = info.viewer
     viewer.require()
-    wanted = wanted_of(viewer, given(filter), given(group_by), given(timezone), given(week_start))
+    with collecting():
+        wanted = wanted_of(
+            viewer, given(filter), given(group_by), given(timezone), given(week_start)
+        )
     report = await wanted.read(info.context.services.database.reader, viewer)
     demand_few(report.groups, info.selection)
     return report
