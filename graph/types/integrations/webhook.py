@@ -355,6 +355,8 @@ async def _checked_values(context: Context, values: dict[str, Any]) -> dict[str,
 async def _kept_payload(context: Context, selection: str | None) -> str | None:
     assert context.selection_index is not None, "the executor keeps one with the document"
     most = context.services.settings.limits.cost_operation
+    # As with every optional text, a blank one is none.
+    selection = selection if selection and selection.strip() else None
     await webhook_payload.check_value(context.selection_index.schema, selection, most)
     return webhook_payload.kept(selection, context.viewer)
 

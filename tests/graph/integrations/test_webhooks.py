@@ -126,6 +126,12 @@ async def test_payloads_that_cannot_be_made_are_refused(
     assert (error["code"], error["path"]) == (code, ["input", "payload"])
 
 
+@pytest.mark.parametrize("blank", ["", " \n"])
+async def test_a_blank_payload_is_the_default(world: World, ada: Person, blank: str) -> None:
+    default = (await create(world, ada))["webhook"]["payload"]
+    assert (await create(world, ada, payload=blank))["webhook"]["payload"] == default
+
+
 async def test_a_payload_may_have_fragments(world: World, ada: Person) -> None:
     text = "{ kind ...F } fragment F on Event { task { title } }"
     assert (await create(world, ada, payload=text))["webhook"]["payload"] == text
