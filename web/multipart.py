@@ -252,18 +252,16 @@ def _places(text: bytes, operations: dict[str, Any]) -> dict[str, list[_Place]]:
 
 
 def _place(operations: dict[str, Any], path: str) -> _Place:
-    first, *steps = path.split(".")
-    container: Any = operations
-    key: Any = first
     wrong = BadRequest(
         f"`map` has the path {json.dumps(path[:100])}, which does not lead to a null in "
         "`variables`."
     )
-    if first != "variables" or not steps:
-        raise wrong
+    container: Any = None
+    key: Any = None
+    value: Any = operations
+    steps = path.split(".")
     for step in steps:
-        container = container[key]
-        key = step
+        container, key = value, step
         if isinstance(container, list) and step.isascii() and step.isdigit() and len(step) < 7:
             key = int(step)
             present = key < len(container)
@@ -271,6 +269,7 @@ def _place(operations: dict[str, Any], path: str) -> _Place:
             present = isinstance(container, dict) and step in container
         if not present:
             raise wrong
-    if container[key] is not None:
+        value = container[key]
+    if steps[0] != "variables" or len(steps) < 2 or value is not None:
         raise wrong
     return container, key

@@ -144,6 +144,18 @@ async def test_operations_that_are_no_request(
     assert await form(http, ada, *parts) == (400, "BAD_REQUEST")
 
 
+@pytest.mark.parametrize(
+    "variables",
+    ["", ', "variables": null', ', "variables": {}', ', "variables": {"input": null}'],
+)
+async def test_a_map_into_variables_that_are_not_there(
+    http: httpx.AsyncClient, ada: Person, variables: str
+) -> None:
+    text = f'{{"query": "{{ viewer {{ id }} }}"{variables}}}'
+    parts: list[tuple[str, Any]] = [("operations", (None, text)), ("map", (None, MAP)), FILE]
+    assert await form(http, ada, *parts) == (400, "BAD_REQUEST")
+
+
 async def test_a_batch_of_operations_is_refused(
     http: httpx.AsyncClient, ada: Person, task: str
 ) -> None:
