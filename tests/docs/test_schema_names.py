@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from graphql import GraphQLError, parse, validate
+from graphql import GraphQLError, Undefined, parse, parse_value, validate, value_from_ast
 
 from graph.schema import schema
 from web.docs.site import FILES, FOLDER
@@ -64,3 +64,16 @@ def test_documents_on_a_page_are_valid(page: str) -> None:
             found = [error]
         wrong += [error.message for error in found]
     assert not wrong
+
+
+def test_filters_in_descriptions_are_valid() -> None:
+    shown = [
+        (f"{name}.{key}", field, code)
+        for name, type_ in CORE.type_map.items()
+        for key, field in getattr(type_, "fields", {}).items()
+        for code in re.findall(r"`filter: ([^`]+)`", field.description or "")
+    ]
+    assert shown
+    for place, field, code in shown:
+        value = value_from_ast(parse_value(code), field.args["filter"].type)
+        assert value is not Undefined, (place, code)
