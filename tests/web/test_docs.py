@@ -56,6 +56,8 @@ async def pages(app: object) -> dict[str, Links]:
                 continue
             response = await client.get(f"/docs/{name}")
             assert response.status_code == 200, name
+            # The policy of the pages would forbid it.
+            assert " style=" not in response.text, name
             found[name] = page = Links(response.text)
             assert len(set(page.ids)) == len(page.ids), name
             for link in page.links:
@@ -131,5 +133,10 @@ async def test_a_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) ->
     assert response.headers["content-security-policy"].startswith("default-src 'none'")
     assert "<script" not in response.text
     assert (await client.get("/docs/style.css")).headers["content-type"].startswith("text/css")
+
+
+async def test_a_page_that_is_missing_leads_to_the_others(client: httpx.AsyncClient) -> None:
     missing = await client.get("/docs/nothing-here")
     assert missing.status_code == 404
+    assert "There is no such page" in missing.text
+    assert "changing" in Links(missing.text).links

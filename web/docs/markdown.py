@@ -52,11 +52,19 @@ def rendered(text: str, link: Callable[[str], str]) -> Rendered:
     parser = _parser()
     tokens = parser.parse(_COMMENT.sub("", text))
     headings = tuple(_name_headings(tokens))
+    for token, inline, end in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if token.type == "th_open" and not inline.content:
+            token.tag = end.tag = "td"
     for token in _all(tokens):
         href = token.attrGet("href") if token.type == "link_open" else None
         if href is not None:
             token.attrSet("href", link(str(href)))
+        # The policy of these pages allows no style of an element's own.
+        if token.attrs.pop("style", None) == "text-align:right":
+            token.attrSet("class", "number")
     html = parser.renderer.render(tokens, parser.options, {})
+    # So that those without a mouse can scroll what is too wide.
+    html = html.replace("<pre>", '<pre tabindex="0">').replace("<table>", '<table tabindex="0">')
     return Rendered(html, headings, tuple(_sections(tokens, headings)))
 
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -93,9 +92,9 @@ class _Routes:
     async def page(self, request: Request) -> Response:
         """`GET /docs/{name}`."""
         wanted = pages().get(request.path_params["name"])
-        if wanted is None:
-            raise HTTPException(404, "There is no such page; see /docs.")
         shows_schema = await self._shows_schema(request)
+        if wanted is None:
+            return self._response("missing.html", None, shows_schema, {}, 404)
         if wanted.of_schema and not shows_schema:
             status = self._hidden_status
             url = f"{self._runtime.settings.server.public_url}/schema.graphql"
