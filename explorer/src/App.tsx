@@ -85,13 +85,15 @@ function ThemeOfSystem() {
   return null;
 }
 
-/** GraphiQL stops a subscription when one changes tabs, without a word. */
+/** GraphiQL stops a subscription when one changes tabs, without a word. In a new tab it would go on. */
 function StoppedNotice({ transport }: { transport: Transport }) {
-  const tab = useGraphiQL((state) => state.activeTabIndex);
+  const tab = useGraphiQL((state) => state.tabs[state.activeTabIndex]?.id);
+  const { stop } = useGraphiQLActions();
   const [isShown, setShown] = useState(false);
   useEffect(() => {
+    stop();
     if (performance.now() - transport.stoppedAt < 500) setShown(true);
-  }, [tab, transport]);
+  }, [tab, stop, transport]);
   if (!isShown) return null;
   return (
     <Notice onClose={() => setShown(false)}>

@@ -203,6 +203,14 @@ async def test_examples_by_topic_and_what_changing_tabs_stops(visit: Visit) -> N
     await notice.get_by_role("button", name="Close").click()
     await expect(notice).to_have_count(0)
 
+    # A new tab is one, too: its answer would be that of the other.
+    await run_tab(page, "WatchTasks")
+    await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
+    await examples.get_by_role("button", name="My week").click()
+    await expect(notice).to_be_visible()
+    await page.get_by_role("button", name=re.compile("^Execute query")).click()
+    await expect_answer(page, '"identifier"')
+
 
 async def test_a_phone_shows_the_answer_below_the_query(visit: Visit) -> None:
     page = await visit.open()
