@@ -1327,7 +1327,7 @@ export type PanelQueryVariables = Exact<{
 }>;
 
 
-export type PanelQuery = { task: { descriptionHtml: string | null, estimate: number | null, tracked: number, createdAt: string, viewerCanComment: boolean, id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, owner: { id: string, displayName: string, avatarUrl: string | null } | null, subtasks: { nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus }> }, comments: { nodes: Array<{ id: string, bodyHtml: string, createdAt: string, author: { id: string, displayName: string, avatarUrl: string | null } | null }> }, attachments: { nodes: Array<{ id: string, filename: string, byteSize: number, downloadUrl: string }> }, activity: { nodes: Array<{ id: string, at: string, summary: string }> }, timeEntries: { nodes: Array<{ id: string, startedAt: string, duration: number, isRunning: boolean, description: string | null, user: { id: string, displayName: string, avatarUrl: string | null } | null }> }, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null };
+export type PanelQuery = { task: { descriptionHtml: string | null, estimate: number | null, tracked: number, createdAt: string, viewerCanComment: boolean, id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, owner: { id: string, displayName: string, avatarUrl: string | null } | null, subtasks: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus }> }, comments: { pageInfo: { hasPreviousPage: boolean }, nodes: Array<{ id: string, bodyHtml: string, createdAt: string, author: { id: string, displayName: string, avatarUrl: string | null } | null }> }, attachments: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, filename: string, byteSize: number, downloadUrl: string }> }, activity: { nodes: Array<{ id: string, at: string, summary: string }> }, timeEntries: { nodes: Array<{ id: string, startedAt: string, duration: number, isRunning: boolean, description: string | null, user: { id: string, displayName: string, avatarUrl: string | null } | null }> }, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null };
 
 export type CreateCommentMutationVariables = Exact<{
   input: CommentCreateInput;
@@ -2046,6 +2046,9 @@ export const PanelDocument = new TypedDocumentString(`
       ...Person
     }
     subtasks(orderBy: [{position: ASC}], first: 50) {
+      pageInfo {
+        hasNextPage
+      }
       nodes {
         id
         identifier
@@ -2053,7 +2056,10 @@ export const PanelDocument = new TypedDocumentString(`
         status
       }
     }
-    comments(orderBy: [{createdAt: ASC}], first: 100) {
+    comments(orderBy: [{createdAt: ASC}], last: 100) {
+      pageInfo {
+        hasPreviousPage
+      }
       nodes {
         id
         bodyHtml
@@ -2064,6 +2070,9 @@ export const PanelDocument = new TypedDocumentString(`
       }
     }
     attachments(first: 50) {
+      pageInfo {
+        hasNextPage
+      }
       nodes {
         id
         filename

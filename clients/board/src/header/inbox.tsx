@@ -19,6 +19,7 @@ import { textOf } from "./notices.ts";
 export function Inbox({ unread, cursor }: { unread: number; cursor: string | null }) {
   const [count, setCount] = useState(unread);
   const [isOpen, setOpen] = useState(false);
+  const shown = count > 99 ? "99+" : count;
   const box = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
@@ -46,11 +47,11 @@ export function Inbox({ unread, cursor }: { unread: number; cursor: string | nul
         type="button"
         className="bare"
         aria-expanded={isOpen}
-        aria-label={count === 0 ? "Notifications" : `Notifications, ${count} new`}
+        aria-label={count === 0 ? "Notifications" : `Notifications, ${shown} new`}
         onClick={() => setOpen(!isOpen)}
       >
         <Icon name="bell" />
-        {count > 0 && <span className="badge">{count > 99 ? "99+" : count}</span>}
+        {count > 0 && <span className="badge">{shown}</span>}
       </button>
       {isOpen && <Latest count={count} setCount={setCount} close={() => setOpen(false)} />}
     </div>

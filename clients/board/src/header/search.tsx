@@ -4,6 +4,7 @@ import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { api } from "../api.ts";
 import { SearchDocument, type SearchQuery } from "../generated/graphql.ts";
 import { Icon } from "../parts/icons.tsx";
+import { textOf } from "../parts/messages.tsx";
 import { go } from "../route.ts";
 
 // After the last key.
@@ -20,11 +21,12 @@ interface Found {
 
 export function Search() {
   const [text, setText] = useState("");
+  const [hasFocus, setFocus] = useState(false);
   const [active, setActive] = useState(0);
-  const { found, close } = useFound(text);
+  const { found, problem, close } = useFound(text);
   const input = useRef<HTMLInputElement>(null);
   const list = useId();
-  const isOpen = text.trim() !== "" && found !== null;
+  const isOpen = hasFocus && text.trim() !== "" && (found !== null || problem !== null);
 
   useEffect(() => {
     const focus = (event: globalThis.KeyboardEvent) => {
@@ -38,8 +40,8 @@ export function Search() {
   }, []);
   useEffect(() => setActive(0), [found]);
 
-  function open(one: Found | undefined) {
-    one?.open();
+  function open(one: Found) {
+    one.open();
     setText("");
     close();
     input.current?.blur();
@@ -50,8 +52,9 @@ export function Search() {
     if (event.key === "Escape") setText("");
     else if (event.key === "ArrowDown") setActive((active + 1) % Math.max(1, count));
     else if (event.key === "ArrowUp") setActive((active + count - 1) % Math.max(1, count));
-    else if (event.key === "Enter") open(found?.[active]);
-    else return;
+    else if (event.key === "Enter") {
+      if (found?.[active]) open(found[active]);
+    } else return;
     event.preventDefault();
   }
 
@@ -67,15 +70,24 @@ export function Search() {
         aria-expanded={isOpen}
         aria-controls={list}
         aria-autocomplete="list"
-        aria-activedescendant={isOpen && found[active] ? `${list}-${active}` : undefined}
+        aria-activedescendant={isOpen && found?.[active] ? `${list}-${active}` : undefined}
         value={text}
         onChange={(event) => setText(event.target.value)}
+        onFocus={() => setFocus(true)}
+        onBlur={() => setFocus(false)}
         onKeyDown={pressed}
       />
-      <ul id={list} role="listbox" aria-label="Found" hidden={!isOpen}>
-        {found?.length === 0 && (
+      <ul
+        id={list}
+        role="listbox"
+        aria-label="Found"
+        hidden={!isOpen}
+        // A click leaves the focus where it is, or the list would close before it.
+        onMouseDown={(event) => event.preventDefault()}
+      >
+        {(problem !== null || found?.length === 0) && (
           <li role="option" aria-selected="false" className="quiet">
-            Nothing found
+            {problem ?? "Nothing found"}
           </li>
         )}
         {found?.map((one, index) => (
@@ -96,17 +108,30 @@ export function Search() {
   );
 }
 
-/** What was found for a text; null until there is an answer. */
-function useFound(text: string): { found: Found[] | null; close: () => void } {
-  const [found, setFound] = useState<Found[] | null>(null);
+interface Answer {
+  /** Null until there is an answer. */
+  found: Found[] | null;
+  /** Why there is none. */
+  problem: string | null;
+}
+
+const NONE: Answer = { found: null, problem: null };
+
+/** What was found for a text. */
+function useFound(text: string): Answer & { close: () => void } {
+  const [answer, setAnswer] = useState(NONE);
   useEffect(() => {
     const query = text.trim();
-    if (!query) return setFound(null);
+    if (!query) return setAnswer(NONE);
     const stop = new AbortController();
     const timer = setTimeout(() => {
       api.request(SearchDocument, { query }, { signal: stop.signal, attempts: 1 }).then(
-        ({ search }) => setFound(search!.nodes.flatMap(({ subject }) => foundOf(subject))),
-        () => setFound(null),
+        ({ search }) => {
+          const found = search!.nodes.flatMap(({ subject }) => foundOf(subject));
+          setAnswer({ found, problem: null });
+        },
+        (error: unknown) =>
+          stop.signal.aborted || setAnswer({ found: null, problem: textOf(error) }),
       );
     }, PAUSE_MS);
     return () => {
@@ -114,7 +139,7 @@ function useFound(text: string): { found: Found[] | null; close: () => void } {
       stop.abort();
     };
   }, [text]);
-  return { found, close: () => setFound(null) };
+  return { ...answer, close: () => setAnswer(NONE) };
 }
 
 /** A result, if it has a place on a board. */

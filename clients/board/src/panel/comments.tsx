@@ -28,6 +28,9 @@ export function Comments({ task, reload, failed }: Props) {
       reload();
     } catch (error) {
       setSending((all) => all.filter((one) => one.id !== id));
+      // What was refused can be mended, unless something else is being written by now.
+      const field = form.current?.elements.namedItem("body") as HTMLTextAreaElement | null;
+      if (field && !field.value) field.value = body;
       failed(error);
     }
   }
@@ -45,6 +48,9 @@ export function Comments({ task, reload, failed }: Props) {
 
   return (
     <Part title="Comments">
+      {task.comments.pageInfo.hasPreviousPage && (
+        <p className="quiet">Earlier comments are not shown here.</p>
+      )}
       <ul className="comments">
         {comments.map(({ id, author, bodyHtml, createdAt }) => (
           <li key={id}>

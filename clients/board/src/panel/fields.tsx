@@ -2,6 +2,7 @@
 
 import type { TaskPriority, TaskStatus } from "../generated/graphql.ts";
 import { failed } from "../parts/messages.tsx";
+import { dateOf } from "../parts/times.tsx";
 import { type Board, type Card, STATUS_NAMES, STATUSES } from "../project/board.ts";
 
 const PRIORITIES: Record<TaskPriority, string> = {
@@ -82,7 +83,7 @@ export function Fields({ board, task }: { board: Board; task: Card }) {
         <input
           type="date"
           disabled={disabled}
-          value={task.dueOn ?? task.dueAt?.slice(0, 10) ?? ""}
+          value={task.dueOn ?? (task.dueAt ? dateOf(task.dueAt) : "")}
           onChange={(event) => {
             const dueOn = event.target.value || null;
             change({ due: dueOn && { on: dueOn } }, { dueOn, dueAt: null });

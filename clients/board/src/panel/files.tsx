@@ -58,6 +58,9 @@ export function Files({ task, reload }: { task: Details; reload: () => void }) {
           </li>
         )}
       </ul>
+      {task.attachments.pageInfo.hasNextPage && (
+        <p className="quiet">Older files are not shown here.</p>
+      )}
       {task.viewerCanEdit && !sending && (
         <>
           <input

@@ -72,7 +72,7 @@ export function Panel({ board, name, card, others, close }: Props) {
       onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && close()}
     >
       <header>
-        <Heading className="quiet">{task?.identifier}</Heading>
+        <Heading className="quiet">{task?.identifier ?? name}</Heading>
         {here.map(({ user }) => (
           <Person key={user.id} person={user} label={`${user.displayName} is looking at it too`} />
         ))}
@@ -80,7 +80,9 @@ export function Panel({ board, name, card, others, close }: Props) {
           <Icon name="close" />
         </button>
       </header>
-      {Boolean(error) && !data && <Trouble error={error} retry={reload} />}
+      {Boolean(error) && !data && (
+        <Trouble error={error} retry={reload} heading={isPage ? "h2" : "h3"} />
+      )}
       {task && <Title key={`title ${task.id}`} board={board} task={task} />}
       {task && <Fields board={board} task={task} />}
       {data && task && <Parts board={board} task={task} data={data} reload={reload} />}
@@ -110,6 +112,9 @@ function Parts({ board, task, data, reload }: PartsProps) {
               </li>
             ))}
           </ul>
+          {data.subtasks.pageInfo.hasNextPage && (
+            <p className="quiet">More subtasks are not shown here.</p>
+          )}
         </Part>
       )}
       <Files task={data} reload={reload} />

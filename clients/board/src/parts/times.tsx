@@ -27,6 +27,13 @@ export function dayOf(date: string): string {
   return DAY.format(new Date(date.length === 10 ? `${date}T12:00:00` : date));
 }
 
+/** The day of a moment here, such as “2026-12-03”: the one that `dayOf` shows. */
+export function dateOf(at: string): string {
+  const date = new Date(at);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
 /** “2 h 05 min” */
 export function duration(seconds: number): string {
   const minutes = Math.round(seconds / 60);

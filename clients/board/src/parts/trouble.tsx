@@ -4,17 +4,27 @@ import { NotFoundError } from "@taskloom/client";
 import { linkTo } from "../route.ts";
 import { textOf } from "./messages.tsx";
 
-export function Trouble({ error, retry }: { error: unknown; retry: () => void }) {
+interface Props {
+  error: unknown;
+  retry: () => void;
+  /** Inside of a page, the level that its headings have got to. */
+  heading?: "h1" | "h2" | "h3";
+}
+
+export function Trouble({ error, retry, heading: Heading = "h1" }: Props) {
+  const Element = Heading === "h1" ? "main" : "div";
   return (
-    <main className="trouble" role="alert">
-      <h1>{error instanceof NotFoundError ? "Not found" : "This could not be loaded"}</h1>
-      <p>{textOf(error)}</p>
+    <Element className="trouble">
+      <div role="alert">
+        <Heading>{error instanceof NotFoundError ? "Not found" : "This could not be loaded"}</Heading>
+        <p>{textOf(error)}</p>
+      </div>
       <p className="row">
         <button type="button" className="primary" onClick={retry}>
           Try again
         </button>
         <a href={linkTo(null)}>All projects</a>
       </p>
-    </main>
+    </Element>
   );
 }

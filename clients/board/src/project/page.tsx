@@ -53,6 +53,9 @@ function Loaded({ board, task, viewer, retry }: LoadedProps) {
         <div className="title">
           <h1>{project.name}</h1>
           <Here others={others} items={items} />
+          {tasks.hasNextPage && (
+            <p className="quiet">Only the first {items.length} tasks are shown.</p>
+          )}
         </div>
         <p id="how-to-move" hidden>
           Press Enter to open the task. Press Space to lift it, the arrow keys to move it, Space
