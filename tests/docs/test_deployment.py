@@ -144,6 +144,16 @@ def test_the_environment_file_is_accepted_once_it_has_secrets() -> None:
     assert made.server.trusted_proxies == ("127.0.0.1",)
 
 
+def test_the_pages_in_browsers_are_built_for_systemd() -> None:
+    pages = re.search(r"^PAGES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert pages is not None
+    named = [page.rpartition("/")[2] for page in pages[1].split()]
+    text = (ROOT / "docs" / "deployment" / "systemd.md").read_text()
+    commands = re.findall(r"^ *make -C /opt/taskloom (.*)$", text, re.MULTILINE)
+    # To install, and to upgrade.
+    assert [command.split() for command in commands] == [named, named]
+
+
 # Kubernetes
 
 
