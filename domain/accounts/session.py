@@ -138,7 +138,7 @@ async def create(
     row = await _by_name(auth, login)
     kept = _kept(row)
     if not await auth.passwords.verify(password, kept) or row is None or kept is None:
-        raise InvalidCredentials("login or password is wrong.", path=("login",))
+        raise InvalidCredentials("The login or password is wrong.", path=("login",))
     if not row.is_active:
         raise Failure(
             "This account was deactivated. Ask an administrator to activate it.",
