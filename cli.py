@@ -82,6 +82,8 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
         except asyncpg.ClientConfigurationError as error:
             raise click.ClickException(f"DATABASE_URL cannot be used: {error}") from error
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if isinstance(error, OSError) and error.filename is not None:
+                raise click.ClickException(f"{error.filename}: {error.strerror}") from error
             if (why := _unusable(error)) is None:
                 raise
             raise click.ClickException(why) from error
@@ -98,7 +100,7 @@ def _unusable(error: BaseException) -> str | None:
         return f"the database's role lacks a right: {cause}"
     if database_fault(cause) is None and not isinstance(cause, asyncpg.UndefinedObjectError):
         return None
-    return f"the database cannot be reached: {str(cause) or type(cause).__name__}"
+    return f"the database of DATABASE_URL cannot be used: {str(cause) or type(cause).__name__}"
 
 
 # Serving
@@ -112,6 +114,8 @@ def _unusable(error: BaseException) -> str | None:
 def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     """Migrate the database and serve the API."""
     # The worker, whose process starts in this module, does not need it.
+    from files.store import open_store
+    from web import metrics_server
     from web.serving import listen, run_server
 
     signal.signal(signal.SIGTERM, _leave)
@@ -119,7 +123,7 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     settings = load_settings()
     configure_logging(settings.server)
     for sentence in unknown_variables():
-        click.echo(f"Note: {sentence}.", err=True)
+        click.echo(f"Note: {sentence}", err=True)
     if settings.server.workers > 1 and settings.redis.url is None:
         click.echo(
             "Note: without REDIS_URL, processes see one another's events only once a second.",
@@ -133,6 +137,16 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
             f"cannot listen on {settings.server.host}, port {settings.server.port}: "
             f"{error.strerror}. Choose another with TASKLOOM_HOST and TASKLOOM_PORT."
         ) from error
+    try:
+        if (metrics := metrics_server.listen(settings)) is not None:
+            # The server's processes bind it again.
+            metrics.close()
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen for metrics on {settings.metrics.host}, port {settings.metrics.port}: "
+            f"{error.strerror}. Choose another with TASKLOOM_METRICS_HOST, TASKLOOM_METRICS_PORT."
+        ) from error
+    open_store(settings)
     port = listener.getsockname()[1]
     os.environ["TASKLOOM_PORT"] = str(port)
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
@@ -210,8 +224,11 @@ def _without_collector() -> Iterator[None]:
 @_explained
 def worker() -> None:
     """Run background jobs: notifications, mail, deliveries, pruning. Several workers can run."""
+    from files.store import open_store
+
     settings = load_settings()
     configure_logging(settings.server)
+    open_store(settings)
     with Supervisor() as parts, _database(settings, parts) as ready:
         click.echo("The worker is running; stop it with Ctrl-C.")
         _run(_work(ready))
@@ -732,7 +749,7 @@ def settings() -> None:
         click.echo(f"  {row.variable} = {row.current}   (default: {row.default})")
         click.echo(click.wrap_text(row.description, 96, "      ", "      "))
     for sentence in unknown_variables():
-        click.echo(f"\nNote: {sentence}.", err=True)
+        click.echo(f"\nNote: {sentence}", err=True)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import json
 import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import (
     AliasChoices,
@@ -99,6 +100,16 @@ def _http_url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise ValueError("must be an http:// or https:// address")
     return value.rstrip("/")
+
+
+def _network(value: str) -> IPv4Network | IPv6Network:
+    """A network; an address is the network that has it alone."""
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; name addresses or networks, such as 192.0.2.7 or 10.20.0.0/16"
+        ) from None
 
 
 class ServerSettings(_Group):
@@ -179,6 +190,15 @@ class ServerSettings(_Group):
                     f"{origin!r} is not an origin; write scheme, host and port only, "
                     "such as https://app.example.com"
                 )
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # uvicorn takes what is neither for a name, which no client's address ever equals.
+        if value != ("*",):
+            for proxy in value:
+                _network(proxy)
         return value
 
     @field_validator("public_url", "frontend_url")
@@ -460,6 +480,9 @@ class StorageSettings(_Group):
     def _known(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"^(file:///|s3://[^/?]+)", value):
             raise ValueError("must begin with file:/// or s3://bucket")
+        unknown = dict(parse_qsl(urlsplit(value or "").query)).keys() - {"region", "endpoint"}
+        if unknown:
+            raise ValueError(f"knows the parameters region and endpoint, not {', '.join(unknown)}")
         return value
 
     @field_validator("secret_key")
@@ -634,6 +657,16 @@ class MailSettings(_Group):
         """The bare address of the sender."""
         return parseaddr(self.sender)[1]
 
+    @field_validator("ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=value)
+            except OSError as error:
+                raise ValueError(f"must be a PEM file of certificates: {error}") from None
+        return value
+
     @field_validator("sender")
     @classmethod
     def _mailbox(cls, value: str) -> str:
@@ -668,6 +701,19 @@ class PushSettings(_Group):
         json_schema_extra={"default_text": "mailto: and the address of TASKLOOM_MAIL_FROM"},
     )
     """Contact for push services, as `mailto:…` or `https://…`."""
+
+    @field_validator("credentials")
+    @classmethod
+    def _account(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                account = json.loads(value.read_text("utf-8"))
+            except (OSError, ValueError) as error:
+                raise ValueError(f"must be the JSON file of a service account: {error}") from None
+            wanted = ("project_id", "client_email", "private_key", "token_uri")
+            if missing := [name for name in wanted if name not in account]:
+                raise ValueError(f"the file of a service account has {', '.join(missing)}")
+        return value
 
     @field_validator("url")
     @classmethod
@@ -883,7 +929,7 @@ class WebhookSettings(_Group):
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(part for part in re.split(r"[\s,]+", value) if part)
+            return tuple(_network(part) for part in re.split(r"[\s,]+", value) if part)
         return value
 
 
@@ -1003,6 +1049,8 @@ def load_settings(
             groups[name] = group(**arguments)
         except ValidationError as error:
             problems.extend(_explain(group, error))
+        except UnicodeDecodeError as error:
+            raise SettingsError([f"{env_file} must be text in UTF-8: {error}"]) from error
     if problems:
         raise SettingsError(problems)
     return Settings.model_validate(groups)
@@ -1055,7 +1103,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
             continue
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = f"; did you mean {close[0]}?" if close else "."
             sentences.append(f"{name} is not a setting of Taskloom{hint}")
     return sentences
 
@@ -1089,6 +1137,10 @@ def _explain(group: type[_Group], error: ValidationError) -> Iterator[str]:
         _, field = by_variable.get(place, (place, None))
         variable = " or ".join(_variables(field)) if field is not None else place
         rule = finding["msg"].removeprefix("Value error, ")
+        if finding["type"] == "too_short":
+            # Pydantic calls the characters of a secret items.
+            least, length = finding["ctx"]["min_length"], finding["ctx"]["actual_length"]
+            rule = f"must have at least {least} characters; it has {length}"
         extra = field.json_schema_extra if field is not None else None
         secret = isinstance(extra, dict) and extra.get("secret")
         given = "" if secret else f" (it is {finding['input']!r})"

@@ -183,7 +183,9 @@ class EmbeddedPostgres:
                     raise
                 return server
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise EmbeddedError(f"The embedded PostgreSQL cannot be started: {error}") from error
+            place = f"{data_dir} (TASKLOOM_DATA_DIR)"
+            message = f"The embedded PostgreSQL cannot be started in {place}: {error}"
+            raise EmbeddedError(message) from error
 
     @classmethod
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ these rows are files removed: a bucket that is shared or outlives a database los
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from obstore.exceptions import BaseError, GenericError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from errors import Unavailable
-from settings import Settings
+from settings import Settings, SettingsError
 
 log = logging.getLogger("taskloom.files")
 
@@ -135,13 +136,16 @@ def _unavailable(error: Exception) -> Unavailable:
 
 
 def open_store(settings: Settings) -> FileStore:
-    """Open the configured store. A missing folder is created; a bucket is not checked."""
+    """Open the configured store. A missing folder is created; a bucket is not checked.
+
+    Raises `SettingsError` if the folder cannot be used.
+    """
     storage = settings.storage
     if storage.url is None:
-        return FileStore(_folder(settings.server.data_dir / "files"))
+        return FileStore(_folder(settings.server.data_dir / "files", "TASKLOOM_DATA_DIR"))
     parts = urlsplit(storage.url)
     if parts.scheme == "file":
-        return FileStore(_folder(Path(unquote(parts.path))))
+        return FileStore(_folder(Path(unquote(parts.path)), "TASKLOOM_STORAGE_URL"))
     options = dict(parse_qsl(parts.query))
     config: dict[str, Any] = {}
     if storage.access_key is not None and storage.secret_key is not None:
@@ -160,5 +164,11 @@ def open_store(settings: Settings) -> FileStore:
     return FileStore(bucket)
 
 
-def _folder(path: Path) -> LocalStore:
-    return LocalStore(path, automatic_cleanup=True, mkdir=True)
+def _folder(path: Path, setting: str) -> LocalStore:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError([f"{setting}: cannot create {path}: {error.strerror}"]) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise SettingsError([f"{setting}: cannot write to {path}"])
+    return LocalStore(path, automatic_cleanup=True)

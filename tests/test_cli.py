@@ -93,11 +93,19 @@ async def empty(settings: Settings) -> AsyncIterator[str]:
         ("TASKLOOM_ENV", "staging", "'development' or 'production'"),
         ("TASKLOOM_PUBLIC_URL", "tasks.example.com", "http:// or https://"),
         ("TASKLOOM_CORS_ORIGINS", "https://a.example.com/app", "is not an origin"),
+        ("TASKLOOM_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        ("TASKLOOM_TRUSTED_PROXIES", "localhost", "addresses or networks"),
+        (
+            "TASKLOOM_STORAGE_URL",
+            "s3://files?Region=eu-central-1",
+            "region and endpoint, not Region",
+        ),
         ("TASKLOOM_DB_SCHEMA", 'loom"; DROP', "match pattern"),
         ("DATABASE_URL", "mysql://root@localhost/x", "postgres:// or postgresql://"),
         ("DATABASE_URL", "postgres://root@localhost:port/x", "port must be a number"),
         ("REDIS_URL", "localhost:6379", "redis://"),
-        ("TASKLOOM_SECRET", "short", "at least 32"),
+        ("TASKLOOM_SECRET", "short", "must have at least 32 characters; it has 5"),
+        ("TASKLOOM_WEBHOOK_ALLOWED_NETWORKS", "10.20.0.0/16, 10", "'10' does not appear to be"),
     ],
 )
 def test_an_error_names_the_setting_and_its_rule(variable: str, value: str, rule: str) -> None:
@@ -105,6 +113,51 @@ def test_an_error_names_the_setting_and_its_rule(variable: str, value: str, rule
     assert result.returncode == 1
     assert variable in result.stderr
     assert rule in result.stderr
+
+
+def test_files_that_settings_name_are_read_at_the_start(tmp_path: Path) -> None:
+    for variable in ("TASKLOOM_FCM_CREDENTIALS", "TASKLOOM_MAIL_CA_FILE"):
+        file = tmp_path / variable
+        for content in (None, "{}"):
+            if content is not None:
+                file.write_text(content)
+            result = taskloom("settings", **{variable: str(file)})
+            assert result.returncode == 1
+            assert f"  {variable}: " in result.stderr
+
+
+def test_an_env_file_in_another_encoding_is_reported(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("TASKLOOM_MAIL_FROM=Jörg <a@example.com>".encode("latin-1"))
+    with pytest.raises(SettingsError, match="must be text in UTF-8"):
+        load_settings(env_file=tmp_path / ".env")
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_folder_that_cannot_be_used_is_reported(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "files"
+    result = separately(command, TASKLOOM_PORT="0", TASKLOOM_STORAGE_URL=folder.as_uri())
+    assert result.returncode == 1
+    assert f"TASKLOOM_STORAGE_URL: cannot create {folder}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_port_of_metrics_that_is_in_use_is_reported() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = separately("serve", TASKLOOM_PORT="0", TASKLOOM_METRICS_PORT=port)
+    assert result.returncode == 1
+    assert "TASKLOOM_METRICS_PORT" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_backup_that_cannot_be_written_is_not_the_databases_fault(
+    empty: str, tmp_path: Path
+) -> None:
+    result = taskloom("backup", str(tmp_path / "no" / "backup.tar.gz"), DATABASE_URL=empty)
+    assert result.returncode == 1
+    assert "No such file or directory" in result.stderr
+    assert "database" not in result.stderr
 
 
 def test_a_wrong_secret_is_not_repeated() -> None:
@@ -128,7 +181,7 @@ def test_settings_are_listed_with_secrets_masked() -> None:
         assert secret not in result.stdout
     assert "postgresql://me:********@db.example.com:6000/tasks?sslmode=require" in result.stdout
     assert "TASKLOOM_CORS_ORIGINS = https://a.example.com,https://b.example.com" in result.stdout
-    assert "did you mean TASKLOOM_PORT?" in result.stderr
+    assert "did you mean TASKLOOM_PORT?\n" in result.stderr
 
 
 def test_invalid_fonts_are_reported_by_name(tmp_path: Path) -> None:
@@ -265,7 +318,7 @@ async def test_wrong_counters_are_reported_and_repaired(empty: str) -> None:
 def test_an_unreachable_database_is_reported_in_one_line() -> None:
     result = separately("migrate", DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: the database cannot be reached")
+    assert result.stderr.startswith("Error: the database of DATABASE_URL cannot be used")
     assert "Traceback" not in result.stderr
 
 

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from settings import MetricsSettings
+from settings import MetricsSettings, Settings
 from web.health import MetricsEndpoint
 from web.protocol import http_protocol
 from web.runtime import Runtime
@@ -25,18 +25,28 @@ class _Server(uvicorn.Server):
         yield
 
 
+def listen(settings: Settings) -> socket.socket | None:
+    """Bind the address of the metrics, if they have one of their own; raises `OSError` if that
+    fails.
+    """
+    metrics = settings.metrics
+    if metrics.port is None:
+        return None
+    return _listener(metrics, metrics.port, shared=settings.server.workers > 1)
+
+
 @contextlib.asynccontextmanager
 async def serving_metrics(runtime: Runtime) -> AsyncIterator[None]:
     """Serve the metrics of this process during the block, if they have an address of their own.
 
     Raises `OSError` if the address cannot be bound.
     """
-    settings = runtime.settings.metrics
-    if settings.port is None:
+    listener = listen(runtime.settings)
+    if listener is None:
         yield
         return
     app = Starlette(routes=[Route("/metrics", MetricsEndpoint(runtime).answer)])
-    with _listener(settings, settings.port, shared=runtime.settings.server.workers > 1) as listener:
+    with listener:
         config = uvicorn.Config(
             app,
             log_config=None,
