@@ -194,7 +194,8 @@ async def revise(settings: DatabaseSettings, message: str) -> Path:
 
     def run(connection: Connection) -> Path:
         config = _config(connection)
-        number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
+        # Not their count: two that were taken back have left gaps.
+        number = int(ScriptDirectory.from_config(config).get_current_head() or 0) + 1
         script = command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
         assert isinstance(script, Script), "one message makes one migration"
         return Path(script.path)

@@ -97,6 +97,17 @@ def test_a_noun_without_scopes_does_not_start(copy: Path) -> None:
         assert missing in said
 
 
+def test_the_migration_comes_after_all_others(copy: Path) -> None:
+    folder = copy / "migrations" / "versions"
+    before = {path.name for path in folder.glob("*.py")}
+    follow(copy, FIELD, "models/task.py")
+    (message,) = MIGRATION.findall(FIELD)
+    run(copy, "scripts/new_migration.py", message)
+    (written,) = {path.name for path in folder.glob("*.py")} - before
+    assert written[:4] > max(name[:4] for name in before)
+    run(copy, "scripts/check_migrations.py")
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("guide", [FIELD, NOUN], ids=["field", "noun"])
 def test_the_guide_is_true(copy: Path, guide: str) -> None:
