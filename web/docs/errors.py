@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from graphql import parse, print_ast
+
 from errors import ERROR_DESCRIPTIONS
 from errors import ErrorCode as Code
 
 PATH: Final = "errors"
+_LINE: Final = 70
 
 # What to do.
 REMEDIES: Final[Mapping[Code, str]] = {
@@ -161,5 +164,10 @@ Codes are returned in `errors { code }` of a mutation's payload, with the path o
         if code in EXAMPLES:
             options, document = EXAMPLES[code]
             comment = f"<!-- run: {options} codes={code.value} -->"
-            parts.append(f"{comment}\n\n```graphql\n{document}\n```\n")
+            parts.append(f"{comment}\n\n```graphql\n{_shown(document)}\n```\n")
     return "\n".join(parts)
+
+
+def _shown(document: str) -> str:
+    """A document as one reads it: in several lines, if it is too long for one."""
+    return document if len(document) <= _LINE else print_ast(parse(document))
