@@ -64,6 +64,25 @@ async def test_of_many_comments_the_newest_are_shown(
     await expect(comments.get_by_text("Sending")).to_be_hidden()
 
 
+async def test_the_keyboard_goes_on_behind_a_description(desks: Desks, team: Team) -> None:
+    ada, _, project = team
+    page = await desks.sign_in(ada, project)
+    await opened(page)
+    await page.get_by_role("button", name="Add a description").click()
+    await page.keyboard.insert_text("Of *oak*")
+    await page.get_by_role("button", name="Save").press("Enter")
+    await expect(page.get_by_role("button", name="Edit description")).to_be_focused()
+
+
+async def test_a_timer_without_a_network_says_so(desks: Desks, team: Team) -> None:
+    ada, _, project = team
+    page = await desks.sign_in(ada, project)
+    await opened(page)
+    await page.route("**/graphql", lambda route: route.abort())
+    await page.get_by_role("button", name="Start timer").click()
+    await expect(page.get_by_text("The server could not be reached.")).to_be_visible(timeout=5_000)
+
+
 async def test_a_search_without_a_network_says_so(desks: Desks, team: Team) -> None:
     ada, _, project = team
     page = await desks.sign_in(ada, project)

@@ -14,11 +14,14 @@ import { Running } from "../parts/times.tsx";
 import { linkTo } from "../route.ts";
 import { Store, useStore } from "../store.ts";
 
+// Nobody waits a minute for a button.
+const ATTEMPTS = { attempts: 2 };
+
 export const timer = new Store<TimerFragment | null>(null);
 
 export async function startTimer(taskId: string): Promise<void> {
   try {
-    const { timerStart } = await api.request(StartTimerDocument, { input: { taskId } });
+    const { timerStart } = await api.request(StartTimerDocument, { input: { taskId } }, ATTEMPTS);
     timer.set(timerStart.timeEntry);
   } catch (error) {
     failed(error);
@@ -27,7 +30,7 @@ export async function startTimer(taskId: string): Promise<void> {
 
 export async function stopTimer(): Promise<void> {
   try {
-    await api.request(StopTimerDocument, { input: {} });
+    await api.request(StopTimerDocument, { input: {} }, ATTEMPTS);
     timer.set(null);
   } catch (error) {
     failed(error);

@@ -1,6 +1,6 @@
 /** Title and description: texts that two people may write at the same time. */
 
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { sendText } from "../parts/conflict.tsx";
 import { failed } from "../parts/messages.tsx";
 import type { Board, Card } from "../project/board.ts";
@@ -62,13 +62,21 @@ export function Title({ board, task }: Props) {
 
 export function Description({ board, task, html }: Props & { html: string | null }) {
   const { draft, edit, leave, save } = useDraft(board, task, "description");
-  if (draft === null)
+  const button = useRef<HTMLButtonElement>(null);
+  const isWriting = draft !== null;
+  const wasWriting = useRef(false);
+  // The field is gone then, and with it the focus.
+  useEffect(() => {
+    if (wasWriting.current && !isWriting) button.current?.focus();
+    wasWriting.current = isWriting;
+  }, [isWriting]);
+  if (!isWriting)
     return (
       <section aria-label="Description" className="description">
         {/* The server has made it safe. */}
         {html && <div className="prose" dangerouslySetInnerHTML={{ __html: html }} />}
         {task.viewerCanEdit && (
-          <button type="button" onClick={() => edit(task.description ?? "")}>
+          <button ref={button} type="button" onClick={() => edit(task.description ?? "")}>
             {task.description ? "Edit description" : "Add a description"}
           </button>
         )}
