@@ -65,7 +65,8 @@ interface LatestProps {
 }
 
 function Latest({ count, setCount, close }: LatestProps) {
-  const { data, error } = useLoaded(`inbox ${count}`, () => api.request(InboxDocument));
+  const load = () => api.request(InboxDocument, {}, { attempts: 2 });
+  const { data, error } = useLoaded(`inbox ${count}`, load);
   const notices = data?.viewer?.notifications.nodes ?? [];
 
   async function read(ids: string[] | null) {
@@ -94,7 +95,7 @@ function Latest({ count, setCount, close }: LatestProps) {
           Mark all as read
         </button>
       </header>
-      {Boolean(error) && <p>They could not be loaded.</p>}
+      {!data && <p>{error ? "They could not be loaded." : "Loading …"}</p>}
       {data && notices.length === 0 && <p className="quiet">Nothing new.</p>}
       <ul>
         {notices.map((notice) => (
