@@ -98,7 +98,9 @@ _BUILDING: Final = """\
 <!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>The board is being built</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="refresh" content="2"><title>The board is being built</title>
 </head>
 <body>
 <h1>The board is being built</h1>
@@ -110,7 +112,11 @@ _BUILDING: Final = """\
 _NOT_BUILT: Final = """\
 <!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>The board has not been built</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>The board has not been built</title>
+</head>
 <body>
 <h1>The board has not been built</h1>
 <p>Run <code>make board</code> in the server's folder, and reload the page; you need not restart the

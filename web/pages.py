@@ -32,8 +32,9 @@ def page(title: str, body: str, status: int = 200, *, leads_to: str | None = Non
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;"
-        "padding:0 1rem}button{font:inherit;padding:.5rem 1rem;margin:.5rem 0}</style></head>"
+        "<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
+        "max-width:32rem;margin:4rem auto;padding:0 1rem}"
+        "button{font:inherit;padding:.5rem 1rem;margin:.5rem 0}</style></head>"
         f"<body><h1>{escape(title)}</h1>{body}</body></html>",
         status,
         headers={**PRIVATE, "Content-Security-Policy": policy},
