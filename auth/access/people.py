@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CompoundSelect, and_, false, select, true, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, and_, false, or_, select, true, union_all
 from sqlalchemy.orm import aliased
 
 from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_GRANTS, Right, Who, allowed
+from auth.access.parts import member_projects
 from auth.access.rule import RULES, Rule
-from auth.access.tasks import in_open_project, in_projects
+from auth.access.tasks import in_open_project, in_projects, shared_tasks
 from auth.viewer import Viewer
 from db import models
 
@@ -26,8 +27,8 @@ def _user_read(_: Who, user: Any) -> ColumnElement[bool]:
 
 
 def works_with(viewer: Viewer) -> CompoundSelect[UUID]:
-    """The IDs of the viewer and the people they share a project or a task with, with duplicates. An
-    API key that is restricted to projects knows the members of these.
+    """The IDs of the viewer and the people they share a project or a task with that they can see,
+    with duplicates. An API key that is restricted to projects knows the members of these.
     """
     mine, theirs = aliased(models.ProjectMember), aliased(models.ProjectMember)
     colleagues = (
@@ -39,18 +40,21 @@ def works_with(viewer: Viewer) -> CompoundSelect[UUID]:
         inside = colleagues.where(theirs.project_id == viewer.sql_projects.any_())
         return union_all(select(viewer.sql_id), inside)
     task, share = aliased(models.Task), aliased(models.TaskShare)
-    shared = select(share.user_id).join(task, task.id == share.task_id)
+    living = task.deleted_at.is_(None)
+    # Of tasks that they made in a project, its members only see what became.
+    own = and_(
+        living,
+        task.owner_id == viewer.sql_id,
+        or_(task.project_id.is_(None), task.project_id.in_(member_projects(viewer))),
+    )
+    owners = select(task.owner_id).where(living, task.owner_id.is_not(None))
     return union_all(
         select(viewer.sql_id),
         colleagues,
-        select(task.assignee_id).where(
-            task.owner_id == viewer.sql_id, task.assignee_id.is_not(None)
-        ),
-        select(task.owner_id).where(task.assignee_id == viewer.sql_id, task.owner_id.is_not(None)),
-        shared.where(task.owner_id == viewer.sql_id),
-        select(task.owner_id)
-        .join(share, share.task_id == task.id)
-        .where(share.user_id == viewer.sql_id, task.owner_id.is_not(None)),
+        select(task.assignee_id).where(own, task.assignee_id.is_not(None)),
+        select(share.user_id).join(task, task.id == share.task_id).where(own),
+        owners.where(task.assignee_id == viewer.sql_id),
+        owners.where(task.id.in_(shared_tasks(viewer))),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete, update
 
 from db import models
 from graph.core import ids
@@ -278,6 +280,30 @@ async def test_the_list_of_users_is_no_directory(world: World) -> None:
         {"id": {"in": [gid(eve)]}},
     ):
         assert names["e"] in await found(stranger, exact), exact
+
+
+async def test_the_list_of_users_says_nothing_of_hidden_tasks(world: World) -> None:
+    ada, ben, cleo, dan = await world.people(4)
+    project = await world.project(ada, editors=[ben])
+    made = await world.task(ben, project_id=project.id)
+    lent = await world.task(dan)
+    await world.share(lent, ben, expires_at=dt.datetime.now(dt.UTC) - dt.timedelta(days=1))
+    trashed = await world.task(ben, assignee_id=dan.id)
+    # Ben leaves; then what he made is assigned to somebody else, and shared.
+    async with world.database.session() as session, session.begin():
+        member = models.ProjectMember
+        await session.execute(delete(member).where(member.user_id == ben.id))
+        task = models.Task
+        values = update(task).where(task.id == made.id).values(assignee_id=cleo.id)
+        await session.execute(values)
+        gone = update(task).where(task.id == trashed.id)
+        await session.execute(gone.values(deleted_at=dt.datetime.now(dt.UTC), deleted_with=task.id))
+    await world.share(made, dan)
+    query = "{ users(first: 100) { totalCount nodes { username } } }"
+    assert (await world.run(query, ben)).good["users"] == {
+        "totalCount": 1,
+        "nodes": [{"username": ben.username}],
+    }
 
 
 async def test_a_search_is_paged(api: Api, house: House) -> None:
