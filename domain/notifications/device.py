@@ -44,8 +44,9 @@ async def register(
     p256dh, auth = (
         (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, (*where, "keys"))
     )
-    await _demand_session(work)
+    # In this order, as a new password locks them.
     await locks.lock_owner(work)
+    await _demand_session(work)
     count = await work.session.scalar(
         select(func.count()).where(Device.user_id == user_id, Device.token != clean)
     )
