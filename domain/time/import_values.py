@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from itertools import product
+from typing import Any
 
 from domain import timezones
 from domain.time.import_csv import Row
 from domain.time.times import OnDay, Range, Start, Time
 from domain.timezones import Clock, Zone
-from errors import BadInput, check
+from errors import BadInput, Problems, check
 
 _DATE_COLUMNS = ("start", "end", "day", "startDate", "endDate")
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
@@ -117,16 +119,31 @@ _NO_TIME = OnDay(dt.date(2000, 1, 1), 0)
 
 @check(Times(_NO_TIME))
 def times(row: Row, zone: Zone, *, day_first: bool | None) -> Times:
-    """The times of a row's entry. Raises `BadInput` at the column that is missing or cannot be
+    """The times of a row's entry. Raises `BadInput` at each column that is missing or cannot be
     parsed.
     """
     reader = _Reader(row, zone, day_first)
-    length = reader.duration()
-    if (text := row.get("day")) is not None:
-        return reader.day(reader.date(text, "day"), length)
-    if row.get("startDate") is not None and row.get("startTime") is None:
-        return reader.day(reader.date(row.cells["startDate"], "startDate"), length)
-    return reader.span(length)
+    days = ("day", "startDate") if row.get("startTime") is None else ("day",)
+    for column in days:
+        if (text := row.get(column)) is not None:
+            return reader.day(*_all(partial(reader.date, text, column), reader.duration))
+    start, end = partial(reader.local, "start"), partial(reader.local, "end")
+    return reader.span(*_all(start, end, reader.duration))
+
+
+def _all(*cells: Callable[[], Any]) -> list[Any]:
+    """What is read from several cells. Raises the failures of all of them."""
+    problems = Problems()
+    found = []
+    for read in cells:
+        with problems.collect():
+            found.append(read())
+    problems.raise_any()
+    return found
+
+
+# A column, and the local time in it.
+_Local = tuple[str, dt.datetime | None]
 
 
 class _Reader:
@@ -145,10 +162,9 @@ class _Reader:
         """The path of the first of these columns that the file has."""
         return self.row.path(next((one for one in columns if one in self.row.headers), columns[0]))
 
-    def span(self, length: Duration | None) -> Times:
+    def span(self, starts: _Local, ends: _Local, length: Duration | None) -> Times:
         """A start with an end, a duration, or both if they agree."""
-        starts_column, start = self._local("start")
-        ends_column, end = self._local("end")
+        (starts_column, start), (ends_column, end) = starts, ends
         if start is None:
             raise BadInput(
                 "A start or a day is required.",
@@ -182,7 +198,7 @@ class _Reader:
         self._tell(times, end, ends_column, fitting[0][1])
         return times
 
-    def _local(self, which: str) -> tuple[str, dt.datetime | None]:
+    def local(self, which: str) -> _Local:
         """The start or end as it is written, and its column."""
         text = self.row.get(which)
         if text is not None:
@@ -204,7 +220,7 @@ class _Reader:
             )
         found = dt.datetime.combine(self.date(date_text, date_column), time)
         if which == "end" and self.row.get("endDate") is None:
-            _, start = self._local("start")
+            _, start = self.local("start")
             if start is not None and found < start:
                 # Without a date, the end is the first such time after the start.
                 found += dt.timedelta(days=1)

@@ -145,6 +145,24 @@ async def test_what_is_no_duration_is_refused(world: World, text: str) -> None:
     assert error["path"] == ["input", "csv", "2", "Duration"]
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (["start", "end", "duration", "billable"], ["x", "y", "z", "maybe"]),
+        (["day", "durationSeconds", "billable"], ["x", "z", "maybe"]),
+        (["Start date", "Start time", "End date", "End time"], ["2026-01-02", "x", "y", "09:00"]),
+    ],
+)
+async def test_every_cell_that_is_wrong_is_named(
+    world: World, header: list[str], row: list[str]
+) -> None:
+    done = await imported(world, await world.person(), table([header, row]))
+    wrong = [
+        name for name, cell in zip(header, row, strict=True) if cell in ["x", "y", "z", "maybe"]
+    ]
+    assert [error["path"][-1] for error in done["errors"]] == wrong
+
+
 async def test_a_duration_beside_start_and_end_has_to_agree(world: World) -> None:
     ada = await world.person()
     rows = [
