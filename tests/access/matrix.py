@@ -177,7 +177,8 @@ CASES: list[Case] = [
         "query ($key: ID!) { task(id: $key) { id } }",
         lambda fixtures: {"key": fixtures.task_key},
         "task_key",
-        TASK_SEEN,
+        # Others do not know the key of the project.
+        MEMBERS,
     ),
     Case("Query.node task", one("node"), by_id("task"), "task", TASK_SEEN),
     Case("Query.nodes task", NODES, by_id("task"), "task", TASK_SEEN, hidden="EMPTY"),

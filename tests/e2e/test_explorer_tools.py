@@ -117,6 +117,8 @@ async def test_the_cost_before_and_after(visit: Visit) -> None:
     await page.screenshot(path=SCREENSHOTS / "explorer-expensive.png")
     await page.get_by_role("tab").nth(0).click()
     await expect(cost).to_contain_text("5 points")
+    await expect(estimate).to_have_text("Costs 5 points")
+    await expect(estimate).not_to_have_class(re.compile("outdated"))
 
     # A document that cannot be parsed is not sent.
     asked = len(dry_runs)
