@@ -18,21 +18,21 @@ find-python = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 pyt
 	echo "Taskloom needs Python 3.11 to 3.14 with venv (Debian: apt install python3-venv)." >&2; \
 	exit 1
 
-# The pages in browsers are built while the server starts: it shows them as soon as they are there.
+# The pages in browsers are built meanwhile: the server shows them as soon as they are there.
 PAGES := $(STAMPS)/explorer $(STAMPS)/board
-build-pages = ( nice $(MAKE) --silent $(PAGES) & )
+with-pages = ( nice $(MAKE) --silent $(PAGES) & ) && $(MAKE) --silent $(STAMPS)/runtime
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
-serve: $(STAMPS)/runtime ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
-	@$(build-pages) && exec $(BIN)/taskloom serve
+serve: $(STAMPS)/venv ## Serve at http://127.0.0.1:8000 (see `taskloom settings`)
+	@$(with-pages) && exec $(BIN)/taskloom serve
 
 .PHONY: dev
-dev: $(STAMPS)/runtime ## Serve, and restart when the code changes
-	@$(build-pages) && exec $(BIN)/taskloom serve --reload
+dev: $(STAMPS)/venv ## Serve, and restart when the code changes
+	@$(with-pages) && exec $(BIN)/taskloom serve --reload
 
 .PHONY: demo
 demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
@@ -120,18 +120,18 @@ $(STAMPS)/docs: requirements-docs.lock $(STAMPS)/runtime
 	@touch $@
 
 # The server works without the explorer: its page then says what is missing.
-$(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '*/node_modules/*' \
+$(STAMPS)/explorer: $(STAMPS)/venv $(shell find explorer -type f -not -path '*/node_modules/*' \
 		-not -path '*/dist/*' -not -name dist.building 2>/dev/null)
 	@$(BIN)/python -m scripts.build_npm explorer && touch $@ || \
 		echo "The explorer could not be built (see above); the API works without it."
 
-$(STAMPS)/board: $(STAMPS)/runtime $(shell find clients/board clients/typescript/src -type f \
+$(STAMPS)/board: $(STAMPS)/venv $(shell find clients/board clients/typescript/src -type f \
 		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -name dist.building 2>/dev/null)
 	@$(BIN)/python -m scripts.build_npm clients/board && touch $@ || \
 		echo "The board could not be built (see above); the API works without it."
 
 # Only its tests need it.
-$(STAMPS)/client: $(STAMPS)/runtime $(shell find clients/typescript -type f \
+$(STAMPS)/client: $(STAMPS)/venv $(shell find clients/typescript -type f \
 		-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/tests/*' \
 		-not -name dist.building 2>/dev/null)
 	@$(BIN)/python -m scripts.build_npm clients/typescript && touch $@ || \
