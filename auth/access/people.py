@@ -47,14 +47,15 @@ def works_with(viewer: Viewer) -> CompoundSelect[UUID]:
         task.owner_id == viewer.sql_id,
         or_(task.project_id.is_(None), task.project_id.in_(member_projects(viewer))),
     )
-    owners = select(task.owner_id).where(living, task.owner_id.is_not(None))
+    owners = select(task.owner_id).where(task.owner_id.is_not(None))
     return union_all(
         select(viewer.sql_id),
         colleagues,
         select(task.assignee_id).where(own, task.assignee_id.is_not(None)),
         select(share.user_id).join(task, task.id == share.task_id).where(own),
+        # An index alone tells who owns what is assigned to them, and has no place for the trash.
         owners.where(task.assignee_id == viewer.sql_id),
-        owners.where(task.id.in_(shared_tasks(viewer))),
+        owners.where(living, task.id.in_(shared_tasks(viewer))),
     )
 
 
