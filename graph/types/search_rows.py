@@ -62,6 +62,9 @@ _FETCH: Final = 5
 # The planner may be wrong about the number of matches, and older rows may have more of them than
 # new ones. So many times the rows that should be enough are read before looking by words.
 _PATIENCE: Final = 3
+# Of very common words so many are expected that few rows should be enough. Before fetching all
+# matches, one row for this many of them is read, which takes a tenth of the time.
+_MATCHES_PER_ROW: Final = 20
 
 
 class SearchKind(Enum):
@@ -259,6 +262,17 @@ def _visible_statement(shape: ViewerShape) -> Statement:
     )
 
 
+def newest_to_read(matches: int, rows: int, visible: float) -> int:
+    """How many of the newest rows to read before all matches are fetched; 0 for none.
+
+    `visible`: about which part of the rows the viewer sees.
+    """
+    needed = RANKED * rows / max(1.0, matches * min(1.0, visible))
+    if needed >= _FETCH * matches:
+        return 0
+    return min(rows, round(max(_PATIENCE * needed, matches / _MATCHES_PER_ROW)))
+
+
 async def way_to(
     wanted: Wanted, query: str, viewer: Viewer, reader: Fetching
 ) -> tuple[Wanted, dict[str, int]]:
@@ -279,8 +293,5 @@ async def way_to(
         return replace(wanted, by_reach=True), {}
     visible = max(found.reached, found.in_projects) / max(expected["TASK_ROWS"], 1)
     for kind, matches in common.items():
-        rows = expected[f"{kind.value}_ROWS"]
-        needed = RANKED * rows / max(1.0, matches * min(1.0, visible))
-        if needed < _FETCH * matches:
-            scans[_scan(kind)] = min(rows, round(_PATIENCE * needed))
+        scans[_scan(kind)] = newest_to_read(matches, expected[f"{kind.value}_ROWS"], visible)
     return replace(wanted, newest_first=any(scans.values())), scans

@@ -193,3 +193,10 @@ async def test_common_words_are_looked_for_where_they_are_seen(
     assert await way(ada) == (False, {"scan_task": 10**5})
     filtered = search_rows.Wanted(tuple((kind, ()) for kind in KINDS))
     assert await way(ada, filtered) == (False, {})
+
+
+def test_more_of_the_newest_rows_are_read_before_more_matches_are_fetched() -> None:
+    """Most tasks have a word with “a”, but the newest thousands, imported yesterday, may not."""
+    read = [search_rows.newest_to_read(n, 400_000, 1.0) for n in (4_000, 40_000, 350_000)]
+    assert read == [0, 15_000, 17_500]
+    assert search_rows.newest_to_read(350_000, 400_000, 0.001) == 400_000
