@@ -139,7 +139,7 @@ class World:
         context = self.context(person)
         if at is not None:
             context.now = at
-        await self._settle(query)
+        await self.settle(query)
         executor = self.executors[engine]
         request = GraphQLRequest(query=query, variables=variables)
         with self.heard() as statements:
@@ -154,14 +154,14 @@ class World:
 
     async def post(self, query: str, person: Person | None, /, **variables: Any) -> Reply:
         """Send an operation over HTTP, with the user's credentials."""
-        await self._settle(query)
+        await self.settle(query)
         headers = {} if person is None else {"Authorization": person.header}
         response = await self.http.post(
             "/graphql", json={"query": query, "variables": variables}, headers=headers
         )
         return Reply.of(response.content, response.status_code)
 
-    async def _settle(self, query: str) -> None:
+    async def settle(self, query: str) -> None:
         """If the operation reads the log, wait until it can read all that has happened."""
         if _READS_LOG.search(query):
             await all_events_readable(self.database)

@@ -69,6 +69,7 @@ async def key_of(world: World, person: Person, *scopes: str, **more: Any) -> str
 
 
 async def ask(world: World, key: str, query: str, **variables: Any) -> Reply:
+    await world.settle(query)
     response = await world.http.post(
         "/graphql",
         json={"query": query, "variables": variables},
