@@ -115,8 +115,7 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     """Migrate the database and serve the API."""
     # The worker, whose process starts in this module, does not need it.
     from files.store import open_store
-    from web import metrics_server
-    from web.serving import listen, run_server
+    from web.serving import listen, listen_for_metrics, run_server
 
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
@@ -138,7 +137,7 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
             f"{error.strerror}. Choose another with TASKLOOM_HOST and TASKLOOM_PORT."
         ) from error
     try:
-        if (metrics := metrics_server.listen(settings)) is not None:
+        if (metrics := listen_for_metrics(settings)) is not None:
             # The server's processes bind it again.
             metrics.close()
     except OSError as error:

@@ -72,11 +72,10 @@ async def purge(work: Work, *, chunk: int = CHUNK_SIZE) -> Purged:
     ended = projects.all()
     # Time stays with its user. That of deleted users could then be read by nobody.
     deleted_users = select(User.id).where(User.deleted_at.is_not(None))
-    for model, where in (
-        (TimeEntry, [TimeEntry.project_id.in_(ended), TimeEntry.user_id.in_(deleted_users)]),
-        (Project, [Project.id.in_(ended)]),
-    ):
-        statement = delete(model).where(*where)
+    of_deleted_users = delete(TimeEntry).where(
+        TimeEntry.project_id.in_(ended), TimeEntry.user_id.in_(deleted_users)
+    )
+    for statement in (of_deleted_users, delete(Project).where(Project.id.in_(ended))):
         await work.session.execute(statement.execution_options(synchronize_session=False))
     return Purged(projects=len(ended), tasks=gone)
 

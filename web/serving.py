@@ -37,11 +37,27 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 def listen(settings: ServerSettings) -> socket.socket:
     """Bind the server's address; raises `OSError` if that fails."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
+    return _bound(settings.host, settings.port)
+
+
+def listen_for_metrics(settings: Settings) -> socket.socket | None:
+    """Bind the address of the metrics, if they have one of their own; raises `OSError` if that
+    fails.
+    """
+    metrics = settings.metrics
+    if metrics.port is None:
+        return None
+    # Each of the server's processes listens; a scrape meets one of them, as on the API's port.
+    return _bound(metrics.host, metrics.port, shared=settings.server.workers > 1)
+
+
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise

@@ -295,7 +295,7 @@ async def _end_reused(auth: Authenticator, session_id: UUID, work: Work) -> None
     """End a session because one of its tokens was copied."""
     session = await work.session.get(models.Session, session_id, with_for_update=True)
     if session is not None:
-        await _revoke(work, session, "a refresh token was used twice")
+        await _revoke(work, [session], "a refresh token was used twice")
     work.after_commit.append(partial(auth.forget_everywhere, session_id=session_id))
 
 
@@ -326,7 +326,7 @@ async def revoke(
             "This request has no session; provide the id of the session to revoke.", path=("id",)
         )
     session = await work.editable(models.Session, wanted)
-    await _revoke(work, session, "signed out")
+    await _revoke(work, [session], "signed out")
     work.after_commit.append(partial(auth.forget_everywhere, session_id=session.id))
     return session
 
@@ -338,7 +338,7 @@ async def revoke_by_token(work: Work, auth: Authenticator, token: str) -> None:
         return
     session = await work.session.get(models.Session, session_id, with_for_update=True)
     if session is not None:
-        await _revoke(work, session, "signed out")
+        await _revoke(work, [session], "signed out")
         work.after_commit.append(partial(auth.forget_everywhere, session_id=session.id))
 
 
@@ -376,26 +376,26 @@ async def end_sessions(
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    ended = []
-    for session in sessions:
-        await _revoke(work, session, reason)
-        ended.append(session.id)
+    ended = await _revoke(work, sessions.all(), reason)
     work.after_commit.append(partial(auth.forget_everywhere, user_id=user_id))
     return ended
 
 
-async def _revoke(work: Work, session: models.Session, reason: str) -> None:
-    if session.revoked_at is not None:
-        return
+async def _revoke(work: Work, sessions: Sequence[models.Session], reason: str) -> list[UUID]:
+    """Revoke those that are not revoked yet. Returns their IDs."""
+    valid = [session for session in sessions if session.revoked_at is None]
+    ended = [session.id for session in valid]
     # Push messages show texts, too.
-    await work.session.execute(delete(models.Device).where(models.Device.session_id == session.id))
-    work.apply(session, {"revoked_at": work.now, "revoked_reason": reason})
-    work.record(
-        EventKind.SESSION_REVOKED,
-        session,
-        [("revoked_reason", None, reason)],
-        audience=[session.user_id],
-    )
+    await work.session.execute(delete(models.Device).where(models.Device.session_id.in_(ended)))
+    for session in valid:
+        work.apply(session, {"revoked_at": work.now, "revoked_reason": reason})
+        work.record(
+            EventKind.SESSION_REVOKED,
+            session,
+            [("revoked_reason", None, reason)],
+            audience=[session.user_id],
+        )
+    return ended
 
 
 # --- pruning -------------------------------------------------------------------------------------

@@ -237,10 +237,7 @@ def _count_statement(shape: PageShape) -> Statement:
         if shape.counts_candidates:
             candidates = candidate_set(viewer, shape.model, counted=True, most=counting.EXACT_UP_TO)
         if candidates is None:
-            return Statement(
-                counting.number_of(query),
-                plan=shape.plan,
-            )
+            return Statement(counting.number_of(query), plan=shape.plan)
         few = counting.number_of(query.where(candidates.holds(entity))).scalar_subquery()
         # Only the branch that applies is counted.
         branches = [(candidates.is_few, few)]
