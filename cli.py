@@ -23,7 +23,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import click
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from db.faults import database_fault
@@ -149,12 +149,12 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     port = listener.getsockname()[1]
     os.environ["TASKLOOM_PORT"] = str(port)
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
-        if demo and settings.database.url is None and not settings.server.production:
-            _run(_seed_once(ready))
         explorer = "" if ready.introspection == "off" else "; the explorer is at /"
         board = "; the board is at /board/" if ready.server.board else ""
-        click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
         with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
+            if demo and settings.database.url is None and not settings.server.production:
+                _seed_once(ready, alone=not reload and ready.server.workers == 1)
+            click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
             run_server(ready, listener, reload=reload, stopping=stop_work)
 
 
@@ -167,13 +167,31 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _seed_once(settings: Settings) -> None:
-    """Fill a database that has no users yet with the demo company."""
-    async with _connected(settings) as database:
-        async with database.session() as session:
-            if await session.scalar(text("SELECT EXISTS (SELECT FROM users)")):
-                return
-        await _seed(database, settings, scale=1)
+def _seed_once(settings: Settings, *, alone: bool) -> None:
+    """Fill a database that has no users yet with the demo company, in a process of its own. This
+    one, if it serves `alone`, imports the application meanwhile.
+    """
+    if asyncio.run(_has_users(settings.database)):
+        return
+    seeding = subprocess.Popen([sys.executable, __file__, "demo"])
+    try:
+        if alone:
+            _application()
+        if seeding.wait() != 0:
+            raise click.ClickException("the demo company could not be created; see above.")
+    finally:
+        seeding.terminate()
+        seeding.wait()
+
+
+async def _has_users(settings: DatabaseSettings) -> bool:
+    from db.connecting import connect_driver
+
+    connection = await connect_driver(**settings.connect_args)
+    try:
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users)"))
+    finally:
+        await connection.close()
 
 
 async def _seed(database: Database, settings: Settings, *, scale: int, force: bool = False) -> None:
@@ -194,14 +212,19 @@ async def _seed(database: Database, settings: Settings, *, scale: int, force: bo
 
 def asgi() -> ASGIApp:
     """The application as each server process makes it, from the environment of its parent."""
-    with _without_collector():
-        from app import create_app
-
+    create_app = _application()
     settings = load_settings()
     configure_logging(settings.server)
     end_with_parent()
     application: ASGIApp = create_app(settings)
     return application
+
+
+def _application() -> Callable[[Settings], ASGIApp]:
+    with _without_collector():
+        from app import create_app
+
+    return create_app
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ def doings(topics: Sequence[Topic], random: Random) -> list[Doing]:
     found: list[Doing] = []
     for topic in topics:
         if len(topic.people) > 1:
-            for _ in range(random.choice((0, 0, 0, 0, 1, 1, 2))):
+            for _ in range(random.choice((0, 0, 0, 0, 0, 1, 1))):
                 found += _thread(topic, random)
         if topic.outsiders and random.random() < 0.08:
             found.append(_showing(topic, random))
