@@ -12,6 +12,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -158,6 +159,7 @@ async def _make_company(
     zones = {person.username: person.timezone for person in PEOPLE}
     admins = {person.username for person in PEOPLE if person.is_admin}
     cast = plan.Cast()
+    events: list[dict[str, Any]] = []
     random = Random(f"{_SEED} ids")  # noqa: S311 - ids that are the same every time
     try:
         for number, act in enumerate(plan.make(now, _SEED, auth), start=1):
@@ -174,9 +176,11 @@ async def _make_company(
                 now=act.at,
                 request=RequestInfo(id=f"demo-{number:05d}"),
                 random=random,
+                events=events,
             )
             await act.do(work, cast)
             await work.session.flush()
+        await work.write_events()
     finally:
         auth.close()
 

@@ -124,7 +124,7 @@ async def guarded(
     after = await snapshot(work, before.projects)
     if not by_move:
         demand_sharable(work, before, before.gains(after, assignees), path)
-    await record_lost_access(work, before, after, told=told)
+    record_lost_access(work, before, after, told=told)
 
 
 async def snapshot(work: Work, tasks: Iterable[UUID]) -> Snapshot:
@@ -163,37 +163,37 @@ def demand_sharable(
         )
 
 
-async def record_lost_access(
+def record_lost_access(
     work: Work, before: Snapshot, after: Snapshot, *, told: Collection[UUID] = ()
 ) -> None:
     """Record `ACCESS_LOST` for every user who could see a task before and cannot see it after."""
     lost = {task: people for task, people in before.losses(after).items() if task not in told}
-    await record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
+    record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
 
 
 Seen = Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]
 """Tasks, each with the project where it was seen and the users who could see it."""
 
 
-async def record_lost(work: Work, lost: Seen) -> None:
+def record_lost(work: Work, lost: Seen) -> None:
     """Record `ACCESS_LOST` for tasks, each for the users who could see it."""
-    await _record_each(work, EventKind.ACCESS_LOST, lost)
+    _record_each(work, EventKind.ACCESS_LOST, lost)
 
 
-async def record_deleted(work: Work, deleted: Seen) -> None:
+def record_deleted(work: Work, deleted: Seen) -> None:
     """Record `TASK_DELETED` for every task that was moved to the trash.
 
     Everyone who could see a task can read its event, even if the right by which they saw it ends
     while the task is in the trash.
     """
     changes = [("deleted_at", None, work.now)]
-    await _record_each(work, EventKind.TASK_DELETED, deleted, changes)
+    _record_each(work, EventKind.TASK_DELETED, deleted, changes)
 
 
-async def _record_each(
+def _record_each(
     work: Work, kind: EventKind, tasks: Seen, changes: Sequence[tuple[str, Any, Any]] = ()
 ) -> None:
-    events = [
+    work.events += [
         work.event(
             kind,
             Task,
@@ -205,7 +205,6 @@ async def _record_each(
         )
         for task_id, project_id, people in tasks
     ]
-    await work.record_all(events)
 
 
 async def seen_in_project(

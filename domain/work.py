@@ -2,9 +2,10 @@
 
 A domain function receives a `Work`, changes rows through `work.session` (or, if it knows its
 statements beforehand, by `work.fetch`), and records events with `work.record`. All are rows of the
-same transaction, so every announced change happened and every change is announced. Domain functions
-never commit. Every change, whether from GraphQL, a route, a job or the command line, goes through
-`Transactions`, which commits, retries after a deadlock, and does what follows a commit.
+same transaction, so every announced change happened and every change is announced; the events are
+written last, in one statement. Domain functions never commit. Every change, whether from GraphQL, a
+route, a job or the command line, goes through `Transactions`, which commits, retries after a
+deadlock, and does what follows a commit.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ class Work:
     touched_projects: set[UUID] = field(default_factory=set)
     touched_users: set[UUID] = field(default_factory=set)
     recorded: int = 0
+    # What `record` has appended and `write_events` has not yet written.
+    events: list[dict[str, Any]] = field(default_factory=list)
     # Whether a job was queued that is due now, so that a worker is woken after the commit.
     enqueued: bool = False
     # Run in order once the transaction has committed, such as to drop cached sessions. A failure
@@ -115,34 +118,43 @@ class Work:
         task_id: UUID | None = None,
         project_id: UUID | None = None,
         audience: Sequence[UUID] = (),
-    ) -> models.Event:
-        """Append to the log, in this transaction.
+        **columns: Any,
+    ) -> UUID:
+        """Append to the log, in this transaction; returns the event's ID.
 
         `changes` are `(field, from, to)` with the schema's field names in snake case; ids, dates
         and enums are written as text. `audience` can read the event whatever their rights.
+        `columns` are others of the event, such as its actor if the request started signed out.
         """
-        event = models.Event(
-            **self.event(
-                kind,
-                type(subject),
-                subject.id,  # type: ignore[attr-defined]  # every subject is Identified
-                changes,
-                task_id=task_id,
-                project_id=project_id,
-                audience=audience,
-            )
+        event = self.event(
+            kind,
+            type(subject),
+            subject.id,  # type: ignore[attr-defined]  # every subject is Identified
+            changes,
+            task_id=task_id,
+            project_id=project_id,
+            audience=audience,
         )
-        self.session.add(event)
-        return event
+        self.events.append(event | columns)
+        id_: UUID = event["id"]
+        return id_
 
-    async def record_all(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Append events to the log, as `event` gives them, in one statement."""
-        if events:
-            params = {name: [event[name] for event in events] for name in _EVENT_COLUMNS}
-            # As text: an array of arrays would be flattened.
-            changes = [orjson.dumps(event["changes"]).decode() for event in events]
-            audiences = [f"{{{','.join(map(str, event['audience']))}}}" for event in events]
-            await self.fetch(_RECORD, {**params, "audience": audiences, "changes": changes})
+    async def write_events(self) -> int:
+        """Write what was recorded; returns the position of the last one, 0 if there is none.
+
+        Happens by itself before the commit: needed earlier only by who reads the log.
+        """
+        events = list(self.events)
+        self.events.clear()
+        if not events:
+            return 0
+        params = {name: [event[name] for event in events] for name in _EVENT_COLUMNS}
+        # As text: an array of arrays would be flattened.
+        changes = [orjson.dumps(event["changes"]).decode() for event in events]
+        audiences = [f"{{{','.join(map(str, event['audience']))}}}" for event in events]
+        rows = await self.fetch(_RECORD, {**params, "audience": audiences, "changes": changes})
+        last: int = max(row.position for row in rows)
+        return last
 
     def event(
         self,
@@ -156,7 +168,7 @@ class Work:
         audience: Sequence[UUID] = (),
     ) -> dict[str, Any]:
         """The columns of an event as `record` appends it, to write them together with the change
-        itself.
+        itself, or to append them to `events`.
         """
         own = self.viewer.projects
         if own is not None and project_id not in own:
@@ -246,6 +258,11 @@ class Work:
             one_at_a_time=one_at_a_time,
         )
         await self.fetch(statement, params)
+
+    async def demand_free(self, model: type[Base], id_: UUID | None) -> None:
+        """Raise `AlreadyExists` if a client chose the ID of a row that exists."""
+        if id_ is not None and await self.fetch(_of_id(model), {"id": id_}):
+            raise rules.taken("id", ("id",))
 
     async def readable(
         self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)
@@ -432,6 +449,7 @@ class Transactions:
                 async with self.database.transaction() as transaction:
                     work = Work(transaction, viewer, now, request, after_refusal=despite)
                     yield work
+                    await work.write_events()
         except Failure:
             for act in despite:
                 await self.run(act, now=now, request=request)
@@ -511,6 +529,11 @@ _RECORD = _record()
 
 # Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
 # the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
+
+
+@lru_cache(maxsize=256)
+def _of_id(model: Any) -> Statement:
+    return Statement(select(model.id).where(model.id == bindparam("id", type_=Uuid())))
 
 
 @lru_cache(maxsize=256)

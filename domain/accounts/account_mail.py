@@ -180,8 +180,7 @@ async def reset_password(work: Work, auth: Authenticator, *, token: str, passwor
     if user.email_verified_at is None and user.email == code.email:
         values["email_verified_at"] = work.now
     work.apply(user, values)
-    event = work.record(EventKind.PASSWORD_CHANGED, user, audience=[user.id])
-    event.actor_id = user.id
+    work.record(EventKind.PASSWORD_CHANGED, user, audience=[user.id], actor_id=user.id)
     await void_pending(work, user, Change.PASSWORD_RESET)
     await end_sessions(work, auth, user.id, "the password was reset")
     return user.id
@@ -309,8 +308,7 @@ async def _verified(
 async def _set_address(work: Work, user: models.User, address: str) -> None:
     """Set the account's address to one that is proven to be its owner's."""
     changes = work.apply(user, {"email": address, "email_verified_at": work.now})
-    event = work.record(EventKind.USER_UPDATED, user, changes, audience=[user.id])
-    event.actor_id = user.id
+    work.record(EventKind.USER_UPDATED, user, changes, audience=[user.id], actor_id=user.id)
     await work.session.flush()
 
 

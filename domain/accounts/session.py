@@ -172,9 +172,14 @@ async def open_session(
     # The refresh token refers to this row.
     await work.session.flush()
     _link(work, session, refresh_token)
-    event = work.record(EventKind.SESSION_CREATED, session, audience=[user.id])
     # The request started signed out.
-    event.actor_id, event.session_id = user.id, session.id
+    work.record(
+        EventKind.SESSION_CREATED,
+        session,
+        audience=[user.id],
+        actor_id=user.id,
+        session_id=session.id,
+    )
     return _grant(work, auth, user, session, refresh_token)
 
 

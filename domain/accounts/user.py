@@ -171,10 +171,13 @@ async def create(
     work.session.add(user)
     # The unique index finds a concurrent registration of the same name here.
     await work.session.flush()
-    event = work.record(
-        EventKind.USER_CREATED, user, [("username", None, user.username)], audience=[user.id]
+    work.record(
+        EventKind.USER_CREATED,
+        user,
+        [("username", None, user.username)],
+        audience=[user.id],
+        actor_id=work.viewer.user_id or user.id,
     )
-    event.actor_id = event.actor_id or user.id
     return user
 
 

@@ -171,14 +171,14 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     for task in gone:
         work.apply(task, {"deleted_at": work.now, "deleted_with": user.id})
     watchers = before.watchers()
-    await rights_change.record_deleted(
+    rights_change.record_deleted(
         work, [(task.id, None, [*{*watchers[task.id]} - {user.id}]) for task in gone]
     )
     await _unassign(work, user)
     await work.session.execute(delete(TaskShare).where(TaskShare.user_id == user.id))
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_lost_access(work, before, after, told=set(own) - set(kept))
+    rights_change.record_lost_access(work, before, after, told=set(own) - set(kept))
     return {task for task, who in before.losses(after).items() if set(who) - {user.id}}
 
 
@@ -268,6 +268,7 @@ async def _erase(work: Work, user: User) -> None:
     await work.session.execute(
         delete(NotificationPreferences).where(NotificationPreferences.id == user.id)
     )
+    await work.write_events()
     await work.session.execute(update(Event).where(Event.actor_id == user.id).values(ip=None))
     await work.session.execute(
         update(Event)

@@ -500,10 +500,9 @@ def _title_of(integration: Integration) -> str:
 async def _record(
     work: Work, kind: EventKind, integration: Integration, changes: Sequence[Any] = ()
 ) -> None:
-    event = work.record(kind, integration, changes, audience=[integration.user_id])
+    work.record(kind, integration, changes, audience=[integration.user_id])
     switched = kind is EventKind.INTEGRATION_CREATED or any(
         change[0] == "status" for change in changes
     )
     if switched and integration.status is IntegrationStatus.ACTIVE:
-        await work.session.flush()
-        integration.since_position = event.position
+        integration.since_position = await work.write_events()

@@ -112,11 +112,8 @@ async def create(
     )
     work.session.add(webhook)
     host = addresses.parse(new.url).authority
-    event = work.record(
-        EventKind.WEBHOOK_CREATED, webhook, [("url", None, host)], audience=[user_id]
-    )
-    await work.session.flush()
-    webhook.since_position = event.position
+    work.record(EventKind.WEBHOOK_CREATED, webhook, [("url", None, host)], audience=[user_id])
+    webhook.since_position = await work.write_events()
     await work.session.flush()
     return webhook, secret
 
@@ -169,10 +166,9 @@ async def change(
         # Only the host of the URL, since many URLs have a secret in their path.
         told.append(("url", old_host, addresses.parse(webhook.url).authority))
     if changes or passed_on:
-        event = work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
+        work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
         if wanted.get("status") is WebhookStatus.ACTIVE and "disabled_at" in wanted:
-            await work.session.flush()
-            webhook.since_position = event.position
+            webhook.since_position = await work.write_events()
     if webhook.status is WebhookStatus.DISABLED:
         await webhook_delivery.skip_pending(work, webhook.id, "The webhook is disabled.")
     await work.session.flush()
@@ -242,9 +238,8 @@ async def test(work: Work, webhook_id: UUID) -> UUID:
     A disabled webhook can be tested too, so that its owner knows whether to enable it.
     """
     webhook = await work.editable(Webhook, webhook_id)
-    event = work.record(EventKind.WEBHOOK_TESTED, webhook, audience=[webhook.user_id])
-    await work.session.flush()
-    (delivery_id,) = await webhook_delivery.add(work, [(webhook.id, event.id)], is_test=True)
+    event_id = work.record(EventKind.WEBHOOK_TESTED, webhook, audience=[webhook.user_id])
+    (delivery_id,) = await webhook_delivery.add(work, [(webhook.id, event_id)], is_test=True)
     return delivery_id
 
 

@@ -146,7 +146,7 @@ async def notify(
         if ways:
             drafts[work.new_id()] = (notice, ways)
     made = await _store(work, drafts)
-    await _log(work, [(id_, *drafts[id_]) for id_ in made])
+    _log(work, [(id_, *drafts[id_]) for id_ in made])
     await _send(work, [(id_, *drafts[id_]) for id_ in made], people, mail_delay)
     return made
 
@@ -231,19 +231,17 @@ async def _store(work: Work, drafts: Mapping[UUID, tuple[Notice, set[Channel]]])
     return [id_ for id_ in drafts if id_ in stored]
 
 
-async def _log(work: Work, made: Sequence[Draft]) -> None:
+def _log(work: Work, made: Sequence[Draft]) -> None:
     """Log what is in an inbox, for its recipient alone, so that it can be streamed like every other
     event.
     """
-    await work.record_all(
-        [
-            work.event(
-                EventKind.NOTIFICATION_CREATED, Notification, id_, audience=[notice.recipient_id]
-            )
-            for id_, notice, ways in made
-            if Channel.IN_APP in ways
-        ]
-    )
+    work.events += [
+        work.event(
+            EventKind.NOTIFICATION_CREATED, Notification, id_, audience=[notice.recipient_id]
+        )
+        for id_, notice, ways in made
+        if Channel.IN_APP in ways
+    ]
 
 
 async def _send(

@@ -77,8 +77,7 @@ async def create(work: Work, new: NewProject) -> Project:
     values = await _checked(work, given)
     if "key" not in values:
         values["key"] = await _free_key(work, values["name"])
-    if new.id is not None and await work.session.get(Project, new.id) is not None:
-        raise rules.taken("id", ("id",))
+    await work.demand_free(Project, new.id)
     project = Project(
         id=new.id or work.new_id(),
         **values,
@@ -133,7 +132,7 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
         .execution_options(synchronize_session=False)
     )
     work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
-    await rights_change.record_deleted(
+    rights_change.record_deleted(
         work, [(task, project.id, seen.get(task, ())) for task in sorted(went)]
     )
     return project
@@ -158,7 +157,7 @@ async def restore(work: Work, project_id: UUID) -> Project:
         .execution_options(synchronize_session=False)
     )
     work.record(EventKind.PROJECT_RESTORED, project, changed, project_id=project.id)
-    await record_restored(work, sorted(tasks), project.id, deleted_at)
+    record_restored(work, sorted(tasks), project.id, deleted_at)
     return project
 
 
@@ -242,7 +241,7 @@ async def remove_member(work: Work, member_id: UUID, if_version: int | None = No
     work.record(EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id])
     await work.session.flush()
     after = await rights_change.seen_in_project(work, project.id, member.user_id)
-    await rights_change.record_lost(
+    rights_change.record_lost(
         work, [(task, project.id, people) for task, people in before.items() if task not in after]
     )
     return Removed(project, unassigned)

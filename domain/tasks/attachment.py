@@ -65,8 +65,7 @@ async def _remove_unless_attached(transact: Transact, files: Files, file_id: UUI
 async def create(work: Work, kept: Kept, task_id: UUID, *, id_: UUID | None = None) -> Attachment:
     """Attach a staged file."""
     task = await _editable_task(work, task_id)
-    if id_ is not None and await work.session.get(Attachment, id_) is not None:
-        raise rules.taken("id", ("id",))
+    await work.demand_free(Attachment, id_)
     return await _attach(work, task, kept, id_)
 
 

@@ -48,8 +48,7 @@ async def create(
     task = await work.readable(Task, task_id, path=("task_id",))
     await demand_open_task(work, task, ("task_id",))
     parent = await _thread(work, task, parent_id)
-    if id_ is not None and await work.session.get(Comment, id_) is not None:
-        raise rules.taken("id", ("id",))
+    await work.demand_free(Comment, id_)
     comment = Comment(
         id=id_ or work.new_id(),
         task_id=task.id,

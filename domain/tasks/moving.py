@@ -193,7 +193,7 @@ class _Parts:
         self._changes += task_values.apply(work, task, values, None)
         task.version = self._version + 1
         if self._first is not None and self._last is not None:
-            await rights_change.record_lost_access(work, self._first, self._last)
+            rights_change.record_lost_access(work, self._first, self._last)
         changes = _merged(self._changes)
         kind = task_values.kind_of(changes)
         if kind not in _TELLING and any(name in _PLACED for name, _, _ in changes):

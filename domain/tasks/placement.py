@@ -21,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    insert,
     or_,
     select,
     text,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from db.models import Event, Project, Task
+from db.models import Project, Task
 from db.read import Statement
 from domain import rules
 from domain.tasks import ranks
@@ -304,7 +303,7 @@ async def _respace(
         update(Task).execution_options(synchronize_session=False),
         [{"id": row.id, "position": rank} for row, rank in moved],
     )
-    events = [
+    work.events += [
         work.event(
             EventKind.TASK_MOVED,
             Task,
@@ -316,8 +315,6 @@ async def _respace(
         for row, rank in moved
         if row.deleted_at is None
     ]
-    if events:
-        await work.session.execute(insert(Event), events)
 
 
 def _in_list(project_id: Any, owner_id: Any) -> tuple[Any, ...]:

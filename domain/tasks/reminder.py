@@ -75,8 +75,7 @@ async def create(work: Work, new: NewReminder) -> Reminder:
             "taskId is required for a rule relative to a task's time.", path=("task_id",)
         )
     await _demand_room(work, user_id)
-    if new.id is not None and await work.session.get(Reminder, new.id) is not None:
-        raise rules.taken("id", ("id",))
+    await work.demand_free(Reminder, new.id)
     task = await _target(work, new.task_id, new.project_id)
     reminder = Reminder(
         id=new.id or work.new_id(),
@@ -150,7 +149,7 @@ def record(
 
     It names no task or project, since everyone who sees these would see the event.
     """
-    return work.record(kind, reminder, changes, audience=[reminder.user_id]).id
+    return work.record(kind, reminder, changes, audience=[reminder.user_id])
 
 
 # --- rules and their tasks -----------------------------------------------------------------------

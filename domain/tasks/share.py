@@ -102,7 +102,7 @@ async def end(work: Work, share_id: UUID) -> None:
     )
     tasks = below.all()
     still = await visibility.seen(work, [(task.id, share.user_id) for task in tasks])
-    await rights_change.record_lost(
+    rights_change.record_lost(
         work,
         [
             (task.id, task.project_id, [share.user_id])

@@ -124,7 +124,7 @@ async def delete(
         task.version += 1
         task.updated_at = work.now
         watchers = before.watchers()
-        await rights_change.record_deleted(
+        rights_change.record_deleted(
             work, [(one, task.project_id, watchers.get(one, ())) for one in gone]
         )
     await work.session.flush()
@@ -184,7 +184,7 @@ async def restore(work: Work, task_id: UUID) -> Task:
         task.version += 1
         task.updated_at = work.now
         record(work, EventKind.TASK_RESTORED, task, [("deleted_at", deleted_at, None)])
-        await record_restored(work, below, task.project_id, deleted_at)
+        record_restored(work, below, task.project_id, deleted_at)
     return task
 
 

@@ -396,7 +396,7 @@ async def update_tasks(
         record(work, kind_of(changed[task.id]), task, changed[task.id])
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_lost_access(work, before, after)
+    rights_change.record_lost_access(work, before, after)
     return results
 
 
@@ -449,7 +449,7 @@ async def delete(
         if went.id not in tasks:
             gone[went.parent_id if went.parent_id in tasks else went.root_id].append(went.id)
     watchers = before.watchers()
-    await rights_change.record_deleted(
+    rights_change.record_deleted(
         work,
         [
             (one, task.project_id, watchers.get(one, ()))
@@ -459,7 +459,7 @@ async def delete(
     )
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_lost_access(
+    rights_change.record_lost_access(
         work, before, after, told={one for some in gone.values() for one in some}
     )
     return deleted

@@ -29,7 +29,6 @@ from auth import access
 from auth.viewer import Viewer, placeholder_viewer
 from db.models import Event, Project, Task, User
 from db.read import Row, Statement
-from domain import rules
 from domain.projects.project import demand_editor, is_member
 from domain.tasks import placement, ranks, reference_rows, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values
@@ -58,8 +57,7 @@ async def create(work: Work, new: NewTask) -> Task:
             owner_id = parent.owner_id
     elif project_id is not None:
         await demand_editor(work, project_id, ("project_id",))
-    if new.id is not None and await work.session.get(Task, new.id) is not None:
-        raise rules.taken("id", ("id",))
+    await work.demand_free(Task, new.id)
     if new.assignee_id is not None:
         await assignable(work, new.assignee_id)
         if parent is not None:
@@ -78,8 +76,10 @@ async def create(work: Work, new: NewTask) -> Task:
         "root_id": None if parent is None else parent.root_id or parent.id,
     }
     (row,) = await work.fetch(
-        _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT, _params(work, columns)
+        _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT,
+        {f"task_{name}": value for name, value in columns.items()},
     )
+    work.events.append(event_of_values(work, EventKind.TASK_CREATED, columns))
     task = Task(**columns | {"number": row.number})
     if references:
         task.external_references = references
@@ -154,13 +154,6 @@ def _columns(work: Work, new: NewTask, values: dict[str, Any], user_id: UUID) ->
     }
 
 
-def _params(work: Work, columns: dict[str, Any]) -> dict[str, Any]:
-    event = event_of_values(work, EventKind.TASK_CREATED, columns)
-    return {f"task_{name}": value for name, value in columns.items()} | {
-        f"event_{name}": value for name, value in event.items()
-    }
-
-
 # --- statements ----------------------------------------------------------------------------------
 
 _COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
@@ -179,7 +172,7 @@ _EVENT = _bound(Event.__table__, _EVENT_COLUMNS, "event")
 
 
 def _insertion(*, in_project: bool) -> Statement:
-    """A task, its number and its event, in one statement.
+    """A task and its number, in one statement.
 
     Numbering locks the project's row until the commit, so there are no gaps and no duplicates.
     """
@@ -187,8 +180,7 @@ def _insertion(*, in_project: bool) -> Statement:
     if in_project:
         numbered = _numbering().returning(Project.last_number).cte("numbered")
         values["number"] = select(numbered.c.last_number).scalar_subquery()
-    logged = insert(Event).values(_EVENT).cte("logged")
-    return Statement(insert(Task).values(values).returning(Task.number).add_cte(logged))
+    return Statement(insert(Task).values(values).returning(Task.number))
 
 
 def _numbering() -> Any:

@@ -14,9 +14,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
-
-from db.models import Event, Task, TaskPriority, TaskStatus
+from db.models import Task, TaskPriority, TaskStatus
 from domain import rules
 from domain.tasks import external_references
 from domain.tasks.external_references import ExternalReference
@@ -145,32 +143,23 @@ def record(
     work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
 ) -> None:
     """Append what happened to a task to the log; `changes` by the models' names."""
-    work.session.add(Event(**event_of(work, kind, task, changes)))
+    where = {name: getattr(task, name) for name in ("id", "project_id", "owner_id", "assignee_id")}
+    work.events.append(event_of_values(work, kind, where, changes))
 
 
-async def record_restored(
+def record_restored(
     work: Work, tasks: Sequence[UUID], project_id: UUID | None, deleted_at: dt.datetime | None
 ) -> None:
     """Record that tasks were restored along with another object: users who see one of them need not
     see that object.
     """
     changes = [("deleted_at", deleted_at, None)]
-    events = [
+    work.events += [
         work.event(
             EventKind.TASK_RESTORED, Task, task, changes, task_id=task, project_id=project_id
         )
         for task in tasks
     ]
-    if events:
-        await work.session.execute(insert(Event), events)
-
-
-def event_of(
-    work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
-) -> dict[str, Any]:
-    """The columns of the event that `record` would append."""
-    where = {name: getattr(task, name) for name in ("id", "project_id", "owner_id", "assignee_id")}
-    return event_of_values(work, kind, where, changes)
 
 
 def event_of_values(
@@ -179,7 +168,7 @@ def event_of_values(
     task: Mapping[str, Any],
     changes: Sequence[tuple[str, Any, Any]] = (),
 ) -> dict[str, Any]:
-    """The same for a task given by its columns."""
+    """The columns of the event that `record` would append for a task with these columns."""
     work.touched_users.update(
         user for user in (task["owner_id"], task["assignee_id"]) if user is not None
     )

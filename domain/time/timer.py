@@ -14,7 +14,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from db.models import TimeEntry
-from domain import rules
 from domain.time.time_entry import known_places, lock
 from domain.time.time_values import checked_words, demand_unlocked, record
 from domain.time.times import Span, whole_second
@@ -68,8 +67,7 @@ async def start(
         place=("project_id",) if task_id is None else ("task_id",),
         time=("project_id",),
     )
-    if id_ is not None and await work.session.get(TimeEntry, id_) is not None:
-        raise rules.taken("id", ("id",))
+    await work.demand_free(TimeEntry, id_)
     entry = TimeEntry(
         **words,
         **place.values,

@@ -129,7 +129,7 @@ class World:
             now=dt.datetime.now(dt.UTC),
             request=RequestInfo(id=request_id),
         ) as work:
-            event = work.record(
+            event_id = work.record(
                 kind,
                 subject,
                 [("title", "before", "after")],
@@ -139,7 +139,7 @@ class World:
             )
         if announce:
             await self.bus.announce(Announcement(work.touched_projects, work.touched_users))
-        return event.id
+        return event_id
 
     def _new(self) -> dict[str, Any]:
         return {

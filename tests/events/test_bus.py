@@ -169,11 +169,11 @@ async def main(dsn, redis, task_id, owner_id, count):
             task = await work.session.get_one(Task, UUID(task_id))
             return work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
 
-        event = await Transactions(database, bus).run(
+        event_id = await Transactions(database, bus).run(
             change, Viewer(user_id=UUID(owner_id)), now=dt.datetime.now(dt.UTC),
             request=RequestInfo(id="there"),
         )
-        print(event.id.hex, flush=True)
+        print(event_id.hex, flush=True)
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.2)
     await bus.close()

@@ -71,13 +71,13 @@ async def test_an_event_waits_for_earlier_transactions(
     async with Transactions(world.database, LocalBus()).begin(
         Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
-        early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-        await work.session.flush()
+        early_id = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.write_events()
         late = await world.change(owner, task)
         waiting = asyncio.ensure_future(take(subscription, 2))
         await asyncio.sleep(0.2)
         assert not waiting.done()
-    assert [row.id for row in await waiting] == [early.id, late]
+    assert [row.id for row in await waiting] == [early_id, late]
 
 
 async def test_a_cut_connection_resumes_with_missed_events_and_continues_live(

@@ -44,11 +44,11 @@ async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, 
                 now=dt.datetime.now(dt.UTC),
                 request=RequestInfo(id="r"),
             ) as work:
-                event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-                await work.session.flush()
+                event_id = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+                await work.write_events()
                 # Transactions commit in a different order than they write.
                 await asyncio.sleep(chance.random() * 0.01)
-            written.append(event.id)
+            written.append(event_id)
 
     reading = asyncio.create_task(read_until(done, event_log, start.place, limit=50))
     await asyncio.gather(*(write() for _ in range(WRITERS)))
@@ -68,15 +68,15 @@ async def test_an_open_transaction_delays_later_events_and_is_not_skipped(
     async with Transactions(database, LocalBus()).begin(
         Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
-        early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-        await work.session.flush()
+        early_id = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.write_events()
         late = await world.change(owner, task)
         page = await event_log.read_after(start.place)
         assert page.rows == []
         assert page.waiting
         assert (await event_log.head()).lag > 0
     page = await event_log.read_after(page.cursor.place)
-    assert [row.id for row in page.rows] == [early.id, late]
+    assert [row.id for row in page.rows] == [early_id, late]
     assert (await event_log.head()).lag == 0
 
 
@@ -89,12 +89,12 @@ async def test_the_head_is_before_anything_that_a_later_read_may_miss(
     async with Transactions(database, LocalBus()).begin(
         Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
-        event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-        await work.session.flush()
+        event_id = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.write_events()
         cursor = (await event_log.head()).cursor
         # Here a client would read its page, which lacks this change.
     page = await event_log.read_visible(owner.id, cursor.place)
-    assert [row.id for row in page.rows] == [event.id]
+    assert [row.id for row in page.rows] == [event_id]
 
 
 async def test_a_viewer_reads_only_what_they_may_see(event_log: EventLog, world: Any) -> None:
@@ -303,10 +303,10 @@ async def test_a_window_ends_at_the_horizon(
     async with Transactions(database, LocalBus()).begin(
         Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
-        early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-        await work.session.flush()
+        early_id = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.write_events()
         late = [await world.change(owner, task) for _ in range(4)]
         page = await narrow_log.read_visible(owner.id, place)
         assert (page.rows, page.more, page.waiting) == ([], False, True)
     pages = await read_whole(narrow_log, owner.id, page.cursor.place)
-    assert [row.id for page in pages for row in page.rows] == [early.id, *late]
+    assert [row.id for page in pages for row in page.rows] == [early_id, *late]

@@ -111,9 +111,9 @@ async def test_months_begin_beside_writers_and_no_event_is_lost(
                 for _ in range(2):
                     # Many transactions write to the month that ends, and to the one that begins.
                     events.append(work.record(EventKind.TASK_UPDATED, task, task_id=task.id))
-                    await work.session.flush()
+                    await work.write_events()
                     await asyncio.sleep((number * turn) % 7 * 0.002)
-            written.extend(event.id for event in events)
+            written.extend(events)
 
     async def begin() -> None:
         for count in range(1, 9):
@@ -141,8 +141,8 @@ async def test_a_month_begins_although_a_transaction_is_open(
     async with Transactions(database, LocalBus()).begin(
         Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
-        early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-        await work.session.flush()
+        early_id = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.write_events()
         beginning = asyncio.create_task(months.advance(database, in_months(1)))
         async with asyncio.timeout(20):
             while await table_of(database, late := await world.change(owner, task)) != (
@@ -153,7 +153,7 @@ async def test_a_month_begins_although_a_transaction_is_open(
         assert (await event_log.read_after(start.place)).rows == []
     await beginning
     rows = (await event_log.read_after(start.place)).rows
-    assert (rows[0].id, rows[-1].id) == (early.id, late)
+    assert (rows[0].id, rows[-1].id) == (early_id, late)
 
 
 def touched(plan: Any) -> set[str]:
