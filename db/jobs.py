@@ -54,12 +54,17 @@ def queued(
     rows = [job for job in jobs if job.key is None]
     rows += [by_key[key] for key in sorted(by_key)]
     return _statement(keyed=bool(by_key), one_at_a_time=one_at_a_time), {
-        "id": [job.id for job in rows],
-        "payload": [dict(job.payload) for job in rows],
-        "key": [job.key for job in rows],
-        "name": [name] * len(rows),
-        "created_at": [now] * len(rows),
-        "due_at": [run_at] * len(rows),
+        "rows": [
+            {
+                "id": job.id,
+                "payload": job.payload,
+                "key": job.key,
+                "name": name,
+                "created_at": now,
+                "due_at": run_at,
+            }
+            for job in rows
+        ]
     }
 
 

@@ -23,6 +23,7 @@ from itertools import count
 from operator import attrgetter, itemgetter
 from threading import Lock
 from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from uuid import UUID
 from weakref import WeakSet
 
 import asyncpg
@@ -41,7 +42,14 @@ from db.row_security import EVERYTHING, PARAMETER, READER_ROLE, viewed_by
 
 
 def _dump_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: Any) -> str:
+    # The driver's UUIDs are of a class of their own.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError
 
 
 # Statements that serialize values to text depend on these (`graph.engine.sql_json`); they override

@@ -225,8 +225,7 @@ async def _store(work: Work, drafts: Mapping[UUID, tuple[Notice, set[Channel]]])
         )
         for id_, (notice, ways) in drafts.items()
     ]
-    columns = zip(*rows, strict=True)
-    params = {name: list(values) for name, values in zip(_COLUMNS, columns, strict=True)}
+    params = {"rows": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]}
     stored = {row.id for row in await work.fetch(_STORE, params)}
     return [id_ for id_ in drafts if id_ in stored]
 

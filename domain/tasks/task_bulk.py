@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,13 +29,17 @@ from sqlalchemy import (
     column,
     func,
     insert,
+    inspect,
     or_,
     select,
     update,
 )
 
 from auth import access
+from auth.viewer import Viewer, placeholder_viewer
 from db.models import Project, Role, Task, User
+from db.read import Statement
+from db.rows import given_rows
 from domain import locks, rights_change, rules
 from domain.projects.project import demand_editing
 from domain.tasks import placement, ranks, reference_rows, visibility
@@ -138,10 +143,7 @@ async def create(
     # same projects in another order do not deadlock.
     await _rank(work, tasks)
     await _number(work, tasks)
-    # Nulls are written too, so that all rows have the same columns and are one statement.
-    await work.session.execute(
-        insert(Task).execution_options(render_nulls=True), [_columns(task) for task in tasks]
-    )
+    await work.fetch(_INSERT, {"rows": [_columns(task, _WRITTEN) for task in tasks]})
     if any(task.external_references for task in tasks):
         await reference_rows.write(work, tasks, new=True)
     for task in tasks:
@@ -173,24 +175,11 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
     projects = {item.project_id for item in items if item.project_id is not None}
     named = own | parents
     await locks.lock_tasks(work, parents, projects=projects)
-    may = (
-        access.read(work.viewer, Task),
-        access.edit(work.viewer, Task),
-        access.edit(work.viewer, Task, archived=True),
-    )
-    query: Any = select(Task, *may).where(Task.id.in_(named))
-    tasks = await _rows(work, named, query)
-    role = access.role_in(work.viewer, Project.id)
+    tasks = await _rows(work, named, _tasks_named)
     return _Known(
         projects={
             project.id: (project, role is not None and role >= Role.EDITOR)
-            for project, role in await _rows(
-                work,
-                projects,
-                select(Project, role).where(
-                    Project.id.in_(projects), access.read(work.viewer, Project)
-                ),
-            )
+            for project, role in await _rows(work, projects, _projects)
         },
         parents={
             task.id: (task, bool(edit), bool(held)) for task, read, edit, held in tasks if read
@@ -381,10 +370,7 @@ async def update_tasks(
         return results
     written = [task for task in _good(results) if changed[task.id]]
     if written:
-        await work.session.execute(
-            update(Task).execution_options(synchronize_session=False),
-            [_columns(task) for task in written],
-        )
+        await _write(work, written)
     referring = [
         task
         for task in written
@@ -443,8 +429,9 @@ async def delete(
         return deleted
     await placement.move_up(work, emptied, without=tasks)
     # Their current places: what was between two of them may have moved up.
-    stand: Any = select(Task).where(Task.id.in_(tasks))
-    await _rows(work, emptied, stand.execution_options(populate_existing=True))
+    if emptied:
+        stand: Any = select(Task).where(Task.id.in_(tasks))
+        await work.session.execute(stand.execution_options(populate_existing=True))
     for went in await _put_into_trash(work, tasks):
         if went.id not in tasks:
             gone[went.parent_id if went.parent_id in tasks else went.root_id].append(went.id)
@@ -515,41 +502,91 @@ def _stopped(results: Sequence[Any], all_or_nothing: bool) -> bool:
 
 
 # The columns of a task to write: all but those that the database computes.
-_WRITTEN = [
-    attribute.key
-    for attribute in Task.__mapper__.column_attrs
-    if attribute.columns[0].computed is None
-]
+_WRITTEN = [column.key for column in Task.__table__.columns if column.computed is None]
+_INSERT = Statement(
+    insert(Task).from_select(_WRITTEN, select(*given_rows(Task, *_WRITTEN).c)).returning(Task.id)
+)
 
 
-def _columns(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in _WRITTEN}
+async def _write(work: Work, tasks: Sequence[Task]) -> None:
+    names = {name for task in tasks for name in inspect(task).committed_state}
+    rows = [_columns(task, ["id", *names]) for task in tasks]
+    await work.fetch(_update(tuple(sorted(names))), {"rows": rows})
 
 
-async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> list[Any]:
-    """The rows of a query about these keys; none, without a statement, if there are no keys."""
-    return list((await work.session.execute(query)).all()) if keys else []
+@lru_cache(maxsize=128)
+def _update(names: tuple[str, ...]) -> Statement:
+    """Only the columns that change for some task: triggers and indexes of the others rest."""
+    new = given_rows(Task, "id", *names)
+    return Statement(
+        update(Task)
+        .where(Task.id == new.c.id)
+        .values({name: new.c[name] for name in names})
+        .returning(Task.id)
+    )
+
+
+def _columns(task: Task, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in names}
+
+
+async def _rows(
+    work: Work, ids: Collection[UUID], query: Callable[[Viewer], Select[*tuple[Any, ...]]]
+) -> list[Any]:
+    """The rows of a query about these ids; none, without a statement, if there are no ids.
+
+    Locks are held by now, so the query is built once for all viewers of a shape.
+    """
+    if not ids:
+        return []
+    statement = query(placeholder_viewer(work.viewer.shape))
+    found = await work.session.execute(statement, {"ids": list(ids), **work.viewer.params})
+    return list(found.all())
+
+
+def _is_given(id_: Any) -> Any:
+    return id_ == bindparam("ids", type_=ARRAY(Uuid())).any_()
+
+
+@cache
+def _tasks_named(viewer: Viewer) -> Select[Any, Any, Any, Any]:
+    """Tasks, whether the viewer sees them, can change them, or could if nothing were archived."""
+    rights = (
+        access.read(viewer, Task),
+        access.edit(viewer, Task),
+        access.edit(viewer, Task, archived=True),
+    )
+    return select(Task, *rights).where(_is_given(Task.id))
+
+
+@cache
+def _projects(viewer: Viewer) -> Select[Any, Any]:
+    role = access.role_in(viewer, Project.id)
+    return select(Project, role).where(_is_given(Project.id), access.read(viewer, Project))
+
+
+@cache
+def _users(viewer: Viewer) -> Select[Any]:
+    return select(User).where(_is_given(User.id), access.read(viewer, User))
+
+
+@cache
+def _tasks_with_right(right: Any, viewer: Viewer) -> Select[Any, Any]:
+    rights = (right(viewer, Task), right(viewer, Task, archived=True))
+    return select(Task, *rights).where(_is_given(Task.id), access.read(viewer, Task))
 
 
 async def _with_right(work: Work, ids: Collection[UUID], right: Any) -> dict[UUID, Known]:
     """The tasks among these that the viewer can see, with their rights."""
-    query = select(Task, right(work.viewer, Task), right(work.viewer, Task, archived=True)).where(
-        Task.id.in_(ids), access.read(work.viewer, Task)
-    )
     return {
         task.id: (task, bool(allowed), bool(held))
-        for task, allowed, held in await _rows(work, ids, query)
+        for task, allowed, held in await _rows(work, ids, partial(_tasks_with_right, right))
     }
 
 
 async def _people(work: Work, ids: Collection[UUID | None]) -> dict[UUID, User]:
     wanted = {person for person in ids if person is not None}
-    if not wanted:
-        return {}
-    found = await work.session.scalars(
-        select(User).where(User.id.in_(wanted), access.read(work.viewer, User))
-    )
-    return {user.id: user for user in found}
+    return {user.id: user for (user,) in await _rows(work, wanted, _users)}
 
 
 def _permitted(known: Mapping[UUID, Known], task_id: UUID, verb: str, path: rules.Path) -> Task:

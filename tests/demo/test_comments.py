@@ -21,7 +21,7 @@ async def count(database: Database, *where: Any, of: Any = Comment) -> int:
 
 
 async def test_people_talk_about_their_tasks(company: Database) -> None:
-    assert await count(company) > 400
+    assert await count(company) > 200
     assert await count(company, Comment.parent_id.is_not(None)) > 100
     for part in (CommentMention, CommentRevision, TaskShare):
         assert await count(company, of=part) > 5
