@@ -30,7 +30,7 @@ NOW = dt.datetime(2026, 11, 20, 10, 30, tzinfo=dt.UTC)
 SCALE = 9
 
 
-class Undone(Exception):
+class Undone(Exception):  # noqa: N818 - as a test leaves a transaction
     """Leaves a transaction so that it is rolled back."""
 
 
