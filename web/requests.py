@@ -21,7 +21,7 @@ _PATIENCE: Final = 10
 # orjson's depth limit; its message for anything deeper begins with this.
 _PARSED_LEVELS: Final = 1_024
 _TOO_DEEP_TO_PARSE: Final = "depth limit exceeded"
-_PARAMETERS: Final = ("query", "operationName", "variables", "extensions")
+_PARAMETERS: Final = ("query", "documentId", "operationName", "variables", "extensions")
 
 
 class BadRequest(Failure):
@@ -178,10 +178,13 @@ def request_from_object(value: Any) -> GraphQLRequest:
     if isinstance(value, list):
         raise BadRequest("Batches of operations are not supported; send them one by one.")
     if not isinstance(value, dict):
-        raise BadRequest("A GraphQL request must be a JSON object with `query`.")
+        raise BadRequest("A GraphQL request must be a JSON object with `query` or `documentId`.")
     query = value.get("query")
     if query is not None and not isinstance(query, str):
         raise BadRequest("`query` must be a string.")
+    document_id = value.get("documentId")
+    if document_id is not None and not isinstance(document_id, str):
+        raise BadRequest("`documentId` must be a string.")
     operation_name = value.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise BadRequest("`operationName` must be a string or null.")
@@ -194,4 +197,5 @@ def request_from_object(value: Any) -> GraphQLRequest:
         # Some clients send an empty name instead of none.
         operation_name=operation_name or None,
         extensions=value.get("extensions"),
+        document_id=document_id,
     )

@@ -334,8 +334,12 @@ class _Connection:
             request = request_from_object(payload)
         except BadRequest as error:
             raise Closed(BAD_MESSAGE, str(error)) from None
-        if request.query is None and "persistedQuery" not in (request.extensions or {}):
-            raise Closed(BAD_MESSAGE, "`query` must be a string")
+        if (
+            request.query is None
+            and request.document_id is None
+            and "persistedQuery" not in (request.extensions or {})
+        ):
+            raise Closed(BAD_MESSAGE, "`query` or `documentId` must be a string")
         if id_ in self._open:
             raise Closed(DUPLICATE_ID, f"Subscriber for {id_} already exists")
         self._operations += 1

@@ -46,7 +46,13 @@ from graph.request.document_limits import DocumentLimits, TooLarge
 from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.event_cursor import take_event_cursor
-from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.request.persisted import (
+    PersistedDocuments,
+    RegisteredDocuments,
+    digest_of,
+    digest_of_id,
+    sha256_of,
+)
 from graph.request.shared_deliveries import SharedDeliveries
 from settings import Introspection
 
@@ -54,6 +60,10 @@ log = logging.getLogger("taskloom.graphql")
 
 # After this time what was read for a delivery is not sent any longer.
 _FRESH_SECONDS = 1.0
+
+# Some clients (urql) match this exact message instead of the code.
+_UNKNOWN_HASH = "PersistedQueryNotFound"
+_UNKNOWN_ID = "No registered or persisted document has this `documentId`. Send its text as `query`."
 
 # Like `graph.engine.execute`: the batch engine replaces graphql-core's executor.
 Engine = Callable[..., Awaitable[Executed]]
@@ -66,6 +76,7 @@ class GraphQLRequest(NamedTuple):
     variables: Mapping[str, Any] | None = None
     operation_name: str | None = None
     extensions: Mapping[str, Any] | None = None
+    document_id: str | None = None
 
 
 class Prepared(NamedTuple):
@@ -301,12 +312,22 @@ class Executor:
         """
         text, digest = request.query, None
         persisted = (request.extensions or {}).get("persistedQuery")
+        if request.document_id is not None:
+            if text is not None or persisted is not None:
+                raise Failure(
+                    "A request with `documentId` must have neither `query` nor "
+                    "`extensions.persistedQuery`.",
+                    code=ErrorCode.BAD_REQUEST,
+                )
+            text, trusted = await self._by_hash(digest_of_id(request.document_id), _UNKNOWN_ID)
+            return text, None, trusted
         if text is None and persisted is not None:
-            text, trusted = await self._by_hash(digest_of(persisted))
+            text, trusted = await self._by_hash(digest_of(persisted), _UNKNOWN_HASH)
             return text, None, trusted
         if text is None or not text.strip():
             raise Failure(
-                "The request must have a `query` that is not empty.", code=ErrorCode.BAD_REQUEST
+                "The request must have a `query` that is not empty, or a `documentId`.",
+                code=ErrorCode.BAD_REQUEST,
             )
         if persisted is not None:
             digest = self.persisted.verify(persisted, text)
@@ -316,15 +337,17 @@ class Executor:
             raise Forbidden("This server runs only the documents that its operator registered.")
         return text, None, True
 
-    async def _by_hash(self, digest: str) -> tuple[str, bool]:
+    async def _by_hash(self, digest: str, unknown: str) -> tuple[str, bool]:
+        """A document's text, and whether the operator registered it; `unknown` is the message of
+        the failure.
+        """
         text = None if self._registered_only else await self.persisted.find(digest)
         if text is not None:
             return text, False
         text = await self._registered(digest)
         if text is not None:
             return text, True
-        # Some clients (urql) match this exact message instead of the code.
-        raise Failure("PersistedQueryNotFound", code=ErrorCode.PERSISTED_QUERY_NOT_FOUND)
+        raise Failure(unknown, code=ErrorCode.PERSISTED_QUERY_NOT_FOUND)
 
     async def _registered(self, digest: str) -> str | None:
         return None if self.registered is None else await self.registered.find(digest)

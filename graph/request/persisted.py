@@ -1,4 +1,4 @@
-"""Documents that are sent by their hash alone.
+"""Documents that are sent by their hash alone: in `extensions.persistedQuery`, or as `documentId`.
 
 *Automatic* ones (APQ): a client sends the text once, with its SHA-256, and later only the SHA-256.
 They are kept in this process and, if Redis is configured, in Redis for all processes. The same
@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -39,6 +40,8 @@ _BELIEVED: Final = 60.0
 _REDIS_SECONDS: Final = 0.5
 _REDIS_KEPT: Final = 86_400 * 7
 _APOLLO: Final = "apollo-persisted-query-manifest"
+# The only kind of identifier in the appendix of GraphQL over HTTP that says what it is made of.
+_DOCUMENT_ID: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 _TEXT: Final = Statement(
     select(RegisteredDocument.text).where(RegisteredDocument.hash == bindparam("hash"))
@@ -61,6 +64,18 @@ def digest_of(extension: object) -> str:
             code=ErrorCode.BAD_REQUEST,
         )
     return digest.lower()
+
+
+def digest_of_id(document_id: str) -> str:
+    """The hash in a `documentId`. Raises `Failure`."""
+    match = _DOCUMENT_ID.fullmatch(document_id)
+    if match is None:
+        raise Failure(
+            "`documentId` must be `sha256:` and the SHA-256 of the document as 64 hexadecimal "
+            "digits in lower case.",
+            code=ErrorCode.BAD_REQUEST,
+        )
+    return match[1]
 
 
 def sha256_of(text: str) -> str:

@@ -15,6 +15,7 @@ from settings import Settings
 from tests.accounts import House
 from tests.servers import serving
 from tests.web import toy
+from tests.web.test_http import persist
 from web import event_stream
 
 STREAM = {"Accept": "text/event-stream"}
@@ -30,6 +31,11 @@ async def events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
         elif line.startswith("data:"):
             data = line.removeprefix("data:").strip()
             yield event, json.loads(data) if data else None
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    for line in response.text.splitlines():
+        yield line
 
 
 async def all_events(http: httpx.AsyncClient, query: str) -> list[tuple[str, Any]]:
@@ -84,6 +90,23 @@ async def test_errors_of_the_document_come_in_the_stream(http: httpx.AsyncClient
     (first, data), last = await all_events(http, "subscription { nothing }")
     assert (first, last[0]) == ("next", "complete")
     assert data["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_a_stream_by_its_identifier(http: httpx.AsyncClient) -> None:
+    known = await persist(http, "subscription { upto(to: 2) }")
+    for response in (
+        await http.post("/graphql", json={"documentId": known}, headers=STREAM),
+        await http.get("/graphql", params={"documentId": known}, headers=STREAM),
+    ):
+        found = [event async for event in events(_lines(response))]
+        assert [data and data["data"]["upto"] for _, data in found] == [0, 1, None]
+    unknown = {"documentId": f"sha256:{'0' * 64}"}
+    response = await http.get("/graphql", params=unknown, headers=STREAM)
+    (_, data), last = [event async for event in events(_lines(response))]
+    assert data["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    assert last == ("complete", None)
+    wrong = await http.get("/graphql", params={"documentId": "sha256:0"}, headers=STREAM)
+    assert wrong.status_code == 400
 
 
 @pytest.mark.parametrize(

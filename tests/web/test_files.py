@@ -17,6 +17,7 @@ from tests.accounts import Person
 from tests.factories import World, gid, missing
 from tests.servers import serving
 from tests.uploads import PREFLIGHT, UPLOAD, attach, local
+from tests.web.test_http import persist
 
 MAP = '{"0": ["variables.input.file"]}'
 
@@ -85,6 +86,22 @@ async def test_nobody_uploads_without_signing_in(http: httpx.AsyncClient, task: 
         FILE,
     ]
     assert await form(http, None, *parts) == (401, "UNAUTHENTICATED")
+
+
+async def test_a_form_may_name_its_document_by_the_identifier(
+    http: httpx.AsyncClient, ada: Person, task: str
+) -> None:
+    known = await persist(http, UPLOAD)
+    variables = {"input": {"taskId": task, "file": None}}
+
+    def parts(**request: Any) -> list[tuple[str, Any]]:
+        return [("operations", (None, json.dumps(request))), ("map", (None, MAP)), FILE]
+
+    sent = parts(documentId=known, variables=variables)
+    response = await http.post("/graphql", files=sent, headers=headers(ada))
+    assert response.json()["data"]["attachmentUpload"]["errors"] == []
+    both = parts(documentId=known, query=UPLOAD, variables=variables)
+    assert await form(http, ada, *both) == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize(

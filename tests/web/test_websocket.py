@@ -20,6 +20,7 @@ from settings import Settings
 from tests.accounts import House
 from tests.servers import serving
 from tests.web import toy
+from tests.web.test_http import persist
 from web import websocket
 from web.websocket import GraphQLOverWebSocket
 
@@ -288,6 +289,7 @@ async def test_bad_credentials_are_forbidden(ws: Open, value: str) -> None:
         '{"type": "subscribe", "id": "1", "payload": {}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": 1}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": null}}',
+        '{"type": "subscribe", "id": "1", "payload": {"documentId": 1}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "variables": []}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "operationName": 1}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "extensions": "x"}}',
@@ -365,6 +367,9 @@ async def test_pings_are_answered_with_their_payload(ws: Open) -> None:
     [
         ({"query": "{"}, "GRAPHQL_PARSE_FAILED"),
         ({"query": ""}, "BAD_REQUEST"),
+        ({"documentId": "sha256:0"}, "BAD_REQUEST"),
+        ({"documentId": f"sha256:{'0' * 64}", "query": "{ hello }"}, "BAD_REQUEST"),
+        ({"documentId": f"sha256:{'0' * 64}"}, "PERSISTED_QUERY_NOT_FOUND"),
         ({"query": "{ nothing }"}, "GRAPHQL_VALIDATION_FAILED"),
         ({"query": "{ hello }", "operationName": "other"}, "OPERATION_RESOLUTION_FAILURE"),
         ({"query": "query ($n: Int!) { count(to: $n) }"}, "BAD_USER_INPUT"),
@@ -391,6 +396,14 @@ async def test_queries_and_mutations_have_one_result(ws: Open) -> None:
         await client.subscribe("mutation { add }")
         (payload,) = await client.until_complete()
         assert payload["data"] == {"add": done + 1}
+
+
+async def test_a_subscription_by_its_identifier(ws: Open, http: httpx.AsyncClient) -> None:
+    known = await persist(http, "subscription { upto(to: 2) }")
+    async with ws() as client:
+        await client.send({"id": "1", "type": "subscribe", "payload": {"documentId": known}})
+        payloads = await client.until_complete()
+        assert [payload["data"] for payload in payloads] == [{"upto": 0}, {"upto": 1}]
 
 
 async def test_every_operation_and_delivery_has_a_context_of_its_own(ws: Open) -> None:

@@ -64,6 +64,11 @@ async def send(
     return await http.post("/graphql", json=body)
 
 
+async def by_id(http: httpx.AsyncClient, text: str) -> httpx.Response:
+    """Send the document's identifier alone."""
+    return await http.post("/graphql", json={"documentId": f"sha256:{sha256_of(text)}"})
+
+
 def code(response: httpx.Response) -> str:
     found: str = response.json()["errors"][0]["extensions"]["code"]
     return found
@@ -77,9 +82,10 @@ async def test_registered_documents_are_free_of_the_limits(
     assert code(await send(world.http, digest=sha256_of(text))) == "PERSISTED_QUERY_NOT_FOUND"
     status, output = register(settings, tmp_path / "documents.json", {"some key": text})
     assert (status, "Documents registered: 1 (1 new)" in output) == (0, True)
-    # The server that was running finds it.
+    # The server that was running finds it, by either name.
     data = (await send(world.http, digest=sha256_of(text))).json()["data"]
     assert len(data) == 60
+    assert (await by_id(world.http, text)).json()["data"] == data
     _, output = register(settings, tmp_path / "documents.json", [text, INFO])
     assert "Documents registered: 2 (1 new)" in output
 
@@ -210,6 +216,7 @@ async def test_a_server_that_runs_registered_documents_only(
     async with serving(settings, documents="registered") as http:
         good = await send(http, digest=sha256_of(text))
         assert good.json()["data"]["serverInfo"]["name"] == "Taskloom"
+        assert (await by_id(http, text)).json()["data"] == good.json()["data"]
         # In full as well: it is the same document.
         assert (await send(http, text)).json()["data"]
         for other in ("{ viewer { user { username } } }", "{ __schema { types { name } } }"):
@@ -219,6 +226,7 @@ async def test_a_server_that_runs_registered_documents_only(
             both = await send(http, other, digest=sha256_of(other))
             assert code(both) == "FORBIDDEN"
             assert code(await send(http, digest=sha256_of(other))) == "PERSISTED_QUERY_NOT_FOUND"
+            assert code(await by_id(http, other)) == "PERSISTED_QUERY_NOT_FOUND"
 
 
 @pytest.mark.parametrize("told", [True, False])
