@@ -21,7 +21,14 @@ _PATIENCE: Final = 10
 # orjson's depth limit; its message for anything deeper begins with this.
 _PARSED_LEVELS: Final = 1_024
 _TOO_DEEP_TO_PARSE: Final = "depth limit exceeded"
-_PARAMETERS: Final = ("query", "documentId", "operationName", "variables", "extensions")
+_PARAMETERS: Final = (
+    "query",
+    "documentId",
+    "operationName",
+    "variables",
+    "extensions",
+    "onError",
+)
 
 
 class BadRequest(Failure):
@@ -188,6 +195,9 @@ def request_from_object(value: Any) -> GraphQLRequest:
     operation_name = value.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise BadRequest("`operationName` must be a string or null.")
+    on_error = value.get("onError")
+    if on_error is not None and not isinstance(on_error, str):
+        raise BadRequest("`onError` must be NULL, PROPAGATE or HALT.")
     for name in ("variables", "extensions"):
         if value.get(name) is not None and not isinstance(value[name], dict):
             raise BadRequest(f"`{name}` must be an object or null.")
@@ -198,4 +208,5 @@ def request_from_object(value: Any) -> GraphQLRequest:
         operation_name=operation_name or None,
         extensions=value.get("extensions"),
         document_id=document_id,
+        on_error=on_error,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -13,6 +14,19 @@ from graphql import FieldNode, GraphQLError
 Data = dict[str, Any] | orjson.Fragment
 
 Engine = Literal["batch", "standard"]
+
+
+class ErrorBehavior(Enum):
+    """What an error of a field does to the answer: the `onError` of a request.
+
+    NULL: the field is null, even if its type is non-null. PROPAGATE: an error in a non-null
+    position nulls the nearest nullable position above. HALT: execution ends at the first error, and
+    that error is the whole answer.
+    """
+
+    NULL = "NULL"
+    PROPAGATE = "PROPAGATE"
+    HALT = "HALT"
 
 
 @dataclass(slots=True)
@@ -30,7 +44,7 @@ class Interrupted:
 
     What is committed must not be lost with the rest. `data` is None if nothing was noted.
     `unfinished`: the mutations that did not end, or did not begin, by their response keys; they are
-    null in `data`.
+    null in `data`. Nothing is noted if the errors of these make the whole answer null.
     """
 
     _: Any

@@ -1,7 +1,7 @@
 """The entry point: run an operation with the batch engine if possible, else the standard executor.
 
 An operation falls back as a whole, before any of it has run, and visibly: a metric counts the
-reasons, and every result says which engine made it.
+reasons, and every result says which engine made it. Both know the error behaviors (`onError`).
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ from graphql import (
     ExecutionResult,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLOutputType,
     GraphQLSchema,
     OperationDefinitionNode,
 )
 from graphql import execute as execute_standard
-from graphql.execution.collect_fields import FragmentDetails
+from graphql.error import located_error
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 from graphql.execution.executor import Executor, default_field_resolver, default_type_resolver
 from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import VariableValues
+from graphql.pyutils import Path
 from prometheus_client import Counter
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.core.executed import Executed
+from graph.core.executed import ErrorBehavior, Executed
 from graph.core.selection import SelectionIndex
 from graph.engine.explain import Explanation
 from graph.engine.planning import Planner, Unplannable
-from graph.engine.run import Run
+from graph.engine.run import HaltingRun, Run
 from graph.engine.state import EngineState
 
 FALLBACKS: Final = Counter(
@@ -42,6 +45,38 @@ _PLANNER: Final = "taskloom-planner"
 
 # Strawberry's is quicker and right, but not annotated as graphql-core wants it.
 _is_awaitable: Final = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+
+class _Nulling(StrawberryGraphQLCoreExecutionContext):
+    """The standard executor with `NULL`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.error_propagation = False
+
+
+class _Halting(StrawberryGraphQLCoreExecutionContext):
+    """The standard executor with `HALT`: every error goes up to the root, as if no position there
+    could be null.
+    """
+
+    def handle_field_error(
+        self,
+        raw_error: Exception,
+        return_type: GraphQLOutputType,
+        field_details_list: list[FieldDetails],
+        path: Path,
+    ) -> None:
+        """Raise the error with its place."""
+        nodes = [details.node for details in field_details_list]
+        raise located_error(raw_error, nodes, path.as_list())
+
+
+_EXECUTORS: Final[Mapping[ErrorBehavior, type[Executor[Any]]]] = {
+    ErrorBehavior.NULL: _Nulling,
+    ErrorBehavior.PROPAGATE: StrawberryGraphQLCoreExecutionContext,
+    ErrorBehavior.HALT: _Halting,
+}
 
 
 class Literals(Protocol):
@@ -75,6 +110,7 @@ async def execute(
     standard: bool = False,
     serialized: bool = False,
     explain: bool = False,
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE,
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
@@ -85,6 +121,7 @@ async def execute(
     off. `serialized`: `data` may
     be or contain an `orjson.Fragment` if the operation has run a few times before.
     `explain`: record in the context's `extensions` what the run did (`graph.engine.explain`).
+    `on_error`: what a failure of a field does to the answer.
     """
     if explain:
         explanation = context_value.of(EngineState).explanation = Explanation()
@@ -101,6 +138,7 @@ async def execute(
                     literals=literals,
                     standard=standard,
                     serialized=serialized,
+                    on_error=on_error,
                 )
         finally:
             # Also of an operation that was stopped by its time limit.
@@ -122,6 +160,7 @@ async def execute(
             context_value=context_value,
             variable_values=dict(given),
             operation_name=operation_name,
+            executor_class=_EXECUTORS[on_error],
         )
 
     operation = operation or _operation(document, operation_name)
@@ -162,8 +201,17 @@ async def execute(
 
     plan.uses += 1
     serialized = serialized and plan.uses > planner.serialized_after - known.earlier
+    run_class = HaltingRun if on_error is ErrorBehavior.HALT else Run
     return await _run(
-        Run(plan, context_value, variables, root_value, executor, serialized=serialized)
+        run_class(
+            plan,
+            context_value,
+            variables,
+            root_value,
+            executor,
+            serialized=serialized,
+            on_error=on_error,
+        )
     )
 
 
@@ -189,7 +237,6 @@ async def _standard(schema: GraphQLSchema, document: DocumentNode, **given: Any)
         schema,
         document,
         **given,
-        executor_class=StrawberryGraphQLCoreExecutionContext,
         is_awaitable=_is_awaitable,
         hide_suggestions=True,
     )

@@ -6,6 +6,8 @@ graphql-core would have made it: a `Failed` in a nullable position becomes null 
 its path; in a non-null position it nulls the nearest nullable position above, and the rest of that
 object is skipped. So errors come in the order of the answer, in whatever order fields failed.
 Parts of the answer without a failure stay unchanged.
+
+That is `PROPAGATE`. With `NULL` every position counts as nullable, and with `HALT` none.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from graphql import GraphQLError
 from graphql.error import located_error
 from graphql.pyutils import Path
 
+from graph.core.executed import ErrorBehavior
 from graph.engine.columns import Failed
 from graph.engine.plan import FieldPlan, ObjectPlan, Shape
 
@@ -25,6 +28,13 @@ from graph.engine.plan import FieldPlan, ObjectPlan, Shape
 def forbidden_null(field: FieldPlan) -> TypeError:
     """The error that graphql-core raises for null in a non-null position."""
     return TypeError(f"Cannot return null for non-nullable field {field.place}.")
+
+
+def nulls_parent(shape: Shape, on_error: ErrorBehavior) -> bool:
+    """Whether an error in this position nulls the one above it."""
+    if on_error is ErrorBehavior.PROPAGATE:
+        return shape.nonnull
+    return on_error is ErrorBehavior.HALT
 
 
 def _read(value: Any) -> Any:
@@ -45,10 +55,12 @@ class Replay:
         failing: set[FieldPlan],
         objects: Iterable[tuple[ObjectPlan, list[dict[str, Any]]]],
         marked: Mapping[str, Failed],
+        on_error: ErrorBehavior,
     ) -> None:
         self.errors: list[GraphQLError] = []
         self._failing = failing
         self._marked = marked
+        self._on_error = on_error
         self._plans = {id(row): plan for plan, rows in objects for row in rows}
         self._touched: dict[ObjectPlan, bool] = {}
 
@@ -77,7 +89,7 @@ class Replay:
                 return self._value(field, shape, value, path)
             except GraphQLError as raised:
                 error = raised
-        if shape.nonnull:
+        if nulls_parent(shape, self._on_error):
             raise error
         self.errors.append(error)
         return None

@@ -25,7 +25,7 @@ from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
 from graph.core.context import Context
-from graph.core.executed import Data, Interrupted
+from graph.core.executed import Data, ErrorBehavior, Interrupted
 from graph.engine.columns import (
     Column,
     Failed,
@@ -45,7 +45,7 @@ from graph.engine.plan import (
     TextAssembler,
     TextSegment,
 )
-from graph.engine.replay import Replay, forbidden_null
+from graph.engine.replay import Replay, forbidden_null, nulls_parent
 from graph.engine.serialization import mark, plan_columns, text_of, texts_of
 from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON, JsonSpan
 from graph.engine.state import EngineState
@@ -60,7 +60,8 @@ class Run:
     """One execution of a plan. `executor` makes graphql-core's executor if it is needed.
 
     If `serialized`, objects are JSON texts instead of dicts wherever possible, and are in the
-    answer as `orjson.Fragment`s; the answer itself may be one.
+    answer as `orjson.Fragment`s; the answer itself may be one. `on_error`: what a failure does to
+    the answer.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class Run:
         executor: Callable[[], Executor[Any]],
         *,
         serialized: bool = False,
+        on_error: ErrorBehavior = ErrorBehavior.PROPAGATE,
     ) -> None:
         self.plan = plan
         # Whether objects are assembled as text if possible; see graph.engine.serialization.
         self.serialized = serialized
+        self._on_error = on_error
         self.context = context
         self.variables = variables
         self._root_value = root_value
@@ -110,7 +113,7 @@ class Run:
             (data,) = await self._objects(root, [self._root_value])
         if not self._failing:
             return data, []
-        replay = Replay(self._failing, self._abstract, self._marked)
+        replay = self._replay()
         try:
             return replay.root(root, data), replay.errors
         finally:
@@ -130,7 +133,7 @@ class Run:
             if self.serialized and field.shape.is_text:
                 column = self._fragments(field, column)
             if self._failing:
-                replay = Replay(self._failing, self._abstract, self._marked)
+                replay = self._replay()
                 try:
                     column = [replay.field(field, column[0], None)]
                 except GraphQLError as error:
@@ -149,7 +152,7 @@ class Run:
         errors: list[GraphQLError],
         unfinished: Sequence[FieldPlan],
     ) -> None:
-        if any(field.shape.nonnull for field in unfinished):
+        if any(nulls_parent(field.shape, self._on_error) for field in unfinished):
             return
         interrupted = self.context.of(Interrupted)
         interrupted.data = root.assemble(1, [*columns, *([None] for _ in unfinished)])[0]
@@ -475,6 +478,9 @@ class Run:
         self._failing.add(field)
         return Failed(error)
 
+    def _replay(self) -> Replay:
+        return Replay(self._failing, self._abstract, self._marked, self._on_error)
+
     @property
     def executor(self) -> Executor[Any]:
         """graphql-core's executor for this operation, made when first needed."""
@@ -488,6 +494,19 @@ class Run:
         return self.executor.build_resolve_info(
             field.definition, field.nodes, field.parent_type, path
         )
+
+
+class HaltingRun(Run):
+    """A run that begins no asynchronous field once a field has failed (`HALT`).
+
+    Fields that run already end; what they return is not used. Those that were not begun are null,
+    which `Replay` passes over until it finds the failure.
+    """
+
+    async def _field(self, field: FieldPlan, parents: Parents) -> Column:
+        if self._failing:
+            return [None] * len(parents.rows)
+        return await super()._field(field, parents)
 
 
 async def _value(value: Any) -> Any:

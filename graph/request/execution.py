@@ -36,7 +36,7 @@ from auth.viewer import Viewer
 from db.row_security import viewing
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
-from graph.core.executed import Data, Deliveries, Executed, Interrupted
+from graph.core.executed import Data, Deliveries, ErrorBehavior, Executed, Interrupted
 from graph.core.sharing import ORDINARY, compared_labels
 from graph.core.single_flight import SingleFlight
 from graph.request import scopes
@@ -77,6 +77,7 @@ class GraphQLRequest(NamedTuple):
     operation_name: str | None = None
     extensions: Mapping[str, Any] | None = None
     document_id: str | None = None
+    on_error: str | None = None
 
 
 class Prepared(NamedTuple):
@@ -88,6 +89,8 @@ class Prepared(NamedTuple):
     cost_only: bool = False
     # The client asks how it was run; see `graph.engine.explain`.
     explain: bool = False
+    # What an error of a field does to the answer.
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE
 
     @property
     def kind(self) -> OperationType:
@@ -212,6 +215,7 @@ class Executor:
     async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
         """The requested operation. Raises `Refused`."""
         try:
+            on_error = _error_behavior(request.on_error)
             text, digest, trusted = await self._text(request)
             document = await self.documents.get(text, trusted=trusted)
             if digest is not None:
@@ -223,7 +227,7 @@ class Executor:
             explain = self._explained(operation, request.extensions)
         except Exception as error:
             raise Refused(refusal(error, request_id)) from error
-        return Prepared(operation, request.variables or {}, cost_only, explain)
+        return Prepared(operation, request.variables or {}, cost_only, explain, on_error)
 
     def _explained(self, operation: Operation, extensions: Mapping[str, Any] | None) -> bool:
         wanted = _flag(extensions, "explain")
@@ -426,7 +430,7 @@ class Executor:
     ) -> AsyncGenerator[Answer, None]:
         request_id, rights = opened.request.id, opened.viewer.rights
         checked, viewer = opened.viewer, opened.viewer.row_viewer
-        requested = (prepared.operation, _comparable(prepared.variables))
+        requested = (prepared.operation, prepared.on_error, _comparable(prepared.variables))
         try:
             while True:
                 try:
@@ -466,7 +470,7 @@ class Executor:
         prepared: Prepared,
         context: Context,
         events: Sequence[Any],
-        requested: tuple[Operation, bytes],
+        requested: tuple[Operation, ErrorBehavior, bytes],
     ) -> list[Answer]:
         """An answer to each event, one for all subscriptions with the same operation on the same
         events: of one viewer, or of all who see the same, if that makes no other difference.
@@ -526,6 +530,7 @@ class Executor:
                     literals=operation.literals,
                     serialized=serialized,
                     explain=prepared.explain,
+                    on_error=prepared.on_error,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
@@ -596,6 +601,17 @@ def _located(
     if operation.literals is not None:
         operation.literals.locate(errors)
     return format_errors(errors, request_id)
+
+
+def _error_behavior(wanted: str | None) -> ErrorBehavior:
+    if wanted is None:
+        return ErrorBehavior.PROPAGATE
+    try:
+        return ErrorBehavior(wanted)
+    except ValueError:
+        raise Failure(
+            "`onError` must be NULL, PROPAGATE or HALT.", code=ErrorCode.BAD_REQUEST
+        ) from None
 
 
 def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:

@@ -104,6 +104,22 @@ async def test_a_form_may_name_its_document_by_the_identifier(
     assert await form(http, ada, *both) == (400, "BAD_REQUEST")
 
 
+async def test_a_form_may_say_what_errors_do(
+    http: httpx.AsyncClient, ada: Person, task: str
+) -> None:
+    query = "query ($x: ID!) { nodes(ids: [$x]) { id } }"
+    halted = json.dumps({"query": query, "onError": "HALT", "variables": {"x": "nothing"}})
+    sent: list[tuple[str, Any]] = [("operations", (None, halted)), ("map", (None, "{}"))]
+    response = await http.post("/graphql", files=sent, headers=headers(ada))
+    assert response.json()["data"] is None
+    wrong: list[tuple[str, Any]] = [
+        ("operations", (None, operations(task, onError="ABORT"))),
+        ("map", (None, MAP)),
+        FILE,
+    ]
+    assert await form(http, ada, *wrong) == (400, "BAD_REQUEST")
+
+
 @pytest.mark.parametrize(
     "map_",
     [

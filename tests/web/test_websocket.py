@@ -290,6 +290,7 @@ async def test_bad_credentials_are_forbidden(ws: Open, value: str) -> None:
         '{"type": "subscribe", "id": "1", "payload": {"query": 1}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": null}}',
         '{"type": "subscribe", "id": "1", "payload": {"documentId": 1}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "onError": 1}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "variables": []}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "operationName": 1}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "extensions": "x"}}',

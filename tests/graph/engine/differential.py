@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse
 
-from graph.core.executed import Executed
+from graph.core.executed import ErrorBehavior, Executed
 from graph.engine import execute
 from graph.engine.executor import planner_of
 
@@ -31,6 +31,7 @@ async def compare(
     operation_name: str | None = None,
     root_value: Any = None,
     may_fall_back: bool = False,
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE,
 ) -> Executed:
     """Execute by both engines and hold the results to the contract; the batch engine's result.
 
@@ -51,6 +52,7 @@ async def compare(
             operation_name=operation_name,
             standard=standard,
             serialized=serialized,
+            on_error=on_error,
         )
 
     standard, batch = await run(standard=True), await run()

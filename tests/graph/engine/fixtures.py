@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from files.upload import Upload
 from graph.core.context import Context, Services
-from graph.core.executed import Executed
+from graph.core.executed import ErrorBehavior, Executed
 from graph.engine import execute
 from graph.engine.executor import planner_of
 from graph.request.execution import Answer, Executor, GraphQLRequest, Refused
@@ -80,12 +80,15 @@ class Twin:
         self.results: list[Executed] = []
         # Whether what it executes is written, from the first run on.
         self.serialized = False
+        # What failures of fields do to the answers.
+        self.on_error = ErrorBehavior.PROPAGATE
         self._execute = partial(execute, standard=engine == "standard")
         self._executor = Executor(schema, engine=self._caught)
 
     async def _caught(self, *arguments: Any, **options: Any) -> Executed:
         """Executors format errors for clients; the contract is about the errors themselves."""
-        result = await self._execute(*arguments, **{**options, "serialized": self.serialized})
+        own = {"serialized": self.serialized, "on_error": self.on_error}
+        result = await self._execute(*arguments, **{**options, **own})
         result.data = read(result.data) if self.serialized else result.data
         self.results.append(result)
         return result
@@ -144,6 +147,17 @@ class Twins:
         self._clock = clock
         self._number = 0
         self._names: dict[str, str] = {}
+
+    @contextmanager
+    def behaving(self, on_error: ErrorBehavior) -> Iterator[None]:
+        """Execute with this `onError` for as long as the block lasts."""
+        for twin in self._twins.values():
+            twin.on_error = on_error
+        try:
+            yield
+        finally:
+            for twin in self._twins.values():
+                twin.on_error = ErrorBehavior.PROPAGATE
 
     async def compare(self, operation: CorpusOperation, *, serialized: bool = True) -> list[Answer]:
         """Run it by both engines and hold them to the contract; the batch engine's answers.

@@ -10,11 +10,13 @@ from graphql import GraphQLArgument, get_named_type, parse, validate
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from graph.core.executed import ErrorBehavior
 from tests.graph.engine.differential import compare
 from tests.graph.engine.generate import Generator
 from tests.graph.engine.toy import ToyContext, World, make_schema
 
 SCHEMA = make_schema()._schema
+PROPAGATE = ErrorBehavior.PROPAGATE
 RATES = [0, 0, 5, 20, 60, 200]
 
 
@@ -33,7 +35,7 @@ def argument(
     return str(number) if random.random() < 0.5 else generator.variable("Int!", number)
 
 
-async def check(random: Random, seed: int, rate: int) -> None:
+async def check(random: Random, seed: int, rate: int, on_error: ErrorBehavior) -> None:
     """One generated operation in one world."""
     generator = Generator(SCHEMA, random, argument)
     root, keyword = SCHEMA.query_type, "query"
@@ -48,7 +50,12 @@ async def check(random: Random, seed: int, rate: int) -> None:
     if keyword == "subscription":
         event = world.people[seed % len(world.people)]
     await compare(
-        SCHEMA, document, generator.variables, lambda: ToyContext(world), root_value=event
+        SCHEMA,
+        document,
+        generator.variables,
+        lambda: ToyContext(world),
+        root_value=event,
+        on_error=on_error,
     )
 
 
@@ -62,14 +69,17 @@ CASE = given(
     random=st.randoms(use_true_random=False),
     seed=st.integers(0, 10_000),
     rate=st.sampled_from(RATES),
+    on_error=st.sampled_from([PROPAGATE, PROPAGATE, ErrorBehavior.NULL, ErrorBehavior.HALT]),
 )
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
 @CASE
-async def test_both_engines_agree(random: Random, seed: int, rate: int) -> None:
-    await check(random, seed, rate)
+async def test_both_engines_agree(
+    random: Random, seed: int, rate: int, on_error: ErrorBehavior
+) -> None:
+    await check(random, seed, rate, on_error)
 
 
 # 20,000 in all. In parts, since Hypothesis remembers every example of a run, and slows down.
@@ -78,6 +88,6 @@ async def test_both_engines_agree(random: Random, seed: int, rate: int) -> None:
 @settings(max_examples=500, deadline=None, suppress_health_check=QUIET)
 @CASE
 async def test_both_engines_agree_all_night(
-    part: int, random: Random, seed: int, rate: int
+    part: int, random: Random, seed: int, rate: int, on_error: ErrorBehavior
 ) -> None:
-    await check(random, seed, rate)
+    await check(random, seed, rate, on_error)

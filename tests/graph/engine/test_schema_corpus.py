@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from graphql import TypeInfo, TypeInfoVisitor, is_object_type, parse, validate, visit
 
+from graph.core.executed import ErrorBehavior
 from graph.core.fields import BatchFault
 from graph.schema import schema
 from settings import Settings
@@ -135,6 +136,15 @@ async def with_faults(operations: list[CorpusOperation], both: Twins, seed: int)
 async def test_both_engines_agree_on_faults(readers: Twins) -> None:
     some = SOUND[::4]
     assert await with_faults(some, readers, seed=1) > len(some) / 2
+
+
+@pytest.mark.parametrize("on_error", [ErrorBehavior.NULL, ErrorBehavior.HALT])
+async def test_both_engines_agree_on_faults_with_other_behaviors(
+    on_error: ErrorBehavior, readers: Twins
+) -> None:
+    some = SOUND[2::8]
+    with readers.behaving(on_error):
+        assert await with_faults(some, readers, seed=1) > len(some) / 2
 
 
 @pytest.mark.nightly

@@ -22,8 +22,10 @@ from graph.core.sharing import ORDINARY, compared_labels
 from graph.core.together import Together
 from graph.request.execution import Answer, GraphQLRequest
 from graph.request.shared_deliveries import SharedDeliveries
+from graph.schema import schema
 from tests.accounts import Person
 from tests.factories import World, gid
+from tests.graph.engine.faults import BREAKS, bent
 
 SHARED = [
     "id kind at cursor matches task { id title isOverdue project { name } assignee { username } }",
@@ -81,9 +83,11 @@ async def _subscribed(
     person: Person,
     query: str,
     variables: dict[str, Any],
+    *,
+    on_error: str | None = None,
 ) -> AsyncGenerator[Answer, None]:
     executor = world.executors["batch"]
-    request = GraphQLRequest(query=query, variables=variables)
+    request = GraphQLRequest(query=query, variables=variables, on_error=on_error)
     prepared = await executor.prepare(request, request_id="test")
     answers = await executor.subscribe(
         prepared, world.context(person), lambda: world.current_context(person)
@@ -232,6 +236,40 @@ async def test_a_shared_answer_is_read_once(selection: str, world: World) -> Non
             filtered += sum("AS person" in one for one in statements)
         assert 10 <= read < 40
         assert 10 <= filtered < 40
+
+
+async def test_every_subscriber_gets_errors_as_requested(world: World) -> None:
+    """Although all of them execute the same operation on the same event, at the same time."""
+    people = await world.people(3)
+    project = await world.project(people[0], viewers=people[1:])
+    task = await world.task(people[0], "old", project_id=project.id)
+    title, id_ = ["taskEvents", "task", "title"], gid(task)
+    expected: dict[str | None, Any] = {
+        None: {"taskEvents": {"task": None}},
+        "PROPAGATE": {"taskEvents": {"task": None}},
+        "NULL": {"taskEvents": {"task": {"id": id_, "title": None}}},
+        "HALT": None,
+    }
+    variables = {"filter": {"project": {"id": {"eq": gid(project)}}}}
+    query = f"# broken\n{_LISTEN % 'task { id title }'}"
+    async with contextlib.AsyncExitStack() as stack:
+        listening = [
+            (on_error, await _subscribed(world, stack, person, query, variables, on_error=on_error))
+            for person in people
+            for on_error in expected
+        ]
+        stack.enter_context(bent(schema._schema, {"Task.title": BREAKS}, 0))
+        for turn in range(3):
+            waiting = [asyncio.create_task(anext(stream)) for _, stream in listening]
+            await asyncio.sleep(0.05)
+            renamed = await world.run(RENAME, people[0], id=id_, title=f"turn {turn}")
+            assert renamed.good
+            async with asyncio.timeout(20):
+                answers = await asyncio.gather(*waiting)
+            for (on_error, _), answer in zip(listening, answers, strict=True):
+                found = orjson.loads(answer.body())
+                assert found["data"] == expected[on_error]
+                assert [error["path"] for error in found["errors"]] == [title]
 
 
 @pytest.mark.parametrize("errs", [False, True])
