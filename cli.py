@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# While modules are imported; by default, Python runs it thirty times as often.
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema.graphql"
 
 
@@ -221,22 +223,24 @@ def asgi() -> ASGIApp:
 
 
 def _application() -> Callable[[Settings], ASGIApp]:
-    with _without_collector():
+    with _collecting_rarely():
         from app import create_app
 
     return create_app
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Import without the garbage collector. What modules make lives as long as the process, and
-    scanning it again and again takes a fifth of the import.
+def _collecting_rarely() -> Iterator[None]:
+    """Import with few runs of the garbage collector. What modules make lives as long as the
+    process, and scanning it again and again takes a fifth of the import; but without any run, what
+    they leave behind is nine MiB in server and worker.
     """
-    gc.disable()
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         yield
     finally:
-        gc.enable()
+        gc.set_threshold(*before)
 
 
 # Background work
@@ -268,7 +272,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 async def _work(settings: Settings) -> None:
     """Run background jobs until this process is asked to stop."""
-    with _without_collector():
+    with _collecting_rarely():
         from jobs.worker import run
 
     stop = asyncio.Event()
