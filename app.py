@@ -33,7 +33,7 @@ from auth import access
 from auth.authenticator import Authenticator
 from auth.viewer import ViewerColumn
 from db.engine import Database
-from demo.seed import demo_login
+from demo.login import demo_login
 from errors import ErrorCode
 from events.bus import make_bus
 from events.epoch import ensure_epoch

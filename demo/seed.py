@@ -28,7 +28,8 @@ from db.models import Project, Task, User
 from db.transaction import WITHOUT_TIME_LIMITS, Transaction
 from demo import plan
 from demo import scale as bulk
-from demo.company import LOGIN, PASSWORD, PEOPLE, Person
+from demo.company import LOGIN, PASSWORD, PEOPLE
+from demo.login import exists
 from domain.work import Work
 from errors import ErrorCode, Failure
 from settings import AuthSettings, Settings
@@ -104,7 +105,7 @@ async def seed_demo(
     async with database.transaction() as transaction:
         await transaction.session.execute(text(WITHOUT_TIME_LIMITS))
         await _take_turns(transaction.session)
-        made = not await _exists(transaction.session)
+        made = not await exists(transaction.session)
         if made:
             await _make_company(transaction, database, settings, moment)
     if scale > 1:
@@ -118,31 +119,6 @@ async def seed_demo(
             progress("Updating the statistics of PostgreSQL's planner")
             await _analyze(session)
         return await _summary(session, created=made)
-
-
-async def demo_exists(database: Database) -> bool:
-    """Whether the demo company is in this database."""
-    async with database.session() as session:
-        return await _exists(session)
-
-
-async def demo_login(database: Database) -> tuple[str, str] | None:
-    """Username and password of the demo user, while they work."""
-    async with database.session() as session:
-        return (LOGIN, PASSWORD) if await _exists(session, unchanged=True) else None
-
-
-async def _exists(session: AsyncSession, *, unchanged: bool = False) -> bool:
-    query = select(User.id).where(User.email == _ada().email, User.deleted_at.is_(None))
-    if unchanged:
-        query = query.where(
-            User.is_active, User.username == LOGIN, User.password_changed_at == User.created_at
-        )
-    return await session.scalar(query) is not None
-
-
-def _ada() -> Person:
-    return next(person for person in PEOPLE if person.username == LOGIN)
 
 
 async def _take_turns(session: AsyncSession) -> None:
@@ -202,4 +178,4 @@ async def _summary(session: AsyncSession, *, created: bool) -> DemoSummary:
     )
 
 
-__all__ = ["DemoSummary", "demo_exists", "demo_login", "seed_demo"]
+__all__ = ["DemoSummary", "seed_demo"]

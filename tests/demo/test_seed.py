@@ -31,7 +31,8 @@ from db.models import (
     WebhookStatus,
 )
 from demo.company import LOGIN, PASSWORD, PEOPLE
-from demo.seed import DemoSummary, demo_exists, demo_login, seed_demo
+from demo.login import demo_exists, demo_login
+from demo.seed import DemoSummary, seed_demo
 from domain.accounts import session as sessions
 from domain.accounts import user as users
 from domain.work import Transactions
