@@ -368,7 +368,10 @@ async def revoke_others(work: Work, auth: Authenticator) -> list[UUID]:
 async def end_sessions(
     work: Work, auth: Authenticator, user_id: UUID, reason: str, *, keep: UUID | None = None
 ) -> list[UUID]:
-    """End a user's sessions except `keep`. Returns their ids; `reason` is shown to the user."""
+    """End a user's sessions except `keep`. Returns their ids; `reason` is shown to the user.
+
+    Devices of sessions that ended before by themselves get nothing more, either.
+    """
     sessions = await work.session.scalars(
         select(models.Session)
         .where(
@@ -382,6 +385,10 @@ async def end_sessions(
         .execution_options(populate_existing=True)
     )
     ended = await _revoke(work, sessions.all(), reason)
+    devices = delete(models.Device).where(models.Device.user_id == user_id)
+    if keep is not None:
+        devices = devices.where(models.Device.session_id.is_distinct_from(keep))
+    await work.session.execute(devices)
     work.after_commit.append(partial(auth.forget_everywhere, user_id=user_id))
     return ended
 

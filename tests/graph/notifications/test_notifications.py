@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from db import models
 from db.models import NotificationKind
@@ -239,18 +240,31 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
 
 async def test_a_device_gets_nothing_more_when_its_session_is_revoked(world: World) -> None:
     ada = await world.person()
-    phone = Person(ada.username, ada.email, await world.house.login(ada))
+    phone, drawer = [
+        Person(ada.username, ada.email, await world.house.login(ada)) for _ in range(2)
+    ]
     registering = """mutation ($input: DeviceCreateInput!) {
       deviceCreate(input: $input) { device { id } errors { code } } }"""
-    for person, name in ((ada, "Laptop"), (phone, "Lost phone")):
+    for person, name in ((ada, "Laptop"), (phone, "Lost phone"), (drawer, "Phone in a drawer")):
         values = {"target": {"token": f"token-{fresh_id().hex}"}, "platform": "IOS", "name": name}
         assert (await world.post(registering, person, input=values)).good
+    async with world.database.session() as session, session.begin():
+        expired = (
+            select(models.Device.session_id)
+            .where(models.Device.name == "Phone in a drawer", models.User.username == ada.username)
+            .where(models.User.id == models.Device.user_id)
+        )
+        await session.execute(
+            update(models.Session)
+            .where(models.Session.id == expired.scalar_subquery())
+            .values(expires_at=dt.datetime.now(dt.UTC) - dt.timedelta(days=1))
+        )
 
     async def names() -> list[str]:
         reply = await world.post("{ viewer { devices { nodes { name } } } }", ada)
         return sorted(node["name"] for node in reply.good["viewer"]["devices"]["nodes"])
 
-    assert await names() == ["Laptop", "Lost phone"]
+    assert await names() == ["Laptop", "Lost phone", "Phone in a drawer"]
     revoking = "mutation { sessionRevokeOthers(input: {}) { errors { code } } }"
     assert (await world.post(revoking, ada)).good
     assert await names() == ["Laptop"]
