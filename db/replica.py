@@ -6,7 +6,12 @@ author, in Redis if there are several processes. The author's queries use the pr
 replica has repeated the log up to there. If the replica does not answer, lags by more than
 `MOST_LAG`, or cancels a query in favour of repeating the log, the primary serves.
 
-Only queries use the replica: changes, subscriptions, credentials and the event log do not.
+What is not known counts against the replica. A process that starts uses it once it has repeated
+what the primary had written by then. A Redis that was empty, or that could not be told of a change,
+may lack notes of any process: for `MOST_LAG` nobody uses the replica (see `_NOTED`).
+
+Within an operation nothing goes back in time: once a statement was left to the primary, those after
+it are, too. Only queries use the replica: changes, subscriptions and credentials do not.
 """
 
 from __future__ import annotations
@@ -39,7 +44,31 @@ _ANSWER_SECONDS: Final = 3.0
 _KEPT_SECONDS: Final = int(4 * MOST_LAG)
 _MOST_KEPT: Final = 50_000
 
-_on_replica: contextvars.ContextVar[bool] = contextvars.ContextVar("on_replica", default=False)
+# Keys in Redis. `_NOTED` exists while all changes are noted; who finds it missing makes it, and
+# `_SINCE` beside it, which expires when the changes of before no longer matter.
+_NOTED: Final = "noted"
+_SINCE: Final = "noted-since"
+
+
+class _Use:
+    """That an operation reads from the replica; `over` once the primary has served it."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+_use: contextvars.ContextVar[_Use | None] = contextvars.ContextVar("replica", default=None)
+
+
+def leave_replica() -> bool:
+    """Read from the primary for the rest of this operation. Whether it used the replica so far."""
+    use = _use.get()
+    if use is None or use.over:
+        return False
+    use.over = True
+    return True
 
 
 def _bytes(position: str) -> Any:
@@ -74,8 +103,13 @@ class Replica:
         self._clock = clock
         # How far the replica is at least; None while it cannot be used.
         self._replayed: int | None = None
-        # When the primary was how far, since the last position that the replica has reached.
+        # When the primary was how far, since the last position that the replica has reached; and
+        # when that was. None if it has reached none yet, so that its lag is not known.
         self._positions: deque[tuple[float, int]] = deque()
+        self._reached: float | None = None
+        # How often a change could not be noted, and whether Redis is yet to be told of it.
+        self._doubts = 0
+        self._untold = False
         self._written = BoundedCache[str, int](_MOST_KEPT)
         self._redis: Any = None
         if settings.url is not None:
@@ -113,52 +147,88 @@ class Replica:
             position: int = row.position
         except Exception as error:  # noqa: BLE001 - the change is made
             log.warning("the position of the primary is unknown: %s", error)
-            # Until the primary can be asked again, nobody uses the replica.
-            self._replayed = None
+            # The replica has the change once it has reached a position that was asked for later.
+            self._forget_positions()
+            await self._tell()
             return
         self._written[author] = position
-        if self._redis is not None and not self._availability.away:
-            try:
-                await self._redis.set(f"{self._prefix}{author}", position, ex=_KEPT_SECONDS)
-            except redis.failures() as error:
-                self._availability.failed(error)
+        if self._redis is None:
+            return
+        if self._availability.away:
+            self._untold = True
+            return
+        try:
+            await self._redis.set(f"{self._prefix}{author}", position, ex=_KEPT_SECONDS)
+        except redis.failures() as error:
+            # Redis may be full, and the others can read what it has nevertheless.
+            log.warning("a change could not be noted in Redis: %s", error)
+            await self._tell()
 
     async def serves(self, readers: Collection[str]) -> bool:
         """Whether it has all that these have changed, in whichever process."""
-        if self._replayed is None:
+        if self._replayed is None or self._untold:
             return False
         if any(self._written.get(reader, 0) > self._replayed for reader in readers):
             return False
         if self._redis is None:
             return True
-        # While Redis was away, others' changes were not noted; the replica has them by then.
-        back = time.monotonic() - self._availability.back_at
-        if self._availability.away or back < MOST_LAG:
+        if self._availability.away:
             return False
+        names = [_NOTED, _SINCE, *readers]
         try:
-            found = await self._redis.mget([f"{self._prefix}{reader}" for reader in readers])
+            noted, since, *found = await self._redis.mget(self._prefix + name for name in names)
+            if noted is None:
+                await self._note_from_now()
         except redis.failures() as error:
             self._availability.failed(error)
             return False
         # It may have become unusable in the meantime.
-        return self.usable and all(
-            position is None or int(position) <= self._replayed for position in found
+        return (
+            self.usable
+            and noted is not None
+            and since is None
+            and all(position is None or int(position) <= self._replayed for position in found)
         )
+
+    async def _note_from_now(self) -> None:
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.set(self._prefix + _SINCE, 1, ex=int(MOST_LAG))
+        pipeline.set(self._prefix + _NOTED, 1)
+        await pipeline.execute()
+
+    async def _tell(self) -> None:
+        """Let the other processes know that Redis lacks a change, as soon as it can be reached."""
+        if self._redis is None:
+            return
+        self._untold = True
+        if self._availability.away:
+            return
+        try:
+            # A Redis that is full takes this.
+            await self._redis.delete(self._prefix + _NOTED)
+            self._untold = False
+        except redis.failures() as error:
+            self._availability.failed(error)
+
+    def _forget_positions(self) -> None:
+        self._doubts += 1
+        self._replayed = self._reached = None
+        self._positions.clear()
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Reads in this block, and in the tasks that it starts, use the replica."""
-        token = _on_replica.set(True)
+        token = _use.set(_Use())
         try:
             yield
         finally:
-            _on_replica.reset(token)
+            _use.reset(token)
 
     async def look(self) -> None:
         """See how far both servers are."""
+        doubts, now = self._doubts, self._clock()
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                now = self._clock()
                 (primary,) = await self._primary.fetch(_WRITTEN, {})
                 (row,) = await self.reader.fetch(_REPLAYED, {})
         except Exception as error:  # noqa: BLE001 - the primary serves
@@ -166,13 +236,19 @@ class Replica:
                 log.warning("the read replica is not used: %s", error)
             self._replayed = None
             return
+        if doubts != self._doubts:
+            # The position may be from before the change that could not be noted.
+            return
         # A service without positions (NULL) cannot be used.
         replayed = row.position
         positions = self._positions
         positions.append((now, primary.position))
         while positions and replayed is not None and positions[0][1] <= replayed:
+            self._reached = positions.popleft()[0]
+        # To reach one of these would be too late.
+        while positions and now - positions[0][0] > MOST_LAG:
             positions.popleft()
-        lags = bool(positions) and now - positions[0][0] > MOST_LAG
+        lags = self._reached is None or now - self._reached > MOST_LAG
         if lags and self._replayed is not None:
             log.warning("the read replica lags by more than %g s and is not used", MOST_LAG)
         self._replayed = None if lags else replayed
@@ -181,6 +257,8 @@ class Replica:
         while True:
             await asyncio.sleep(_EVERY)
             await self.look()
+            if self._untold:
+                await self._tell()
 
 
 class ReplicatedReader(Reader):
@@ -192,13 +270,15 @@ class ReplicatedReader(Reader):
         self, statement: Statement, params: Mapping[str, Any], *, viewer: str | None = None
     ) -> list[Any]:
         """See `Reader`."""
-        if self.replica is not None and _on_replica.get():
+        use = _use.get()
+        if self.replica is not None and use is not None and not use.over:
             try:
                 return await self.replica.reader.fetch(statement, params, viewer=viewer)
             except Exception as error:
                 # Also if the replica has ended the query, since repeating the log must not wait.
                 if database_fault(error) is None:
                     raise
+            use.over = True
         return await super().fetch(statement, params, viewer=viewer)
 
     def pools(self) -> dict[str, Pool[Connection]]:
