@@ -53,8 +53,11 @@ class Supervisor:
         self._parts: dict[str, _Part] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._folder = tempfile.TemporaryDirectory(prefix="taskloom-supervision-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="taskloom-supervision-", ignore_cleanup_errors=True
+        )
         self._file = Path(self._folder.name) / "state.json"
+        self._written = True
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -89,7 +92,7 @@ class Supervisor:
                 before = self._states()
                 for name, part in self._parts.items():
                     self._look_at(name, part)
-                if self._states() != before:
+                if self._states() != before or not self._file.exists():
                     self._write()
 
     def _look_at(self, name: str, part: _Part) -> None:
@@ -117,9 +120,21 @@ class Supervisor:
         return {name: State(part.lives, part.restarts) for name, part in self._parts.items()}
 
     def _write(self) -> None:
-        draft = self._file.with_suffix(".draft")
-        draft.write_text(json.dumps(self._states()))
-        draft.replace(self._file)
+        """Whatever becomes of it, the parts must be looked after."""
+        try:
+            # Systems delete what is old below /tmp.
+            with contextlib.suppress(FileExistsError):
+                self._file.parent.mkdir(mode=0o700)
+            draft = self._file.with_suffix(".draft")
+            draft.unlink(missing_ok=True)
+            with draft.open("x") as file:
+                json.dump(self._states(), file)
+            draft.replace(self._file)
+            self._written = True
+        except OSError as error:
+            if self._written:
+                log.warning("the state of the parts cannot be written: %s", error)
+            self._written = False
 
 
 def states() -> dict[str, State]:
