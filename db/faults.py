@@ -5,6 +5,7 @@ PostgreSQL reports an SQLSTATE, asyncpg raises classes of its own, and SQLAlchem
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -28,6 +29,8 @@ class DatabaseFault(Enum):
 
 # The server may serve the next connection, or the next attempt.
 AWAY = frozenset({DatabaseFault.UNREACHABLE, DatabaseFault.FAILING})
+# Whatever is changed would fail, so that it says nothing about what was to be changed.
+OUTAGES = AWAY | {DatabaseFault.BUSY, DatabaseFault.FULL, DatabaseFault.READ_ONLY}
 
 
 class PoolTimeout(Exception):  # noqa: N818 - what happened
@@ -64,6 +67,9 @@ _BY_CLASS = {
     "58": DatabaseFault.UNREACHABLE,  # input and output
 }
 
+# Of our own files: a full disk, a limit, a defect, a folder that is read-only.
+_OF_FILES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+
 _CLOSED = re.compile(r"connection is closed|operation is (cancelling|in progress)")
 
 
@@ -97,7 +103,7 @@ def _fault(error: BaseException) -> DatabaseFault | None:
         return DatabaseFault.UNREACHABLE
     # No server is running, the socket's path is gone, or the host has no address.
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-        return DatabaseFault.UNREACHABLE
+        return None if error.errno in _OF_FILES else DatabaseFault.UNREACHABLE
     return None
 
 

@@ -241,6 +241,7 @@ async def create(
     """
 
     def run(connection: Connection) -> None:
+        _take_turns(connection)
         if settings.schema_name is not None:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
         if _current(connection):
@@ -287,11 +288,16 @@ async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]
 
 async def _locked(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
     def run(connection: Connection) -> T:
-        connection.execute(text(WITHOUT_TIME_LIMITS))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _take_turns(connection)
         return work(connection)
 
     return await _connected(settings, run)
+
+
+def _take_turns(connection: Connection) -> None:
+    """Wait for other processes that change the tables, however long this and what follows takes."""
+    connection.execute(text(WITHOUT_TIME_LIMITS))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _config(connection: Connection) -> Config:

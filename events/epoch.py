@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.models import Event, EventMonth, LogConsumer, LogEpoch
 from db.models.event import Xid8
+from db.transaction import WITHOUT_TIME_LIMITS
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ async def ensure_epoch(database: Database) -> UUID:
     Several processes can call it at the same time: the row is locked for the comparison.
     """
     async with database.session() as session, session.begin():
+        # After a restore, the whole log is written again, and the others wait for that.
+        await session.execute(text(WITHOUT_TIME_LIMITS))
         fingerprint = await _fingerprint(session)
         first = insert(LogEpoch).values(id=ROW, epoch=uuid4(), system_identifier=fingerprint)
         await session.execute(first.on_conflict_do_nothing())

@@ -15,12 +15,14 @@ migrations. Transaction IDs mean nothing on another server, so the event log beg
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import io
 import json
 import os
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +36,8 @@ from db.connecting import connect_driver
 from db.engine import Database
 from db.read import with_settings
 from db.row_security import EVERYTHING, PARAMETER
-from errors import ErrorCode, Failure
+from db.transaction import WITHOUT_TIME_LIMITS
+from errors import ErrorCode, Failure, Unavailable
 from events import months
 from events.epoch import ensure_epoch
 from files.store import FileStore, open_store
@@ -107,6 +110,7 @@ async def restore(settings: Settings, source: Path) -> Contents:
     Raises `InvalidBackup`, and `MigrationError` if the database is not empty.
     """
     try:
+        _read_through(source)
         with tarfile.open(source, "r:gz") as archive:
             manifest = _manifest(archive)
             rows = {table["name"]: table["rows"] for table in manifest["tables"]}
@@ -117,7 +121,7 @@ async def restore(settings: Settings, source: Path) -> Contents:
             # First, since without its rows a file is found by nobody.
             files = await _restore_files(archive, open_store(settings))
             await migrate.create(settings.database, manifest["revision"], fill)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise InvalidBackup(f"{source} is not a complete backup: {error}") from error
     await migrate.upgrade(settings.database)
     database = await Database.connect(settings.database)
@@ -133,6 +137,7 @@ async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
     connection = await connect_driver(**arguments)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(WITHOUT_TIME_LIMITS)
             tables = await connection.fetch(_TABLES)
             listed = []
             for table in tables:
@@ -173,8 +178,13 @@ async def _write_files(archive: tarfile.TarFile, store: FileStore, ids: Sequence
     for id_ in ids:
         for name in await store.names(id_):
             with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as file:
-                async for chunk in await store.read(id_, name):
-                    file.write(chunk)
+                try:
+                    async for chunk in await store.read(id_, name):
+                        file.write(chunk)
+                except Unavailable:
+                    if name in await store.names(id_):
+                        raise
+                    continue
                 _add(archive, f"files/{id_.hex}/{name}", file)
             count += 1
     return count
@@ -185,6 +195,13 @@ def _add(archive: tarfile.TarFile, name: str, file: Any) -> None:
     entry.size = file.seek(0, os.SEEK_END)
     file.seek(0)
     archive.addfile(entry, file)
+
+
+def _read_through(source: Path) -> None:
+    """Compare the sum at the end, which `tarfile` does not read, before anything is written."""
+    with gzip.open(source) as file:
+        while file.read(_SPOOLED_BYTES):
+            pass
 
 
 def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:

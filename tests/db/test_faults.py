@@ -63,6 +63,8 @@ def test_other_errors_are_our_bugs() -> None:
         STATES["23505"]("duplicate key"),
         TimeoutError(),
         ValueError("x"),
+        # A disk of our own.
+        OSError(28, "No space left on device"),
     ]
     assert [database_fault(error) for error in ours] == [None] * len(ours)
 

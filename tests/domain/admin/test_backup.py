@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import tarfile
@@ -14,12 +15,14 @@ import asyncpg
 import pytest
 
 from app import create_app
+from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from db.migrate import MigrationError
 from domain.admin.backup import InvalidBackup, backup, restore
 from domain.tasks import counters
 from events import months
+from events.epoch import ensure_epoch
 from settings import Settings
 from tests.counts import wrong_counters
 from tests.databases import address_of, fresh_database
@@ -179,6 +182,61 @@ async def test_changes_during_a_backup_are_in_it_as_a_whole_or_not_at_all(
         await connection.close()
 
 
+@contextlib.asynccontextmanager
+async def limited(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A database whose operator limits how long statements and locks may take, as hosts do."""
+    connection = await asyncpg.connect(dsn)
+    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    name = await connection.fetchval("SELECT quote_ident(current_database())")
+    try:
+        for limit in limits:
+            await connection.execute(f"ALTER DATABASE {name} SET {limit} = '300ms'")
+            await connection.execute(f"SET {limit} = 0")
+        yield connection
+    finally:
+        for limit in limits:
+            await connection.execute(f"ALTER DATABASE {name} RESET {limit}")
+        await connection.close()
+
+
+async def held_up(work: asyncio.Task[object], connection: asyncpg.Connection) -> None:
+    """Wait until it waits for a lock, and for longer than the limits allow."""
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+    async with asyncio.timeout(60):
+        while not work.done() and not await connection.fetchval(waits):
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.6)
+
+
+async def test_limits_for_requests_do_not_end_a_backup_or_a_restore(
+    full: tuple[Settings, World], new_server: Settings, tmp_path: Path
+) -> None:
+    own, _ = full
+    archive = tmp_path / "backup.tar.gz"
+    async with limited(own.database.dsn) as other:
+        async with other.transaction():
+            await other.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            writing = asyncio.create_task(backup(own, archive))
+            await held_up(writing, other)
+        await writing
+    async with limited(new_server.database.dsn) as other:
+        async with other.transaction():
+            # As another process does that starts now.
+            await other.execute("SELECT pg_advisory_xact_lock($1)", migrate._LOCK)
+            reading = asyncio.create_task(restore(new_server, archive))
+            await held_up(reading, other)
+            assert not reading.done()
+        await reading
+        # The first process that starts on a copy writes the whole log again; others wait for it.
+        database = await Database.connect(new_server.database)
+        async with other.transaction():
+            await other.execute("SELECT FROM log_epoch FOR UPDATE")
+            starting = asyncio.create_task(ensure_epoch(database))
+            await held_up(starting, other)
+        await starting
+        await database.close()
+
+
 async def test_what_cannot_be_restored_is_refused(
     full: tuple[Settings, World], new_server: Settings, tmp_path: Path
 ) -> None:
@@ -192,7 +250,14 @@ async def test_what_cannot_be_restored_is_refused(
     other = tmp_path / "other.tar.gz"
     with tarfile.open(other, "w:gz"):
         pass
-    for wrong in (cut, other):
+    damaged = tmp_path / "damaged.tar.gz"
+    content = bytearray(archive.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    damaged.write_bytes(content)
+    wrong_sum = tmp_path / "sum.tar.gz"
+    wrong_sum.write_bytes(archive.read_bytes()[:-8] + bytes(8))
+    for wrong in (cut, other, damaged, wrong_sum):
         with pytest.raises(InvalidBackup):
             await restore(new_server, wrong)
     with pytest.raises(MigrationError, match="not empty"):
