@@ -26,7 +26,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, tuple_, update
 
-from db.faults import AWAY, DatabaseFault, database_fault
+from db.faults import OUTAGES, database_fault
 from db.jobs import TRACE
 from db.models import LogConsumer
 from db.models.event import Xid8
@@ -250,7 +250,7 @@ def _is_outage(error: Exception) -> bool:
     """Whether the database failed, and not the handling of the events: then the batch is retried
     later.
     """
-    return database_fault(error) in AWAY | {DatabaseFault.BUSY}
+    return database_fault(error) in OUTAGES
 
 
 async def _put_aside(

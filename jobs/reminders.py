@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from db.faults import AWAY, DatabaseFault, database_fault
+from db.faults import OUTAGES, database_fault
 from db.models import Task
 from domain.tasks import reminding
 from domain.work import Work
@@ -96,7 +96,7 @@ async def _chunk(context: WorkerContext, size: int, broken: set[UUID], claimed: 
 
 def _is_outage(error: Exception) -> bool:
     """Whether the database failed, and not the reminder."""
-    return database_fault(error) in AWAY | {DatabaseFault.BUSY}
+    return database_fault(error) in OUTAGES
 
 
 async def notify_of_due(context: WorkerContext) -> int:

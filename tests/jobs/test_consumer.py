@@ -8,7 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from db import models
 from domain.tasks.task import NewTask
@@ -24,6 +25,13 @@ from tests.accounts import House, Person
 from tests.jobs.conftest import Workshop
 
 PATIENCE = 20
+
+
+async def all_readable(context: WorkerContext) -> None:
+    """Wait until no open transaction holds events back."""
+    async with asyncio.timeout(PATIENCE):
+        while (await context.log.head()).lag:
+            await asyncio.sleep(0.005)
 
 
 class Follower:
@@ -62,9 +70,7 @@ class Follower:
 
     async def readable(self) -> None:
         """No open transaction holds events back."""
-        async with asyncio.timeout(PATIENCE):
-            while (await self.context.log.head()).lag:
-                await asyncio.sleep(0.005)
+        await all_readable(self.context)
 
     async def has_acted(self, count: int) -> None:
         """So many events have been acted on."""
@@ -186,3 +192,34 @@ async def test_an_event_that_concerns_nobody_opens_no_transaction(
         house.database.listeners.remove(statements.append)
     alone = [statement for statement in statements if "pg_try_advisory_xact_lock" in statement]
     assert len(alone) == assigned
+
+
+async def test_no_event_becomes_a_job_because_the_database_takes_no_changes(
+    house: House, workshop: Workshop
+) -> None:
+    ada = await house.person()
+    acted: list[int] = []
+    accepts = False
+
+    async def act(_tools: WorkerContext, work: Work, events: Sequence[Any]) -> None:
+        if not accepts:
+            # As on a primary that was demoted.
+            await work.session.execute(text("SET TRANSACTION READ ONLY"))
+        user = await work.session.get_one(models.User, ada.id)
+        user.version += 1
+        await work.session.flush()
+        acted.append(len(events))
+
+    wanted = Consumer(f"writer for {ada.username}", act)
+    await advance(workshop.context, wanted)
+    await house.do(ada.viewer, create, NewTask(title="new"))
+    await all_readable(workshop.context)
+    with pytest.raises(DBAPIError):
+        await advance(workshop.context, wanted)
+    async with house.database.session() as session:
+        jobs = select(models.Job.id).where(models.Job.payload["consumer"].astext == wanted.name)
+        assert not (await session.scalars(jobs)).all()
+    accepts = True
+    async with asyncio.timeout(PATIENCE):
+        while not acted:
+            await advance(workshop.context, wanted)
