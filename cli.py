@@ -26,7 +26,7 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from db.faults import database_fault
+from db.faults import database_fault, is_of_files
 from errors import Failure, Failures
 from settings import (
     DatabaseSettings,
@@ -86,6 +86,8 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if isinstance(error, OSError) and error.filename is not None:
                 raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+            if isinstance(error, OSError) and is_of_files(error):
+                raise click.ClickException(f"a file cannot be written: {error.strerror}") from error
             if (why := _unusable(error)) is None:
                 raise
             raise click.ClickException(why) from error
@@ -489,7 +491,13 @@ def row_security(*, wanted: str) -> None:
     """
     from db import migrate as migrations
 
-    with _database(load_settings(), migrate=False) as ready:
+    settings = load_settings()
+    if wanted == "on" and settings.database.row_security == "off":
+        raise click.ClickException(
+            "TASKLOOM_ROW_SECURITY is not set: processes without it would see no rows. Set it to "
+            "`prepared` for all of them, and for this command, first."
+        )
+    with _database(settings, migrate=False) as ready:
         asyncio.run(migrations.secure_rows(ready.database, on=wanted == "on"))
     click.echo(f"Row-level security is {wanted}.")
 

@@ -103,8 +103,13 @@ def _fault(error: BaseException) -> DatabaseFault | None:
         return DatabaseFault.UNREACHABLE
     # No server is running, the socket's path is gone, or the host has no address.
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-        return None if error.errno in _OF_FILES else DatabaseFault.UNREACHABLE
+        return None if is_of_files(error) else DatabaseFault.UNREACHABLE
     return None
+
+
+def is_of_files(error: OSError) -> bool:
+    """Whether it is about a file of this machine, not about a connection."""
+    return error.errno in _OF_FILES
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

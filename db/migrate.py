@@ -96,7 +96,8 @@ async def upgrade(settings: DatabaseSettings) -> list[str]:
         missing = _pending(connection)
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
         if not missing:
-            if secure:
+            # A newer version has policies for tables that this one does not know.
+            if secure and not (up and _is_newer(connection)):
                 row_security.put_up(connection)
             elif settings.row_security == "prepared":
                 row_security.prepare(connection)
@@ -212,6 +213,13 @@ def _works_with_newer(connection: Connection, scripts: ScriptDirectory) -> bool:
     comment = connection.scalar(text("SELECT obj_description('alembic_version'::regclass)"))
     oldest = (comment or "").removeprefix(_OLDEST)
     return oldest in {script.revision for script in scripts.walk_revisions()}
+
+
+def _is_newer(connection: Connection) -> bool:
+    """Whether the database is at a revision that this version does not know."""
+    scripts = ScriptDirectory.from_config(_config(connection))
+    known = {script.revision for script in scripts.walk_revisions()}
+    return not known.issuperset(_current(connection))
 
 
 def _pending(connection: Connection) -> list[str]:
