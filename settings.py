@@ -96,8 +96,11 @@ def _own_address(data: dict[str, Any]) -> str:
 
 
 def _http_url(value: str) -> str:
+    # Files and shells add blanks at the end, and Python's parser reads past them.
+    value = value.strip()
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    blank = re.search(r"\s", value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or blank:
         raise ValueError("must be an http:// or https:// address")
     return value.rstrip("/")
 
@@ -278,11 +281,11 @@ class DatabaseSettings(_Group):
     def _postgres(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        scheme, _, rest = value.partition("://")
+        scheme, _, rest = value.strip().partition("://")
         # Some tools write the driver into the scheme; the driver is ours to choose.
         if scheme.partition("+")[0] not in {"postgres", "postgresql"} or not rest:
             raise ValueError("must begin with postgres:// or postgresql://")
-        postgres_url.check(value)
+        postgres_url.check(value.strip())
         return f"postgresql://{rest}"
 
     @property
@@ -346,7 +349,10 @@ class RedisSettings(_Group):
     @field_validator("url")
     @classmethod
     def _redis(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"^(redis|rediss|unix)://.", value):
+        if value is None:
+            return None
+        value = value.strip()
+        if not re.match(r"^(redis|rediss|unix)://.", value):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
@@ -955,62 +961,54 @@ class Settings(BaseModel):
     telemetry: TelemetrySettings
 
     @model_validator(mode="after")
-    def _fit_for_others(self) -> Self:
-        """In development, a server that others can reach must have its own secrets."""
-        auth, host = self.auth, self.server.host
-        if self.server.production or _is_loopback(host):
-            return self
-        built_in = []
-        if auth.secret.get_secret_value() == DEVELOPMENT_SECRET:
-            built_in.append("TASKLOOM_SECRET")
-        if auth.password_pepper.get_secret_value() == DEVELOPMENT_PEPPER:
-            built_in.append("TASKLOOM_PASSWORD_PEPPER")
-        if built_in:
-            raise SettingsError(
-                [
-                    f"{name} must be set when TASKLOOM_HOST ({host}) can be reached from other "
-                    "machines: the built-in value is public"
-                    for name in built_in
-                ]
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _shared_by_processes(self) -> Self:
-        """Each process must know what users have changed through the others."""
-        if self.database.read_url and self.server.workers > 1 and self.redis.url is None:
-            raise SettingsError(
-                ["REDIS_URL must be set when DATABASE_READ_URL is, and TASKLOOM_WORKERS is above 1"]
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _fit_for_production(self) -> Self:
-        if not self.server.production:
-            return self
-        auth = self.auth
-        problems = []
-        if auth.secret.get_secret_value() == DEVELOPMENT_SECRET:
-            problems.append("TASKLOOM_SECRET must be set in production")
-        if auth.password_pepper.get_secret_value() == DEVELOPMENT_PEPPER:
-            problems.append("TASKLOOM_PASSWORD_PEPPER must be set in production")
-        if "public_url" not in self.server.model_fields_set:
-            problems.append("TASKLOOM_PUBLIC_URL must be set in production")
-        if auth.bcrypt_rounds < 12:
-            problems.append("TASKLOOM_BCRYPT_ROUNDS must be at least 12 in production")
+    def _fit_together(self) -> Self:
+        """What concerns several groups; all problems at once."""
+        problems = [
+            *self._of_others(),
+            *self._of_processes(),
+            *self._of_production(),
+            *self._of_schema(),
+        ]
         if problems:
             raise SettingsError(problems)
         return self
 
-    @model_validator(mode="after")
-    def _schema_is_kept(self) -> Self:
+    def _of_others(self) -> Iterator[str]:
+        """In development, a server that others can reach must have its own secrets."""
+        auth, host = self.auth, self.server.host
+        if self.server.production or _is_loopback(host):
+            return
+        why = f"must be set when TASKLOOM_HOST ({host}) can be reached from other machines"
+        if auth.secret.get_secret_value() == DEVELOPMENT_SECRET:
+            yield f"TASKLOOM_SECRET {why}: the built-in value is public"
+        if auth.password_pepper.get_secret_value() == DEVELOPMENT_PEPPER:
+            yield f"TASKLOOM_PASSWORD_PEPPER {why}: the built-in value is public"
+
+    def _of_processes(self) -> Iterator[str]:
+        """Each process must know what users have changed through the others."""
+        if self.database.read_url and self.server.workers > 1 and self.redis.url is None:
+            yield "REDIS_URL must be set when DATABASE_READ_URL is, and TASKLOOM_WORKERS is above 1"
+
+    def _of_production(self) -> Iterator[str]:
+        if not self.server.production:
+            return
+        auth = self.auth
+        if auth.secret.get_secret_value() == DEVELOPMENT_SECRET:
+            yield "TASKLOOM_SECRET must be set in production"
+        if auth.password_pepper.get_secret_value() == DEVELOPMENT_PEPPER:
+            yield "TASKLOOM_PASSWORD_PEPPER must be set in production"
+        if "public_url" not in self.server.model_fields_set:
+            yield "TASKLOOM_PUBLIC_URL must be set in production"
+        if auth.bcrypt_rounds < 12:
+            yield "TASKLOOM_BCRYPT_ROUNDS must be at least 12 in production"
+
+    def _of_schema(self) -> Iterator[str]:
         """Suggestions are in answers to everyone, so they would give away a schema that is not
         public.
         """
         if self.graphql.suggestions and self.introspection != "public":
             problem = "TASKLOOM_SUGGESTIONS requires TASKLOOM_INTROSPECTION=public"
-            raise SettingsError([f"{problem} (it is {self.introspection})"])
-        return self
+            yield f"{problem} (it is {self.introspection})"
 
     @property
     def introspection(self) -> Introspection:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -158,6 +159,58 @@ def test_a_backup_that_cannot_be_written_is_not_the_databases_fault(
     assert result.returncode == 1
     assert "No such file or directory" in result.stderr
     assert "database" not in result.stderr
+
+
+def test_a_full_disk_is_not_the_databases_fault(empty: str, tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "cli", "backup", str(tmp_path / "backup.tar.gz")])
+    result = subprocess.run(
+        # Python ignores the signal, and gets an error of the kind that a full disk causes.
+        ["/bin/sh", "-c", f"trap '' XFSZ; ulimit -f 0; exec {command}"],
+        cwd=ROOT,
+        env=environment(DATABASE_URL=empty, TASKLOOM_DATA_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "File too large" in result.stderr
+    assert "database" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_all_wrong_settings_are_reported_at_once() -> None:
+    production = {"TASKLOOM_ENV": "production", "TASKLOOM_BCRYPT_ROUNDS": "10"}
+    replica = {"DATABASE_URL": "postgres://a/b", "DATABASE_READ_URL": "postgres://c/b"}
+    with pytest.raises(SettingsError) as raised:
+        load_settings(
+            {**production, **replica, "TASKLOOM_WORKERS": "2", "TASKLOOM_SUGGESTIONS": "true"},
+            env_file=None,
+        )
+    assert [problem.partition(" ")[0] for problem in raised.value.problems] == [
+        "REDIS_URL",
+        "TASKLOOM_SECRET",
+        "TASKLOOM_PASSWORD_PEPPER",
+        "TASKLOOM_PUBLIC_URL",
+        "TASKLOOM_BCRYPT_ROUNDS",
+        "TASKLOOM_SUGGESTIONS",
+    ]
+
+
+def test_blanks_around_an_address_do_not_become_part_of_it() -> None:
+    found = load_settings(
+        {
+            "TASKLOOM_PUBLIC_URL": " https://tasks.example.com/ ",
+            "DATABASE_URL": "postgres://db/taskloom\n",
+            "REDIS_URL": " redis://redis:6379/0\n",
+        },
+        env_file=None,
+    )
+    assert found.server.public_url == "https://tasks.example.com"
+    assert found.database.dsn == "postgresql://db/taskloom"
+    assert found.redis.url == "redis://redis:6379/0"
+    with pytest.raises(SettingsError, match="TASKLOOM_PUBLIC_URL"):
+        load_settings({"TASKLOOM_PUBLIC_URL": "https://tasks example.com"}, env_file=None)
 
 
 def test_a_wrong_secret_is_not_repeated() -> None:
@@ -313,6 +366,19 @@ async def test_wrong_counters_are_reported_and_repaired(empty: str) -> None:
     right = taskloom("check", "--counters", **variables)
     assert (right.returncode, right.stdout) == (0, "All counters are right.\n")
     assert taskloom("check", **variables).returncode == 2
+
+
+def test_row_security_is_not_turned_on_for_processes_that_would_see_no_rows(empty: str) -> None:
+    assert taskloom("migrate", DATABASE_URL=empty).returncode == 0
+    refused = taskloom("row-security", "on", DATABASE_URL=empty)
+    assert refused.returncode == 1
+    assert "TASKLOOM_ROW_SECURITY" in refused.stderr
+    assert taskloom("user", "promote", "nobody", DATABASE_URL=empty).returncode == 1
+    for wanted in ("on", "off"):
+        done = taskloom(
+            "row-security", wanted, DATABASE_URL=empty, TASKLOOM_ROW_SECURITY="prepared"
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_an_unreachable_database_is_reported_in_one_line() -> None:
