@@ -251,7 +251,7 @@ class DatabaseSettings(_Group):
     )
     """`on`: PostgreSQL hides rows that the viewer may not see even from a faulty statement. See
     `docs/database.md` for what it costs, and for `prepared`."""
-    connections: int = Field(15, ge=4, le=1000, validation_alias="TASKLOOM_DB_CONNECTIONS")
+    connections: int = Field(15, ge=6, le=1000, validation_alias="TASKLOOM_DB_CONNECTIONS")
     """Most connections that each process opens, opened when needed. Processes are the server's
     (`TASKLOOM_WORKERS`) and the workers: six of them fit PostgreSQL's default of 100."""
     pool_timeout_seconds: float = Field(

@@ -52,12 +52,14 @@ class Shares(NamedTuple):
 def shares(connections: int) -> Shares:
     """How the pools share the connections of a process.
 
-    A change of one statement takes less than a millisecond, so a few connections do.
+    A change of one statement takes less than a millisecond, so a few connections do. There are two
+    or more where one may be held for minutes: by an export for its snapshot, and by the periodic
+    maintenance as its lock.
     """
     single_changes = max(1, connections // 7)
-    filtered_reads = max(1, connections // 5)
-    changes = (connections - single_changes - filtered_reads) // 2
-    reads = connections - single_changes - filtered_reads - changes
+    filtered_reads = max(min(2, connections // 3), connections // 5)
+    reads = (connections - single_changes - filtered_reads) // 2
+    changes = connections - single_changes - filtered_reads - reads
     return Shares(changes, reads, filtered_reads, single_changes)
 
 

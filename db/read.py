@@ -403,6 +403,8 @@ class Reader:
         self._by_values = by_values
         self._on_statement = on_statement
         self._row_security = row_security
+        # A snapshot may take minutes; one connection at least is left to other reads.
+        self._snapshots = asyncio.Semaphore(max(1, by_values.size - 1))
         # Of `by_values`, those that plan each time.
         self._each: WeakSet[Connection] = WeakSet()
 
@@ -428,9 +430,10 @@ class Reader:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Reads that all see the rows as of one moment, which is also their `now()`. Holds a
-        connection with an open transaction until the block ends.
+        connection with an open transaction until the block ends; waits while others hold too many.
         """
         async with (
+            self._snapshots,
             self._by_values.acquired() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):

@@ -75,6 +75,29 @@ async def test_a_snapshot_reads_the_state_of_one_moment(database: Database) -> N
     assert after.now > snapshot.moment
 
 
+async def test_snapshots_leave_a_connection_to_other_reads(database: Database) -> None:
+    """Exports take minutes, and webhooks must not wait for them."""
+    one = Statement(select(literal(1).label("one")), plan=Plan.GUESSED)
+    ends = asyncio.Event()
+    begun = 0
+
+    async def export() -> None:
+        nonlocal begun
+        async with database.reader.snapshot():
+            begun += 1
+            await ends.wait()
+
+    size = database.reader.pools()["filtered_reads"].size
+    exports = [asyncio.create_task(export()) for _ in range(size + 1)]
+    async with asyncio.timeout(60):
+        while begun < size - 1:
+            await asyncio.sleep(0.01)
+        await database.reader.fetch(one, {})
+        ends.set()
+        await asyncio.gather(*exports)
+    assert begun == size + 1
+
+
 async def test_statements_are_made_once_and_beside_the_loop() -> None:
     threads: list[int] = []
 
