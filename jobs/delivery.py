@@ -21,7 +21,7 @@ from db.models import Event, Webhook
 from domain.integrations.addresses import Refused
 from domain.integrations.webhook import SECRET_PREFIX, valid_old_secrets
 from domain.integrations.webhook_delivery import Attempt
-from errors import Failure
+from errors import SERVER_FAULTS, Failure
 from graph.core import ids
 from graph.request.execution import Answer as Executed
 from graph.request.execution import Refused as RefusedDocument
@@ -68,7 +68,7 @@ async def payload_of(
     """The payload for an event, made with the rights of the webhook's owner or key, and the scopes
     that an API key needs to read it; None if they cannot see the event.
 
-    Raises `Unpayable`.
+    Raises `Unpayable`, and `Later` as `Graph.deliver`.
     """
     try:
         document = document_of(webhook.payload)
@@ -80,6 +80,9 @@ async def payload_of(
         raise Unpayable(failure.message) from None
     if answer is None:
         return None
+    if not SERVER_FAULTS.isdisjoint(error["extensions"]["code"] for error in answer.errors):
+        # What could not be read must not look as if it were empty.
+        raise Unpayable(_reason(answer))
     data = (answer.values or {}).get(FIELD)
     if data is None:
         raise Unpayable(_reason(answer))

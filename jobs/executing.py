@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID, uuid4
 
 import strawberry
@@ -11,6 +12,7 @@ from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db import models
 from db.row_security import viewing
+from errors import ErrorCode
 from events.live import LiveEvents
 from events.presence import Presence
 from files.service import Files
@@ -22,7 +24,11 @@ from graph.kit.loading import read_by_keys
 from graph.request import scopes
 from graph.request.execution import Answer, GraphQLRequest, Prepared
 from graph.schema import schema as schema_of_taskloom
+from jobs.outcomes import Later
 from jobs.worker_context import WorkerContext
+
+# The wait after the database could not be read.
+_AGAIN = dt.timedelta(seconds=10)
 
 
 class Graph:
@@ -62,8 +68,9 @@ class Graph:
 
     async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
         """One delivery of a subscription to events; None if this viewer cannot see the event, or it
-        is no longer in the log. Raises `graph.request.execution.Refused` for the document, and
-        `Forbidden` if an API key's scopes do not suffice.
+        is no longer in the log. Raises `graph.request.execution.Refused` for the document,
+        `Forbidden` if an API key's scopes do not suffice, and `Later` if the database cannot be
+        read: that says nothing about the receiver.
         """
         context = self.context(viewer)
         prepared = await self._prepare(document, context.request.id)
@@ -75,7 +82,11 @@ class Graph:
             rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
-        return await self._executor.deliver(prepared, context, rows[event_id])
+        answer = await self._executor.deliver(prepared, context, rows[event_id])
+        for error in answer.errors:
+            if error["extensions"]["code"] == ErrorCode.UNAVAILABLE.value:
+                raise Later(_AGAIN, error["message"])
+        return answer
 
     async def _prepare(self, document: str, request_id: str) -> Prepared:
         return await self._executor.prepare(GraphQLRequest(query=document), request_id=request_id)

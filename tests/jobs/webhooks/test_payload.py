@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 
+import asyncpg
 import pytest
 from sqlalchemy import select, update
 from standardwebhooks import Webhook as Verifier
@@ -22,6 +24,7 @@ from domain.tasks import task as tasks
 from domain.tasks.reminder import NewReminder
 from domain.tasks.schedule import Once
 from jobs.reminders import remind
+from tests.databases import address_of
 from tests.factories import gid
 from tests.jobs.webhooks.conftest import Scene
 
@@ -176,3 +179,32 @@ async def test_the_payload_is_read_with_the_owners_rights(scene: Scene) -> None:
     session = scene.ada.viewer.session_id
     assert session is not None
     assert told == {"/ada": {"id": f"session_{session.hex}"}, "/ben": None}
+
+
+async def test_what_the_database_could_not_read_is_not_sent_as_empty(scene: Scene) -> None:
+    webhook, _ = await scene.webhook(payload="{ task { title comments(first: 1) { totalCount } } }")
+    await scene.task("Weed")
+    await scene.workshop.catch_up()
+    dsn = await address_of(scene.house.settings, scene.house.database)
+    holder, operator = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    end = (
+        "SELECT pg_terminate_backend(pid) FROM pg_locks"
+        " WHERE NOT granted AND relation = 'comments'::regclass"
+    )
+    try:
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE comments IN ACCESS EXCLUSIVE MODE")
+            attempt = asyncio.create_task(scene.workshop.run_due())
+            while not attempt.done():
+                await operator.execute(end)
+                await asyncio.sleep(0.02)
+        assert await attempt == 1
+    finally:
+        await holder.close()
+        await operator.close()
+    assert not scene.receiver.requests
+    scene.house.clock.forward(seconds=10)
+    await scene.workshop.run_due()
+    (request,) = scene.receiver.requests
+    assert request.json["task"] == {"title": "Weed", "comments": {"totalCount": 0}}
+    assert (await scene.delivery(webhook)).attempt == 1
