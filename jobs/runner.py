@@ -152,11 +152,15 @@ class Runner:
         except Exception as error:
             spans.fail(type(error).__name__)
             reason = _reason(error, handler.seconds)
+            # The reason has the words of the error, which are for administrators, not for the log.
             if job.attempt >= handler.attempts:
-                log.exception("job %s (%s) failed for good: %s", job.id, job.name, reason)
+                log.exception("job %s (%s) failed for good", job.id, job.name)
                 await self._give_up(job, reason)
             else:
-                log.warning("job %s (%s) failed and will be retried: %s", job.id, job.name, reason)
+                log.warning(
+                    "job %s (%s) failed and will be retried: %s (%s)",
+                    *(job.id, job.name, error, error.__cause__),
+                )
                 await self.queue.later(job, wait_after(job), reason)
         else:
             await self.queue.done(job)

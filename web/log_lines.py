@@ -87,6 +87,9 @@ class LogFormatter(structlog.stdlib.ProcessorFormatter):
         record.exc_text = None
         if isinstance(record.args, tuple):
             record.args = tuple(self._plain(argument) for argument in record.args)
+        if record.name == "asyncio" and not self._messages:
+            # The lines below the first one repeat the exception in Python's notation.
+            record.msg, record.args = record.getMessage().partition("\n")[0], None
         return super().format(record)
 
     def described_traceback(self, error: BaseException | None) -> str:

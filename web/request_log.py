@@ -20,6 +20,7 @@ import structlog
 
 from auth.request import RequestInfo
 from db.engine import request_statements
+from db.traced import sanitized
 from errors import SERVER_FAULTS
 from graph.core.context import Context
 from graph.request.execution import Answer, Prepared
@@ -92,7 +93,8 @@ class Entry:
             "statements": len(self._statements),
         }
         if slow:
-            texts = dict.fromkeys(text[:_MOST_CHARACTERS] for text in self._statements)
+            # A literal may be a name that the client gave to a field.
+            texts = dict.fromkeys(sanitized(text)[:_MOST_CHARACTERS] for text in self._statements)
             line["slow"] = list(texts)[:_MOST_STATEMENTS]
         write_line(LOGGER, level, "request", line)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
 import json
 import logging
 from typing import Any
@@ -361,3 +362,37 @@ async def test_what_a_job_logs_names_the_job_and_the_request_that_caused_it(
             "attempt": 1,
             "request_id": info.id,
         }
+
+
+async def test_the_log_of_a_server_names_a_failure_without_its_words(
+    house: House, workshop: Workshop, noted: Noted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mail server, say, repeats the address that it refuses."""
+    await workshop.enqueue("test.note", {"text": "log", "then": "fail"})
+    for _ in range(3):
+        await workshop.run_due()
+        house.clock.forward(hours=4)
+    formatter = LogFormatter(json=True, messages=False)
+    lines = [json.loads(formatter.format(record)) for record in caplog.records]
+    assert sum("ValueError" in str(line) for line in lines) == 3
+    assert not any("the moon is full" in line["message"] for line in lines)
+    # Administrators read it.
+    assert (await only(house, text="log")).reason == "ValueError: the moon is full"
+
+
+async def test_the_log_of_a_server_has_no_words_of_lost_exceptions(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        raise ValueError("the moon is full")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    formatter = LogFormatter(json=True, messages=False)
+    # Those of other tests may be collected now, too.
+    (lost,) = [one for one in caplog.records if "moon" in one.getMessage()]
+    line = json.loads(formatter.format(lost))
+    assert line["message"] == "Task exception was never retrieved"
+    assert line["exception"].endswith("ValueError")
