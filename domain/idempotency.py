@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import IdempotencyKey
+from domain.pruning import delete_some
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, refuse
 
@@ -117,8 +118,5 @@ async def remember(work: Work, key: str, result: dict[str, Any]) -> None:
 
 
 async def prune(work: Work) -> int:
-    """Delete keys older than a day; returns how many."""
-    done = await work.session.execute(
-        delete(IdempotencyKey).where(IdempotencyKey.created_at <= work.now - KEPT)
-    )
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    """Delete some of the keys that are older than a day; returns how many."""
+    return await delete_some(work, IdempotencyKey, IdempotencyKey.created_at <= work.now - KEPT)

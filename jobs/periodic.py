@@ -149,26 +149,21 @@ class _Pass:
         _report("removed %d unused files", swept)
 
     async def idempotency_keys(self) -> None:
-        _report("deleted %d idempotency keys", await self._run(idempotency.prune))
+        _report("deleted %d idempotency keys", await self._pruned(idempotency.prune))
 
     async def sessions(self) -> None:
-        _report("deleted %d ended sessions", await self._run(sessions.prune))
+        pruned = await self._pruned(sessions.prune)
+        _report("deleted %d ended sessions and expired tokens", pruned)
 
     async def account_codes(self) -> None:
-        _report("deleted %d expired codes of mails", await self._run(account_mail.prune))
+        _report("deleted %d expired codes of mails", await self._pruned(account_mail.prune))
 
     async def api_keys(self) -> None:
         ended = await self._run(api_key.end_expired)
         _report("ended what %d expired API keys had made", ended)
 
     async def webhook_deliveries(self) -> None:
-        pruned = 0
-        while not self.stop.is_set():
-            found = await self._run(webhook_delivery.prune)
-            if not found:
-                break
-            pruned += found
-        _report("deleted %d webhook deliveries", pruned)
+        _report("deleted %d webhook deliveries", await self._pruned(webhook_delivery.prune))
 
     async def jobs(self) -> None:
         pruned = await queue.prune(self.transactions.database, self.clock())
@@ -180,6 +175,15 @@ class _Pass:
     async def events(self) -> None:
         pruned = await pruning.prune(self.transactions.database, self.settings.events, self.clock())
         _report("deleted the events of %d months", pruned)
+
+    async def _pruned(self, prune: Act[int]) -> int:
+        """How many rows were deleted, some at a time, until there were none or `stop` was set: what
+        has piled up while no worker ran takes longer than a statement may.
+        """
+        pruned = 0
+        while not self.stop.is_set() and (found := await self._run(prune)):
+            pruned += found
+        return pruned
 
     async def _run(self, act: Act[T]) -> T:
         request = RequestInfo(id=f"periodic-{uuid4().hex}")

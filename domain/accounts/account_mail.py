@@ -24,6 +24,7 @@ from domain import rules
 from domain.accounts.credentials import EMAIL_JOB, RESET_JOB, Change, holders_of, void_pending
 from domain.accounts.session import end_sessions, proven, still_holding
 from domain.accounts.user import email as checked_email
+from domain.pruning import delete_some
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
 from events.kinds import EventKind
@@ -322,9 +323,6 @@ def invalid(path: str) -> InvalidCode:
 
 
 async def prune(work: Work) -> int:
-    """Delete expired codes and links. Returns how many."""
-    gone = 0
-    for model in (AccountCode, EmailUndo):
-        done = await work.session.execute(delete(model).where(model.expires_at < work.now))
-        gone += int(done.rowcount)  # type: ignore[attr-defined]
-    return gone
+    """Delete some of the expired codes and links. Returns how many."""
+    codes = await delete_some(work, AccountCode, AccountCode.expires_at < work.now)
+    return codes + await delete_some(work, EmailUndo, EmailUndo.expires_at < work.now)

@@ -29,6 +29,7 @@ from auth.viewer import Viewer
 from db import models
 from db.read import Statement
 from domain import rules
+from domain.pruning import delete_some
 from domain.work import Work
 from errors import ErrorCode, Failure, Unauthenticated
 from events.kinds import EventKind
@@ -414,23 +415,18 @@ async def _revoke(work: Work, sessions: Sequence[models.Session], reason: str) -
 
 
 async def prune(work: Work) -> int:
-    """Delete sessions that ended more than `KEPT` ago, and expired tokens. Returns the number of
-    deleted sessions.
+    """Delete some of the sessions that ended more than `KEPT` ago, and of the expired tokens.
+    Returns how many rows.
 
     A session's tokens expire no later than the session, so an exchanged token is known for as long
     as a thief could use it.
     """
-    done = await work.session.execute(
-        delete(models.Session).where(
-            or_(
-                models.Session.expires_at < work.now - KEPT,
-                models.Session.revoked_at < work.now - KEPT,
-            )
-        )
-    )
+    over = work.now - KEPT
+    ended = or_(models.Session.expires_at < over, models.Session.revoked_at < over)
+    gone = await delete_some(work, models.Session, ended)
     for token in (models.RefreshToken, models.UsedStreamToken):
-        await work.session.execute(delete(token).where(token.expires_at < work.now))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+        gone += await delete_some(work, token, token.expires_at < work.now)
+    return gone
 
 
 # --- helpers -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Select, delete, func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.jobs import TRACE
@@ -28,6 +28,7 @@ from db.models import (
     WebhookStatus,
 )
 from domain.notifications.notification import Notice, notify
+from domain.pruning import delete_some
 from domain.work import Work
 from events.kinds import EventKind
 
@@ -45,7 +46,6 @@ _LONGEST_WAIT = dt.timedelta(hours=24)
 GIVEN_UP_AFTER: Final = dt.timedelta(hours=120)
 KEPT: Final = dt.timedelta(days=30)
 _GONE = 410
-_CHUNK_SIZE = 2_000
 # Per statement, which can have at most 32,767 parameters.
 _ROWS = 1_000
 _ERROR = 500
@@ -333,13 +333,5 @@ async def _skip(work: Work, which: object, reason: str) -> None:
 
 
 async def prune(work: Work) -> int:
-    """Delete one batch of deliveries older than 30 days. Returns how many."""
-    some = (
-        select(WebhookDelivery.id)
-        .where(WebhookDelivery.created_at < work.now - KEPT)
-        .limit(_CHUNK_SIZE)
-        .scalar_subquery()
-    )
-    result = await work.session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(some)))
-    assert isinstance(result, CursorResult)
-    return result.rowcount
+    """Delete some of the deliveries that are older than 30 days. Returns how many."""
+    return await delete_some(work, WebhookDelivery, WebhookDelivery.created_at < work.now - KEPT)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.models import IdempotencyKey, Project, ProjectMember, RefreshToken, Session, Task
-from domain import idempotency, trash
+from domain import idempotency, pruning, trash
 from domain.accounts import session as sessions
 from domain.projects import project as projects
 from domain.projects.project import NewProject
@@ -109,6 +109,19 @@ async def test_idempotency_keys_live_for_a_day(house: House) -> None:
     house.clock.forward(hours=1)
     await tidy(house)
     assert not await found(house, IdempotencyKey, *key)
+
+
+async def test_what_piled_up_is_deleted_some_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "MOST", 2)
+    person = await house.person()
+    for number in range(5):
+        await house.do(person.viewer, idempotency.claim, f"key {number}", "taskCreate", [b"hash"])
+    house.clock.forward(days=1)
+    await tidy(house)
+    async with house.database.session() as session:
+        assert not (await session.scalars(select(IdempotencyKey))).all()
 
 
 async def test_ended_sessions_are_kept_for_a_month(house: House) -> None:
