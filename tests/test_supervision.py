@@ -165,3 +165,13 @@ async def test_killed_parts_are_restarted_and_nothing_is_lost(running: Running) 
         # A zombie no longer has a command.
         while any(command_of(pid) for pid in left):
             await asyncio.sleep(0.1)
+
+
+def test_a_worker_that_ends_before_its_server_ends_cleanly() -> None:
+    """Its thread still waits for the end of the server then."""
+    code = "from web.parent import end_with_input; end_with_input(); import time; time.sleep(0.2)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait()) == (b"", 0)

@@ -23,7 +23,15 @@ def end_with_parent() -> None:
 
 def end_with_input() -> None:
     """Stop this process when its standard input ends: it is a pipe that its parent holds."""
-    _end_after(sys.stdin.buffer.read)
+    # Not through `sys.stdin`, whose lock Python needs when the process ends by itself: it would
+    # abort.
+    number = sys.stdin.fileno()
+
+    def read() -> None:
+        while os.read(number, 1024):
+            pass
+
+    _end_after(read)
 
 
 def _end_after(wait: Callable[[], object]) -> None:
