@@ -12,6 +12,7 @@ import codecs
 import datetime as dt
 import tempfile
 import textwrap
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -130,7 +131,12 @@ class _Maker:
             paper = await self._paper()
         folder = self.context.settings.exports.fonts_dir
         fonts = [] if folder is None else font_files(folder)
-        await asyncio.to_thread(export_pdf.write, paper, file, fonts)
+        stop = threading.Event()
+        try:
+            await asyncio.to_thread(export_pdf.write, paper, file, fonts, stop.is_set)
+        finally:
+            # A worker that is stopped waits for its threads.
+            stop.set()
 
     # --- formats ---------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ scripts other than Latin, Greek and Cyrillic); letters that no font has are draw
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,13 +69,24 @@ class Paper:
     total: Entry
 
 
-def write(paper: Paper, file: BinaryIO, fonts: Sequence[Path] = ()) -> None:
-    """Write the document. `fonts` are searched before those of the server."""
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """The document is no longer wanted."""
+
+
+def write(
+    paper: Paper,
+    file: BinaryIO,
+    fonts: Sequence[Path] = (),
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Write the document. `fonts` are searched before those of the server. `stopped` is asked
+    before each page, of which the longest report has a thousand; raises `Stopped`.
+    """
     with pdf_text.using(fonts):
-        _write(paper, file)
+        _write(paper, file, stopped)
 
 
-def _write(paper: Paper, file: BinaryIO) -> None:
+def _write(paper: Paper, file: BinaryIO, stopped: Callable[[], bool]) -> None:
     _register()
     canvas = Canvas(file, pagesize=A4, pageCompression=1)
     canvas.setTitle(paper.title)
@@ -86,6 +97,8 @@ def _write(paper: Paper, file: BinaryIO) -> None:
     pages = _pages(len(paper.groups) + 1, top)
     rows = iter([*paper.groups, paper.total])
     for number, count in enumerate(pages, 1):
+        if stopped():
+            raise Stopped
         y = _TOP
         if number == 1:
             y = _heading(canvas, paper)

@@ -10,7 +10,9 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -29,6 +31,7 @@ from db import models
 from db.models import ExportState, Job, ReportExport
 from domain import stored_file
 from domain.accounts.user_deletion import delete_oneself
+from domain.time import export_pdf
 from domain.time.export import JOB, sweep
 from jobs.exports import export
 from jobs.queue import Queue, RunningJob
@@ -326,6 +329,31 @@ async def test_a_cancelled_export_is_not_made(world: World, context: WorkerConte
     await make(context, export_id)
     found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
     assert (found["status"], found["downloadUrl"]) == ("CANCELLED", None)
+
+
+async def test_a_worker_that_stops_does_not_wait_for_a_long_pdf(
+    world: World, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread ends at the next page; 50,000 lines take a quarter of a minute."""
+    begun, ended = threading.Event(), threading.Event()
+    write = export_pdf._write
+
+    def slowly(paper: Any, file: Any, stopped: Callable[[], bool]) -> None:
+        begun.set()
+        while not stopped():
+            time.sleep(0.01)
+        with pytest.raises(export_pdf.Stopped):
+            write(paper, file, stopped)
+        ended.set()
+
+    monkeypatch.setattr(export_pdf, "_write", slowly)
+    ada = await world.person()
+    await world.rows(entry(ada, START, 7200))
+    making = asyncio.create_task(make(context, await ask(world, ada, format="PDF")))
+    assert await asyncio.to_thread(begun.wait, 60)
+    making.cancel()
+    assert await asyncio.to_thread(ended.wait, 60)
+    await asyncio.wait([making])
 
 
 async def test_few_exports_wait_at_a_time(world: World) -> None:
