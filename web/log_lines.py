@@ -24,7 +24,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from db.faults import described
+from db.faults import OUTAGES, database_fault, described
 from logs import SHARED, logger
 from settings import ServerSettings
 
@@ -93,7 +93,14 @@ class LogFormatter(structlog.stdlib.ProcessorFormatter):
         return super().format(record)
 
     def described_traceback(self, error: BaseException | None) -> str:
-        """The traceback, starting from the root cause."""
+        """The traceback, starting from the root cause; of an outage of the database the cause
+        alone, since it is met everywhere, again and again.
+        """
+        if error is not None and database_fault(error) in OUTAGES:
+            causes = [error]
+            while (cause := causes[-1].__cause__) is not None and cause not in causes:
+                causes.append(cause)
+            return described(causes[-1], messages=self._messages)
         parts: list[str] = []
         seen: set[int] = set()
         while error is not None and id(error) not in seen:

@@ -91,3 +91,17 @@ def test_a_traceback_ends_at_a_cycle_of_causes() -> None:
     error.__cause__ = error
     text = LogFormatter(json=True, messages=False).described_traceback(error)
     assert text == "ValueError"
+
+
+def test_an_outage_is_one_line_in_the_log() -> None:
+    lines: list[str] = []
+    for state in ("25006", "42601"):
+        try:
+            try:
+                raise STATES[state]("whatever it says")
+            except asyncpg.PostgresError as error:
+                raise DBAPIError("UPDATE jobs", None, error) from error
+        except DBAPIError as error:
+            lines.append(LogFormatter(json=True, messages=False).described_traceback(error))
+    assert lines[0] == "ReadOnlySQLTransactionError 25006"
+    assert lines[1].startswith("  File"), "a mistake of ours has its place"
