@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app import create_app
-from db import models
+from db import models, redis
 from graph.core import ids
 from graph.core.context import Context
 from graph.request.execution import GraphQLRequest
@@ -336,3 +336,27 @@ async def test_two_processes(settings: Settings, redis_url: str) -> None:
             await sent(one, REVOKE, token, id=session)
             refused = await sent(two, ME, token)
             assert refused["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_a_redis_that_refuses_is_asked_less_and_less(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is full, and answers a ping all the same: the log would have a line each half second."""
+    monkeypatch.setattr(redis, "_AGAIN_SECONDS", 0.01)
+    pauses = []
+    with servers.killable_redis() as full:
+        client = redis.connect(full.url)
+        await client.config_set("maxmemory", 1)
+        availability = redis.Availability(client, "nothing is counted")
+        for _ in range(4):
+            with pytest.raises(redis.failures()) as raised:
+                await client.set("x", 1)
+            availability.failed(raised.value)
+            pauses.append(availability._pause)
+            async with asyncio.timeout(30):
+                while availability.away:
+                    await asyncio.sleep(0.01)
+        await availability.close()
+        await client.aclose()
+    assert pauses == sorted(set(pauses))
+    assert caplog.text.count("nothing is counted") == 4
