@@ -292,6 +292,8 @@ def work_as_child() -> None:
     _run(_work(settings))
 
 
+# A worker that hangs must not keep the server; others take its jobs when their leases end.
+_WORKER_ENDS_SECONDS = 25.0
 # Not started by `multiprocessing`, which would keep one more process, for shared memory.
 _CHILD = (
     "import sys; sys.path.insert(0, sys.argv[1]); from cli import work_as_child; work_as_child()"
@@ -325,7 +327,12 @@ def _background_work(parts: Supervisor) -> Iterator[Callable[[], None]]:
             yield stop
     finally:
         stop()
-        processes[0].wait()
+        try:
+            processes[0].wait(_WORKER_ENDS_SECONDS)
+        except subprocess.TimeoutExpired:
+            click.echo("The worker does not end and is killed.", err=True)
+            processes[0].kill()
+            processes[0].wait()
 
 
 # The database

@@ -175,3 +175,12 @@ def test_a_worker_that_ends_before_its_server_ends_cleanly() -> None:
     ) as process:
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait()) == (b"", 0)
+
+
+@pytest.mark.nightly
+async def test_a_worker_that_hangs_does_not_keep_the_server(running: Running) -> None:
+    worker = running.worker()
+    os.kill(worker, signal.SIGSTOP)
+    running.process.terminate()
+    assert await asyncio.to_thread(running.process.wait, 60) == 0
+    assert not command_of(worker)
