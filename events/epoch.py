@@ -24,13 +24,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.models import Event, EventMonth, LogConsumer, LogEpoch
 from db.models.event import Xid8
-from db.transaction import WITHOUT_TIME_LIMITS
 
 log = logging.getLogger(__name__)
 
 ROW = 1
 """The key of the only row."""
 
+# After a restore, the whole log is written again, and the others wait for that. The limit of idle
+# transactions stays: a process that is suspended here must not keep others from starting.
+_PATIENT = """
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout')
+"""
 # PostgreSQL's FrozenTransactionId: older than every transaction that can write an event.
 _OLDEST = "2"
 _HORIZON = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8())
@@ -42,8 +47,7 @@ async def ensure_epoch(database: Database) -> UUID:
     Several processes can call it at the same time: the row is locked for the comparison.
     """
     async with database.session() as session, session.begin():
-        # After a restore, the whole log is written again, and the others wait for that.
-        await session.execute(text(WITHOUT_TIME_LIMITS))
+        await session.execute(text(_PATIENT))
         fingerprint = await _fingerprint(session)
         first = insert(LogEpoch).values(id=ROW, epoch=uuid4(), system_identifier=fingerprint)
         await session.execute(first.on_conflict_do_nothing())
