@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +30,7 @@ from taskloom_client import (
     Tokens,
     WebhookRefused,
     protocol,
+    uploads,
     verified,
 )
 from taskloom_client.protocol import Credentials, Stream
@@ -33,7 +38,7 @@ from taskloom_client.protocol import Credentials, Stream
 from db.base import new_id
 from events.cursor import Cursor
 from graph.core.context import utc_now
-from tests.accounts import PASSWORD, Person
+from tests.accounts import PASSWORD, House, Person
 from tests.clients.conftest import Server
 from tests.factories import World, gid, missing
 
@@ -170,6 +175,143 @@ async def test_a_stream_continues_after_everything(
             await listening
     assert seen == titles
     assert saved
+
+
+class Plan:
+    """A server that answers by a plan: to renewals, and to everything else."""
+
+    def __init__(self, renewals: list[Any], others: list[Any]) -> None:
+        self.renewals, self.others = renewals, others
+        self.renewed = 0
+        self._lock = threading.Lock()
+
+    def answer(self, body: Any) -> Any:
+        with self._lock:
+            if "sessionRefresh" in body["query"]:
+                self.renewed += 1
+                return self.renewals.pop(0) if len(self.renewals) > 1 else self.renewals[0]
+            return self.others.pop(0) if len(self.others) > 1 else self.others[0]
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve; gives the address."""
+        plan = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                answer = plan.answer(json.loads(self.rfile.read(length)))
+                status, kind, text = 200, "application/json", json.dumps(answer)
+                if answer == BUSY:
+                    status, kind, text = 503, "text/html", "<h1>Busy</h1>"
+                elif answer == EVENT:
+                    kind, text = "text/event-stream", EVENT
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+BUSY = "busy"
+EVENT = (
+    'event: next\ndata: {"data": {"taskEvents": {"cursor": "c", "kind": "TASK_CREATED"}}}\n\n'
+    "event: complete\ndata:\n\n"
+)
+EXPIRED = {"errors": [{"message": "Expired.", "extensions": {"code": "UNAUTHENTICATED"}}]}
+ENDED = {
+    "data": {
+        "sessionRefresh": {
+            "accessToken": None,
+            "refreshToken": None,
+            "errors": [{"code": "INVALID_CREDENTIALS", "message": "Ended.", "path": []}],
+        }
+    }
+}
+RENEWED = {"data": {"sessionRefresh": {"accessToken": "b", "refreshToken": "s", "errors": []}}}
+
+
+async def test_a_session_that_has_ended_is_renewed_by_nobody_else() -> None:
+    """Each further attempt would count as another use of a stolen token."""
+    plan = Plan([ENDED], [EXPIRED])
+
+    def use(url: str) -> None:
+        with Taskloom(url, tokens=Tokens("a", "r")) as api:
+            ready = threading.Barrier(6)
+
+            def ask(_: int) -> None:
+                ready.wait()
+                with pytest.raises(SignInAgain):
+                    api.query("{ viewer { user { username } } }")
+
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(ask, range(6)))
+
+    with plan.serving() as url:
+        await asyncio.to_thread(use, url)
+    assert plan.renewed == 1
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_stream_waits_for_a_server_that_cannot_renew(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "ATTEMPTS", 1)
+    plan = Plan([BUSY, RENEWED], [EXPIRED, EXPIRED, EVENT])
+
+    def listen(url: str) -> list[str]:
+        with Taskloom(url, tokens=Tokens("a", "r")) as api:
+            return [event["kind"] for event in api.live(LIVE, after="x")]
+
+    with plan.serving() as url:
+        if is_async:
+            async with AsyncTaskloom(url, tokens=Tokens("a", "r")) as api:
+                kinds = [event["kind"] async for event in api.live(LIVE, after="x")]
+        else:
+            kinds = await asyncio.to_thread(listen, url)
+    assert kinds == ["TASK_CREATED"]
+    assert plan.renewed == 2
+
+
+async def test_a_stream_goes_on_with_other_rights(
+    server: Server, ada: Person, house: House, world: World
+) -> None:
+    admin = await house.admin()
+    promote = (
+        "mutation ($input: AdminUserUpdateInput!) { adminUserUpdate(input: $input) "
+        "{ errors { code message path } } }"
+    )
+    async with (
+        AsyncTaskloom(server.url, tokens=tokens_of(ada)) as api,
+        AsyncTaskloom(server.url, tokens=tokens_of(admin)) as boss,
+    ):
+        after = (await api.query("{ eventCursor }"))["eventCursor"]
+        async with asyncio.timeout(60), aclosing(api.live(LIVE, after=after)) as events:
+            await world.task(ada, "before")
+            await anext(events)
+            await boss.mutate(promote, input={"id": f"user_{ada.id.hex}", "isAdmin": True})
+            await world.task(ada, "with other rights")
+            while (await anext(events))["task"]["title"] != "with other rights":
+                pass
+
+
+def test_a_document_that_cannot_resume_is_refused() -> None:
+    with pytest.raises(TypeError):
+        Stream("subscription ($after: String) { taskEvents(after: $after) { kind } }", {}, None)
+    with pytest.raises(TypeError):
+        Stream("subscription { taskEvents { cursor } }", {}, None)
+    Stream("subscription { projectPresence(projectId: 1) { people { since } } }", {}, None)
 
 
 async def test_a_cursor_of_another_epoch_has_expired(server: Server, ada: Person) -> None:
@@ -313,6 +455,28 @@ def test_what_must_not_be_repeated_is_not(response: httpx.Response | None) -> No
         flow.send(response)
 
 
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (None, "UNAVAILABLE"),
+        (httpx.Response(502, text="<h1>Bad Gateway</h1>"), "UNAVAILABLE"),
+        (httpx.Response(413, text="<h1>Too large</h1>"), "BAD_REQUEST"),
+    ],
+)
+def test_an_upload_that_fails_says_so(response: httpx.Response | None, code: str) -> None:
+    with pytest.raises(TaskloomError) as failed:
+        uploads.demand_sent(response)
+    assert failed.value.code == code
+
+
+def test_a_proxy_says_when_to_come_back() -> None:
+    flow = protocol.execute(Credentials("tl_key", None, None), "{ … }", {}, repeat=True)
+    next(flow)
+    step = flow.send(httpx.Response(503, text="<h1>Busy</h1>", headers={"Retry-After": "7"}))
+    assert isinstance(step, protocol.Pause)
+    assert step.seconds == 7
+
+
 def test_a_stream_that_is_complete_ends() -> None:
     stream = Stream(LIVE, {}, None)
     assert list(stream.events(("complete", ""))) == []
@@ -337,6 +501,12 @@ def test_webhooks_are_verified() -> None:
         (secret, headers, body, now.timestamp() + 301),
         (secret, {**headers, "Webhook-Id": "another"}, body, None),
         (secret, {}, body, None),
+        # Headers are whatever the sender likes.
+        (secret, {**headers, "Webhook-Signature": "v1,\u00e9"}, body, None),
+        (secret, {**headers, "Webhook-Signature": "v1,\udce9"}, body, None),
+        (secret, {**headers, "Webhook-Id": "\udce9"}, body, None),
+        (secret, {**headers, "Webhook-Timestamp": "9" * 400}, body, None),
+        (secret, {**headers, "Webhook-Timestamp": "yesterday"}, body, None),
     ):
         with pytest.raises(WebhookRefused):
             verified(secrets, given, content, now=at)

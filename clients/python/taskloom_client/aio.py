@@ -64,7 +64,7 @@ class AsyncTaskloom:
 
     async def pages(self, query: str, path: str, **variables: Any) -> AsyncIterator[Any]:
         """See `Taskloom`."""
-        after, more = None, True
+        after, more = variables.pop("after", None), True
         while more:
             page = protocol.page_at(await self.query(query, **variables, after=after), path)
             for node in page["nodes"]:
@@ -89,10 +89,10 @@ class AsyncTaskloom:
             except httpx.TransportError:
                 pass
             except TaskloomError as error:
-                if not protocol.can_continue(error, self._credentials):
+                if not stream.can_continue(error, self._credentials):
                     raise
                 if isinstance(error, SignInAgain):
-                    await self._renew(used)
+                    await self._renew_if_possible(used)
             await asyncio.sleep(stream.interrupted())
 
     async def _now(self) -> str | None:
@@ -114,6 +114,7 @@ class AsyncTaskloom:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 await response.aread()
                 stream.refused(response)
+            stream.opened()
             lines = EventLines()
             async for line in response.aiter_lines():
                 message = lines.add(line)
@@ -134,7 +135,11 @@ class AsyncTaskloom:
                 yield chunk
 
         headers = {"Content-Length": str(len(content))}
-        uploads.demand_sent(await self._http.put(target["url"], content=chunks(), headers=headers))
+        try:
+            sent = await self._http.put(target["url"], content=chunks(), headers=headers)
+        except httpx.TransportError:
+            sent = None
+        uploads.demand_sent(sent)
         done = await self.mutate(uploads.FINISH, input={"uploadId": target["id"]})
         return done["attachmentUploadFinish"]["attachment"]
 
@@ -168,7 +173,20 @@ class AsyncTaskloom:
             tokens = self._credentials.tokens
             # Another task may have renewed them while this one waited.
             if tokens is not None and tokens.access == used:
-                self._credentials.set(await self._run(protocol.refreshed(tokens.refresh)))
+                try:
+                    renewed = await self._run(protocol.refreshed(tokens.refresh))
+                except SignInAgain:
+                    self._credentials.end()
+                    raise
+                self._credentials.set(renewed)
+
+    async def _renew_if_possible(self, used: str | None) -> None:
+        """Renew the tokens of a stream, which goes on trying while the server is away."""
+        try:
+            await self._renew(used)
+        except TaskloomError as error:
+            if error.code not in protocol.PASSING:
+                raise
 
     def _headers(self) -> dict[str, str]:
         access = self._credentials.access

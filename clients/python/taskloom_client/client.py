@@ -76,7 +76,7 @@ class Taskloom:
         """The nodes of all pages of a list. `path` leads to it (`project.tasks`); the document has
         a variable `$after`, and selects `nodes` and `pageInfo { hasNextPage endCursor }`.
         """
-        after, more = None, True
+        after, more = variables.pop("after", None), True
         while more:
             page = protocol.page_at(self.query(query, **variables, after=after), path)
             yield from page["nodes"]
@@ -103,10 +103,10 @@ class Taskloom:
             except httpx.TransportError:
                 pass
             except TaskloomError as error:
-                if not protocol.can_continue(error, self._credentials):
+                if not stream.can_continue(error, self._credentials):
                     raise
                 if isinstance(error, SignInAgain):
-                    self._renew(used)
+                    self._renew_if_possible(used)
             time.sleep(stream.interrupted())
 
     def _now(self) -> str | None:
@@ -128,6 +128,7 @@ class Taskloom:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 response.read()
                 stream.refused(response)
+            stream.opened()
             lines = EventLines()
             for line in response.iter_lines():
                 message = lines.add(line)
@@ -145,7 +146,10 @@ class Taskloom:
         target = made["attachmentUploadStart"]["upload"]
         chunks = uploads.chunks(content, progress)
         headers = {"Content-Length": str(len(content))}
-        sent = self._http.put(target["url"], content=chunks, headers=headers)
+        try:
+            sent = self._http.put(target["url"], content=chunks, headers=headers)
+        except httpx.TransportError:
+            sent = None
         uploads.demand_sent(sent)
         done = self.mutate(uploads.FINISH, input={"uploadId": target["id"]})
         return done["attachmentUploadFinish"]["attachment"]
@@ -180,7 +184,20 @@ class Taskloom:
             tokens = self._credentials.tokens
             # Another thread may have renewed them while this one waited.
             if tokens is not None and tokens.access == used:
-                self._credentials.set(self._run(protocol.refreshed(tokens.refresh)))
+                try:
+                    renewed = self._run(protocol.refreshed(tokens.refresh))
+                except SignInAgain:
+                    self._credentials.end()
+                    raise
+                self._credentials.set(renewed)
+
+    def _renew_if_possible(self, used: str | None) -> None:
+        """Renew the tokens of a stream, which goes on trying while the server is away."""
+        try:
+            self._renew(used)
+        except TaskloomError as error:
+            if error.code not in protocol.PASSING:
+                raise
 
     def _headers(self) -> dict[str, str]:
         access = self._credentials.access

@@ -7,7 +7,10 @@ A *flow* is a generator that yields requests and is sent their responses; `Taskl
 from __future__ import annotations
 
 import json
+import math
 import random
+import re
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -22,6 +25,10 @@ Variables = dict[str, Any]
 
 # The kinds of errors that pass, and how long to wait for it, in seconds.
 PASSING = frozenset({"UNAVAILABLE", "RATE_LIMITED"})
+# An event can be delivered again, unlike a request that takes too long each time.
+PASSING_IN_STREAMS = PASSING | {"TIMEOUT"}
+# After so many seconds a stream was a good one.
+GOOD_SECONDS = 10.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 # Nobody waits longer than this for an answer; a limit per hour is an error.
@@ -90,6 +97,10 @@ class Credentials:
         if self._save is not None:
             self._save(tokens)
 
+    def end(self) -> None:
+        """The session has ended: nobody need try to renew it any more."""
+        self.tokens = None
+
 
 _TOKENS = "accessToken refreshToken errors { code message path }"
 _SIGN_IN = (
@@ -145,7 +156,7 @@ def _answered(ask: Ask, *, repeat: bool = True) -> Flow[dict[str, Any]]:
     """The answer to a request, sent again if that may help."""
     for attempt in range(1, ATTEMPTS + 1):
         response: httpx.Response | None = yield ask
-        answer = _json_of(response)
+        answer = answer_of(response)
         passing = [problem for problem in problems_of(answer) if problem.code in PASSING]
         # What was refused before it began may be sent again in any case.
         refused = answer.get("data") is None and any(
@@ -167,7 +178,8 @@ def pause(attempt: int) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311 - nobody has to guess it
 
 
-def _json_of(response: httpx.Response | None) -> dict[str, Any]:
+def answer_of(response: httpx.Response | None) -> dict[str, Any]:
+    """The answer in a response; one with an error if there is none, or it is not from the API."""
     if response is not None:
         try:
             answer = response.json()
@@ -175,12 +187,19 @@ def _json_of(response: httpx.Response | None) -> dict[str, Any]:
             answer = None
         if isinstance(answer, dict) and ("data" in answer or "errors" in answer):
             return answer
-    status = "no answer" if response is None else f"status {response.status_code}"
-    lost = {"message": f"The server could not be reached ({status}).", "extensions": _LOST}
-    return {"errors": [lost]}
+    if response is None:
+        return _failed("The server could not be reached.", code="UNAVAILABLE")
+    status, wait = response.status_code, response.headers.get("Retry-After", "")
+    passes = status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.TOO_MANY_REQUESTS
+    return _failed(
+        f"The answer has the status {status} and is not from the API.",
+        code="UNAVAILABLE" if passes else "BAD_REQUEST",
+        **({"retryAfter": int(wait)} if re.fullmatch("[0-9]{1,9}", wait) else {}),
+    )
 
 
-_LOST = {"code": "UNAVAILABLE"}
+def _failed(message: str, **extensions: Any) -> dict[str, Any]:
+    return {"errors": [{"message": message, "extensions": extensions}]}
 
 
 def _raise_errors(answer: dict[str, Any]) -> None:
@@ -238,14 +257,20 @@ class EventLines:
 class Stream:
     """A subscription that continues after every interruption, from the last cursor.
 
-    The document has a variable `$after`, and selects `cursor` in its only field.
+    The document has a variable `$after`, and selects `cursor` in its only field; one that has
+    neither is opened again without them.
     """
 
     def __init__(self, query: str, variables: Variables, after: str | None) -> None:
+        if ("$after" in query) != bool(re.search(r"\bcursor\b", query)):
+            raise TypeError("To resume, a subscription has a variable $after and selects cursor.")
         self._query = query
         self._variables = variables
         self.after = after
         self.attempt = 0
+        # Since when the connection has been open; infinite while it is not.
+        self._opened_at = math.inf
+        self._has_delivered = False
         # Whether the server has said that there is nothing more to come.
         self.completed = False
 
@@ -273,26 +298,41 @@ class Stream:
         problems = problems_of(answer)
         if problems:
             raise error_of(problems, answer.get("data"))
-        self.attempt = 0
+        self._has_delivered = True
         (event,) = answer["data"].values()
         if "cursor" in event:
             self.after = event["cursor"]
         yield event
 
+    def opened(self) -> None:
+        """The server has accepted a connection."""
+        self._opened_at, self._has_delivered = time.monotonic(), False
+
     def refused(self, response: httpx.Response) -> None:
         """Raise for a response that is no stream."""
-        answer = _json_of(response)
+        answer = answer_of(response)
         raise error_of(problems_of(answer) or [_unexpected(response)])
+
+    def can_continue(self, error: TaskloomError, credentials: Credentials) -> bool:
+        """Whether the stream may be opened again after an error, perhaps after a renewal."""
+        if error.code == "UNAUTHENTICATED":
+            return credentials.can_renew
+        if error.code == "FORBIDDEN":
+            # Rights that have changed end a stream; whether they still allow it shows when it is
+            # opened.
+            return self._was_good
+        full = error.problems[0].more.get("limit") == "connections"
+        return full or error.code in PASSING_IN_STREAMS
 
     def interrupted(self) -> float:
         """How long to wait before the stream is opened again."""
-        self.attempt += 1
+        self.attempt = 1 if self._was_good else self.attempt + 1
+        self._opened_at, self._has_delivered = math.inf, False
         return pause(self.attempt)
 
-
-def can_continue(error: TaskloomError, credentials: Credentials) -> bool:
-    """Whether a stream that ended with an error may be opened again, perhaps after a renewal."""
-    return error.code in PASSING or (error.code == "UNAUTHENTICATED" and credentials.can_renew)
+    @property
+    def _was_good(self) -> bool:
+        return self._has_delivered or time.monotonic() - self._opened_at > GOOD_SECONDS
 
 
 def _unexpected(response: httpx.Response) -> Problem:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from taskloom_client.errors import error_of, problems_of
+from taskloom_client.protocol import answer_of
 
 START = (
     "mutation ($input: AttachmentUploadStartInput!) { attachmentUploadStart(input: $input) "
@@ -34,7 +35,7 @@ def chunks(content: bytes, progress: Callable[[int, int], None] | None) -> Itera
             progress(first + len(part), len(content))
 
 
-def demand_sent(response: httpx.Response) -> None:
-    """Raise if the server did not take the file."""
-    if response.status_code != httpx.codes.NO_CONTENT:
-        raise error_of(problems_of(response.json()))
+def demand_sent(response: httpx.Response | None) -> None:
+    """Raise if the server did not take the file, or the connection was lost (None)."""
+    if response is None or response.status_code != httpx.codes.NO_CONTENT:
+        raise error_of(problems_of(answer_of(response)))
