@@ -28,7 +28,7 @@ from db.base import new_id
 from events.cursor import Cursor
 from graph.core.context import utc_now
 from scripts.build_npm import npm_command
-from tests.accounts import PASSWORD, Person
+from tests.accounts import PASSWORD, House, Person
 from tests.clients.conftest import Server
 from tests.factories import World, gid
 
@@ -118,7 +118,8 @@ async def test_reading_changing_and_uploading(server: Server, ada: Person) -> No
     told = {"login": ada.username, "password": PASSWORD, "missing": f"task_{uuid4().hex}"}
     async with program("requests", server, told) as running:
         said = await running.hear()
-        assert said["titles"] == [f"task {number}" for number in range(5)]
+        titles = [f"task {number}" for number in range(5)]
+        assert said["titles"] == [*titles, *titles[3:]]
         assert said["wrong"] == "INVALID_CREDENTIALS"
         assert said["conflict"] == ["theirs", ["title"]]
         assert said["notFound"]["origin"] == "request"
@@ -256,7 +257,44 @@ async def test_lost_answers_and_busy_servers(server: Server, ada: Person) -> Non
         "third": {"titles": ["once", "perhaps"], "seen": ["cut", "cut", "pass"]},
         "aborted": "AbortError",
         "codes": ["UNAVAILABLE", "UNAVAILABLE"],
+        "fourth": {"code": "RATE_LIMITED", "retryAfter": 3000, "seen": ["full"]},
     }
+
+
+async def test_a_renewal_that_meets_something_else(
+    server: Server, expired: Person, house: House
+) -> None:
+    """A limit, somebody who signs out, somebody else who signs in."""
+    sessions = [tokens_of(expired)]
+    for _ in range(2):
+        expired.grant = await house.login(expired)
+        sessions.append(tokens_of(expired))
+    house.clock.forward(seconds=1 + house.settings.auth.access_token_seconds)
+    other = await house.person()
+    told = {"expired": sessions, "other": {"login": other.username, "password": PASSWORD}}
+    async with program("renewing", server, told) as running:
+        assert await running.hear() == {
+            "first": {"code": "RATE_LIMITED", "isSignedIn": True},
+            "second": {"ended": True, "isSignedIn": False},
+            "third": {"ended": True, "name": other.username},
+            "soon": "RATE_LIMITED",
+            "keys": [False, True],
+        }
+
+
+async def test_streams_go_on_with_other_rights_and_as_another_user(
+    server: Server, ada: Person, house: House
+) -> None:
+    admin, other = await house.admin(), await house.person()
+    told = {
+        "tokens": tokens_of(ada),
+        "admin": tokens_of(admin),
+        "user": f"user_{ada.id.hex}",
+        "other": {"login": other.username, "password": PASSWORD},
+    }
+    async with program("rights", server, told) as running:
+        titles = ["before", "with other rights", "as another user"]
+        assert await running.hear() == [titles, titles]
 
 
 async def test_one_socket_too_many_waits(server: Server, ada: Person) -> None:

@@ -1,9 +1,10 @@
 /** The client. */
 
 import { type Document, type TypedDocument, type Variables, kindOf, withKey } from "./documents.ts";
-import { type Answer, TaskloomError, UnavailableError, dataOf } from "./errors.ts";
+import { type Answer, SignInError, TaskloomError, dataOf } from "./errors.ts";
 import * as operations from "./generated/graphql.ts";
 import { type Fetch, type RequestOptions, post } from "./http.ts";
+import { randomId } from "./random.ts";
 import { Session } from "./session.ts";
 import { type TokenStorage, memoryStorage } from "./storage.ts";
 import { type Status, resumed } from "./streams/resume.ts";
@@ -52,19 +53,22 @@ export class Taskloom {
   readonly #session: Session;
   readonly #webSocket: unknown;
   readonly #closing = new AbortController();
+  readonly #streams: EventStreams;
   #socket: Socket | null = null;
 
   constructor({ url, key, storage, webSocket, fetch }: TaskloomOptions) {
     this.#url = `${url.replace(/\/$/, "")}/graphql`;
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#webSocket = webSocket ?? globalThis.WebSocket;
-    const ask = async <R, V>(document: TypedDocument<R, V>, variables: V): Promise<R> => {
+    this.#streams = new EventStreams(this.#fetch, this.#url);
+    const ask = async <R, V>(document: TypedDocument<R, V>, variables: V, attempts?: number) => {
       const body = { query: document.toString(), variables: variables as Variables };
-      return dataOf(await post(this.#fetch, this.#url, { body, token: null, mayRepeat: true }));
+      const call = { body, token: null, mayRepeat: true, attempts };
+      return dataOf<R>(await post(this.#fetch, this.#url, call));
     };
     this.#session = new Session(key ?? null, storage ?? memoryStorage(), ask);
-    // The open socket belongs to somebody who may be signed out now.
-    this.#session.listeners.add(() => this.#socket?.reset());
+    // What is open belongs to somebody who may be signed out now.
+    this.#session.listeners.add(() => (this.#socket?.reset(), this.#streams.reset()));
   }
 
   /** The data of a query or mutation. Throws a `TaskloomError` for errors of every kind. */
@@ -82,10 +86,13 @@ export class Taskloom {
     options: RequestOptions = {},
   ): Promise<Answer<R>> {
     const query = document.toString();
-    const keyed = kindOf(query) === "mutation" ? withKey(variables) : variables;
-    const requestId = options.requestId ?? crypto.randomUUID();
+    // What is tried once needs no key, which the server would keep for a day.
+    const isKeyed = kindOf(query) === "mutation" && options.attempts !== 1;
+    const keyed = isKeyed ? withKey(variables) : variables;
+    const requestId = options.requestId ?? randomId();
     const body = { query, variables: keyed ?? variables };
     const call = { ...options, requestId, body, mayRepeat: keyed !== null };
+    const { changes } = this.#session;
     for (let isRenewed = false; ; isRenewed = true) {
       const token = await this.#session.token();
       const answer: Answer<R> = await post(this.#fetch, this.#url, { ...call, token });
@@ -95,9 +102,11 @@ export class Taskloom {
         await this.#session.renew(token);
       } catch (error) {
         // The session may be good, but the server cannot say so now.
-        if (!(error instanceof UnavailableError)) return answer;
-        return { errors: [{ message: error.message, extensions: { code: error.code } }] };
+        if (!(error instanceof TaskloomError) || error instanceof SignInError) return answer;
+        const { message, code, retryAfter } = error;
+        return { errors: [{ message, extensions: { code, retryAfter: retryAfter ?? undefined } }] };
       }
+      if (this.#session.changes !== changes) return answer;
     }
   }
 
@@ -107,7 +116,8 @@ export class Taskloom {
     select: (data: R) => Page<T>,
     ...[variables, options]: Arguments<V, RequestOptions>
   ): AsyncGenerator<T> {
-    let pageInfo: Page<T>["pageInfo"] = { hasNextPage: true, endCursor: null };
+    const { after = null } = (variables ?? {}) as { after?: string | null };
+    let pageInfo: Page<T>["pageInfo"] = { hasNextPage: true, endCursor: after };
     while (pageInfo.hasNextPage) {
       const next = { ...variables, after: pageInfo.endCursor };
       const page = select(dataOf(await this.execute<R>(document, next, options)));
@@ -145,7 +155,7 @@ export class Taskloom {
     const { transport = this.#webSocket ? "websocket" : "sse", onStatus } = options;
     const used =
       transport === "sse"
-        ? new EventStreams(this.#fetch, this.#url)
+        ? this.#streams
         : (this.#socket ??= new Socket(this.#url, this.#webSocket, this.#session));
     const signal = either(this.#closing.signal, options.signal);
     // Without a cursor, this one begins with the state as it is.

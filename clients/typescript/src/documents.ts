@@ -1,5 +1,7 @@
 /** Documents with types, and what the client has to know about them. */
 
+import { randomId } from "./random.ts";
+
 export type Variables = Record<string, unknown>;
 
 /** What a document says to the compiler: the types of its variables and of its data. */
@@ -39,5 +41,5 @@ export function kindOf(query: string): string {
 export function withKey({ input, ...others }: Variables): Variables | null {
   if (typeof input !== "object" || input === null) return null;
   const { idempotencyKey } = input as { idempotencyKey?: string | null };
-  return { ...others, input: { ...input, idempotencyKey: idempotencyKey ?? crypto.randomUUID() } };
+  return { ...others, input: { ...input, idempotencyKey: idempotencyKey ?? randomId() } };
 }

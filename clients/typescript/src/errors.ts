@@ -46,8 +46,7 @@ export class TaskloomError extends Error {
 
   /** For how many seconds to wait, if the server says so. */
   get retryAfter(): number | null {
-    const [given] = this.problems.flatMap(({ more }) => more.retryAfter ?? []);
-    return given === undefined ? null : Number(given);
+    return retryAfterOf(this.problems);
   }
 }
 
@@ -98,6 +97,12 @@ export function dataOf<R>(answer: Answer<R>): R {
 export function problem(code: ErrorCode, message: string): TaskloomError {
   const Class = CLASSES[code] ?? TaskloomError;
   return new Class([{ code, message, path: [], origin: "request", more: {} }]);
+}
+
+/** For how many seconds to wait, if one of these problems says so. */
+export function retryAfterOf(problems: readonly Problem[]): number | null {
+  const [given] = problems.flatMap(({ more }) => more.retryAfter ?? []);
+  return given === undefined ? null : Number(given);
 }
 
 /** All problems of an answer. */

@@ -1,7 +1,7 @@
 /** Sending an operation over HTTP, again if that may help. */
 
 import type { Body } from "./documents.ts";
-import { type Answer, problemsOf } from "./errors.ts";
+import { type Answer, problemsOf, retryAfterOf } from "./errors.ts";
 import { pause, wait } from "./waiting.ts";
 
 const TIMEOUT_MS = 15_000;
@@ -30,12 +30,14 @@ export async function post(fetch: Fetch, url: string, call: Call): Promise<Answe
   const { attempts = 8, mayRepeat, signal } = call;
   for (let attempt = 1; ; attempt += 1) {
     const [answer, retryAfter] = await once(fetch, url, call);
-    const codes = problemsOf(answer).map(({ code }) => code);
+    const problems = problemsOf(answer);
+    const codes = problems.map(({ code }) => code);
     const isUntouched = Object.values(answer.data ?? {}).every((value) => value === null);
     const passes = codes.includes("RATE_LIMITED")
       ? mayRepeat || isUntouched
       : mayRepeat && codes.includes("UNAVAILABLE");
-    const seconds = retryAfter ?? pause(attempt);
+    // A limit of one mutation is an error of its field, in an answer without the header.
+    const seconds = retryAfter ?? retryAfterOf(problems) ?? pause(attempt);
     if (!passes || attempt >= attempts || seconds > LONGEST_SECONDS) return answer;
     await wait(seconds, signal);
   }

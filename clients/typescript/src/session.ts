@@ -6,11 +6,13 @@ import { RefreshDocument, SignInDocument, type SignInMutation } from "./generate
 import type { Tokens, TokenStorage } from "./storage.ts";
 
 /** Sends a mutation without credentials. */
-type Ask = <R, V>(document: TypedDocument<R, V>, variables: V) => Promise<R>;
+type Ask = <R, V>(document: TypedDocument<R, V>, variables: V, attempts?: number) => Promise<R>;
 
 export class Session {
   readonly listeners = new Set<(signedIn: boolean) => void>();
-  readonly #channel: BroadcastChannel | null = null;
+  /** How often somebody has signed in or out: a request of one person is not sent for another. */
+  changes = 0;
+  #channel: BroadcastChannel | null = null;
   readonly #renewals = new Map<string | null, Promise<void>>();
 
   constructor(
@@ -32,7 +34,8 @@ export class Session {
 
   async signIn(login: string, password: string, deviceName?: string): Promise<void> {
     const input = { login, password, deviceName };
-    await this.set(tokensOf((await this.ask(SignInDocument, { input })).sessionCreate));
+    // Somebody waits before a form.
+    await this.set(tokensOf((await this.ask(SignInDocument, { input }, 1)).sessionCreate));
   }
 
   /** Use these tokens from now on; null: sign out here, and in the other tabs. */
@@ -60,16 +63,16 @@ export class Session {
     const tokens = await this.storage.read();
     if (tokens === null) throw ended();
     if (tokens.accessToken !== used) return;
+    const input = { refreshToken: tokens.refreshToken };
+    // Meanwhile somebody may sign out, or in, and without a lock another program may be first.
+    const isStored = async () => (await this.storage.read())?.refreshToken === tokens.refreshToken;
     try {
-      const input = { refreshToken: tokens.refreshToken };
-      const { sessionRefresh } = await this.ask(RefreshDocument, { input });
-      await this.storage.write(tokensOf(sessionRefresh));
+      const renewed = tokensOf((await this.ask(RefreshDocument, { input })).sessionRefresh);
+      if (await isStored()) await this.storage.write(renewed);
     } catch (error) {
       if (!(error instanceof SignInError)) throw error;
-      // Where there is no lock, another program may have been first.
-      const stored = await this.storage.read();
-      if (stored !== null && stored.refreshToken !== tokens.refreshToken) return;
-      await this.set(null);
+      if (await isStored()) await this.set(null);
+      else if ((await this.storage.read()) !== null) return;
       throw error;
     }
   }
@@ -83,9 +86,11 @@ export class Session {
 
   close(): void {
     this.#channel?.close();
+    this.#channel = null;
   }
 
   #notify(signedIn: boolean): void {
+    this.changes += 1;
     for (const listener of this.listeners) listener(signedIn);
   }
 }

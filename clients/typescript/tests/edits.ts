@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, rejects } from "node:assert/strict";
 
-import { ConflictError, type ListEvent, LiveList, orderBy } from "@taskloom/client";
+import { ConflictError, type ListEvent, LiveList, orderBy, watchList } from "@taskloom/client";
 
 interface Task {
   id: string;
@@ -129,6 +129,26 @@ const steps: Record<string, () => Promise<void> | void> = {
     give(task("2", 1, "c"));
     await made;
     deepEqual(list.items, [task("1", 1, "b"), task("2", 1, "c")]);
+  },
+  async "a list that cannot be read again goes on as it was"() {
+    let reads = 0;
+    let tell!: (event: ListEvent<Task>) => void;
+    const list = await watchList<Task>({
+      async read() {
+        if ((reads += 1) > 1) throw new Error("away");
+        const pageInfo = { hasNextPage: false, endCursor: null };
+        return { nodes: [task("1", 1, "b")], pageInfo, cursor: "now" };
+      },
+      async *listen() {
+        for (;;) yield await new Promise<ListEvent<Task>>((resolve) => (tell = resolve));
+      },
+    });
+    await rejects(list.refresh(), /away/);
+    tell(event(task("2", 1, "c")));
+    await new Promise((go) => setTimeout(go));
+    equal(titles(list), "b c");
+    equal(list.error, null);
+    list.close();
   },
   "items are the same until something changes"() {
     const list = begun([task("1", 1, "b")]);

@@ -3,23 +3,47 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { type Status, Taskloom, type Tokens, UnavailableError, memoryStorage } from "@taskloom/client";
+import {
+  SignInError,
+  type Status,
+  Taskloom,
+  type Tokens,
+  UnavailableError,
+  memoryStorage,
+} from "@taskloom/client";
 
 import { CreateDocument, EventsDocument, TasksDocument } from "./generated/graphql.ts";
 import { errorOf, say } from "./talk.ts";
 
 /** What a proxy does with a request: `lose` passes it on, and cuts the connection then. */
-type Fate = "pass" | "busy" | "tomorrow" | "cut" | "lose";
+type Fate = "pass" | "busy" | "tomorrow" | "cut" | "lose" | "full";
+
+interface Proxy {
+  url: string;
+  plan: Fate[];
+  seen: Fate[];
+  /** Of the latest request. */
+  body: () => any;
+}
+
+/** How a mutation says that a limit per hour is reached: its error has no header. */
+const FULL = {
+  data: null,
+  errors: [{ message: "Too many.", extensions: { code: "RATE_LIMITED", retryAfter: 3_000 } }],
+};
 
 /** A proxy before the server, which follows a plan. */
-async function proxy(server: string): Promise<{ url: string; plan: Fate[]; seen: Fate[] }> {
+async function proxy(server: string): Promise<Proxy> {
   const plan: Fate[] = [];
   const seen: Fate[] = [];
+  let body = "";
   const listener = createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const fate = plan.shift() ?? "pass";
     seen.push(fate);
+    body = Buffer.concat(chunks).toString();
+    if (fate === "full") response.end(JSON.stringify(FULL));
     if (fate === "busy") response.writeHead(503, { "Retry-After": "1" }).end("<h1>Busy</h1>");
     if (fate === "tomorrow") response.writeHead(503, { "Retry-After": "86400" }).end();
     if (fate === "cut") request.socket.destroy();
@@ -31,12 +55,13 @@ async function proxy(server: string): Promise<{ url: string; plan: Fate[]; seen:
       headers: { "Content-Type": headers["content-type"]!, Authorization: authorization },
       body: Buffer.concat(chunks),
     });
-    const body = await answer.text();
+    const answered = await answer.text();
     if (fate === "lose") request.socket.destroy();
-    else response.writeHead(answer.status, { "Content-Type": "application/json" }).end(body);
+    else response.writeHead(answer.status, { "Content-Type": "application/json" }).end(answered);
   });
   await new Promise<void>((ready) => listener.listen(0, "127.0.0.1", ready));
-  return { url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`, plan, seen };
+  const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  return { url, plan, seen, body: () => JSON.parse(body) };
 }
 
 /** Requests through the proxy. */
@@ -70,7 +95,101 @@ export async function throughProxy(server: string, tokens: Tokens): Promise<void
   plan.push("tomorrow");
   const tomorrow = await errorOf(() => api.request(TasksDocument));
   const codes = [single.code, tomorrow.code];
-  say({ first, second, third, aborted: aborted.name, codes });
+  seen.splice(0);
+  plan.push("full");
+  const full = await errorOf(() => api.request(CreateDocument, { input: { title: "too many" } }));
+  const fourth = { code: full.code, retryAfter: full.retryAfter, seen: seen.splice(0) };
+  say({ first, second, third, aborted: aborted.name, codes, fourth });
+}
+
+const ME = "{ viewer { user { username } } }";
+
+/** What becomes of a session whose access token has expired while the server is not at its best. */
+export async function renewing(server: string, expired: Tokens[], other: any): Promise<void> {
+  const begin = async () => {
+    const { url, plan, seen, body } = await proxy(server);
+    const storage = memoryStorage(expired.shift()!);
+    const until = async (fate: Fate) => {
+      while (!seen.includes(fate)) await new Promise((go) => setTimeout(go, 10));
+    };
+    return { api: new Taskloom({ url, storage }), plan, body, until };
+  };
+  const name = async (api: Taskloom) => (await api.request(ME)).viewer.user.username;
+
+  // The renewal is refused for a while: the session has not ended.
+  const limited = await begin();
+  limited.plan.push("pass", "full");
+  const refused = await errorOf(() => limited.api.request(ME));
+  const first = { code: refused.code, isSignedIn: await limited.api.isSignedIn() };
+
+  // Signing out without a network, while the renewal waits for one.
+  const leaving = await begin();
+  leaving.plan.push("pass", "busy");
+  const asked = errorOf(() => leaving.api.request(ME));
+  await leaving.until("busy");
+  leaving.plan.push("cut");
+  await leaving.api.signOut();
+  const second = {
+    ended: (await asked) instanceof SignInError,
+    isSignedIn: await leaving.api.isSignedIn(),
+  };
+
+  // Somebody else signs in while the renewal waits.
+  const changing = await begin();
+  changing.plan.push("pass", "busy");
+  const theirs = errorOf(() => changing.api.request(ME));
+  await changing.until("busy");
+  await changing.api.signIn(other.login, other.password);
+  const third = { ended: (await theirs) instanceof SignInError, name: await name(changing.api) };
+
+  // A wrong number of attempts is not waited for: somebody sits before the form.
+  changing.plan.push("full");
+  const soon = await errorOf(() => changing.api.signIn(other.login, other.password));
+
+  // What is tried once has no key, which the server would keep.
+  const input = { title: "once" };
+  const keys = [];
+  for (const attempts of [1, 2]) {
+    await changing.api.request(CreateDocument, { input }, { attempts });
+    keys.push("idempotencyKey" in changing.body().variables.input);
+  }
+  say({ first, second, third, soon: soon.code, keys });
+}
+
+/** Streams whose user gets other rights, or is another user from now on. */
+export async function rights(url: string, told: any, webSocket: unknown): Promise<void> {
+  const { tokens, admin, user, other } = told;
+  const boss = new Taskloom({ url, storage: memoryStorage(admin) });
+  const seen: string[][] = [];
+  for (const transport of ["websocket", "sse"] as const) {
+    const api = new Taskloom({ url, storage: memoryStorage(tokens), webSocket });
+    const events = api.live(EventsDocument, {}, { transport });
+    const titles: string[] = [];
+    const next = async (by: Taskloom, title: string) => {
+      let event: any;
+      do {
+        const coming = events.next();
+        if (!event) await new Promise((go) => setTimeout(go, 500));
+        if (!event) await by.request(CreateDocument, { input: { title } });
+        event = (await coming).value;
+      } while (event.task?.title !== title);
+      titles.push(title);
+    };
+    await next(api, "before");
+    const promote = `mutation ($input: AdminUserUpdateInput!) {
+      adminUserUpdate(input: $input) { errors { code message } }
+    }`;
+    await boss.request(promote, { input: { id: user, isAdmin: transport === "websocket" } });
+    await next(api, "with other rights");
+    // It goes on as whoever is signed in.
+    await api.signIn(other.login, other.password);
+    const theirs = new Taskloom({ url });
+    await theirs.signIn(other.login, other.password);
+    await next(theirs, "as another user");
+    seen.push(titles);
+    api.close();
+  }
+  say(seen);
 }
 
 /** One more socket than a user may have: the last one gets its turn when another has left. */

@@ -22,11 +22,13 @@ import {
   UpdateDocument,
 } from "./generated/graphql.ts";
 import { failing } from "./edits.ts";
-import { crowd, throughProxy } from "./faults.ts";
+import { crowd, renewing, rights, throughProxy } from "./faults.ts";
 import { follow } from "./lists.ts";
 import { listeners, throughLibraries } from "./streams.ts";
 import { errorOf, hear, say } from "./talk.ts";
 
+// As in pages that came over plain HTTP from another machine.
+Object.defineProperty(crypto, "randomUUID", { value: undefined });
 const url = process.env.SERVER!;
 const webSocket = globalThis.WebSocket ?? WebSocket;
 
@@ -44,6 +46,10 @@ const programs: Record<string, () => Promise<void>> = {
     const orderBy = [{ createdAt: "ASC" as const }];
     const titles = [];
     for await (const task of api.pages(TasksDocument, (data) => data.tasks, { orderBy, first: 2 }))
+      titles.push(task.title);
+    const { pageInfo } = (await api.request(TasksDocument, { orderBy, first: 3 })).tasks;
+    const later = { orderBy, after: pageInfo.endCursor };
+    for await (const task of api.pages(TasksDocument, (data) => data.tasks, later))
       titles.push(task.title);
     const { id, version } = made[0]!;
     await api.request(UpdateDocument, { input: { id, title: "theirs" } });
@@ -210,6 +216,15 @@ const programs: Record<string, () => Promise<void>> = {
 
   async faults() {
     await throughProxy(url, (await hear()).tokens);
+  },
+
+  async renewing() {
+    const { expired, other } = await hear();
+    await renewing(url, expired, other);
+  },
+
+  async rights() {
+    await rights(url, await hear(), webSocket);
   },
 
   async crowd() {

@@ -2,6 +2,7 @@
 
 import type { Page } from "../client.ts";
 import { ConflictError } from "../errors.ts";
+import { randomId } from "../random.ts";
 
 /** What every node selects. */
 export interface Item {
@@ -109,7 +110,7 @@ export class LiveList<T extends Item> {
     values: Partial<T> | null,
     send: (requestId: string) => Promise<T | null | undefined | void>,
   ): Promise<T | null> {
-    const edit = { id, values, requestId: crypto.randomUUID(), isNew: !this.#nodes.has(id) };
+    const edit = { id, values, requestId: randomId(), isNew: !this.#nodes.has(id) };
     this.#edits.add(edit);
     this.changed();
     try {

@@ -25,6 +25,8 @@ export class WatchedList<T extends Item> extends LiveList<T> {
   /** Why it does not follow any more; null while it does. */
   error: unknown = null;
   #stop = new AbortController();
+  // The latest reading of everything; an older one is of no use any more.
+  #reading: object | null = null;
   // The events that come while a page is read.
   #meanwhile: ListEvent<T>[] | null = null;
   #loading: Promise<void> | null = null;
@@ -34,10 +36,12 @@ export class WatchedList<T extends Item> extends LiveList<T> {
     super(null, source.order);
   }
 
-  /** Read everything again that was read so far, and follow it from there. */
+  /**
+   * Read everything again that was read so far, and follow it from there. Throws if that fails;
+   * the list goes on as it was then.
+   */
   async refresh(): Promise<void> {
-    this.#stop.abort();
-    const stop = (this.#stop = new AbortController());
+    const reading = (this.#reading = {});
     const first = await this.source.read(null);
     const pages: Page<T>[] = [first];
     let size = first.nodes.length;
@@ -45,11 +49,13 @@ export class WatchedList<T extends Item> extends LiveList<T> {
       page = await this.source.read(page.pageInfo.endCursor);
       size += pages.push(page) && page.nodes.length;
     }
-    if (stop.signal.aborted) return;
+    if (this.#reading !== reading) return;
+    this.#stop.abort();
+    this.#stop = new AbortController();
     this.#size = size;
     this.error = null;
     this.replace(pages);
-    void this.#listen(first.cursor, stop.signal);
+    void this.#listen(first.cursor, this.#stop.signal);
   }
 
   /** Read the next page, if there is one. */
@@ -61,6 +67,7 @@ export class WatchedList<T extends Item> extends LiveList<T> {
 
   /** Stop following. */
   close(): void {
+    this.#reading = null;
     this.#stop.abort();
   }
 

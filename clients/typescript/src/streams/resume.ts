@@ -56,7 +56,7 @@ export async function* resumed(
   onStatus: (status: Status) => void = () => {},
 ): AsyncGenerator<Answer> {
   for (let failures = 0; ; ) {
-    let openedAt = Infinity;
+    let [openedAt, hasDelivered] = [Infinity, false];
     const token = await session.token();
     const opened = () => ((openedAt = Date.now()), onStatus("connected"));
     try {
@@ -67,15 +67,16 @@ export async function* resumed(
         const [event] = Object.values<any>(answer.data ?? {});
         if (!event) dataOf(answer);
         if (eventCursor) variables = { ...variables, after: event.cursor };
-        failures = 0;
+        hasDelivered = true;
         yield answer;
       }
       return;
     } catch (error) {
       if (signal.aborted) return;
-      failures = Date.now() - openedAt > GOOD_MS ? 1 : failures + 1;
+      const wasGood = hasDelivered || Date.now() - openedAt > GOOD_MS;
+      failures = wasGood ? 1 : failures + 1;
       onStatus("waiting");
-      const seconds = await recovered(error, session, token, failures);
+      const seconds = await recovered(error, session, token, failures, wasGood);
       await wait(seconds, signal).catch(() => {});
       if (signal.aborted) return;
     }
@@ -88,6 +89,7 @@ async function recovered(
   session: Session,
   token: string | null,
   failures: number,
+  wasGood: boolean,
 ): Promise<number> {
   const code = error instanceof TaskloomError ? error.code : "";
   const closed = error instanceof Interrupted ? error.code : null;
@@ -99,7 +101,11 @@ async function recovered(
   }
   if (closed !== null && FAULTS.includes(closed))
     throw problem("BAD_REQUEST", `The connection was closed with ${closed}: ${String(error)}`);
-  if (error instanceof TaskloomError && !PASSING.includes(code)) throw error;
+  // Rights that have changed end a stream; whether they still allow it shows when it is opened.
+  if (code === "FORBIDDEN" && wasGood) return pause(failures);
+  // What a WebSocket says with 1013.
+  const isFull = error instanceof TaskloomError && error.problems[0]?.more.limit === "connections";
+  if (error instanceof TaskloomError && !PASSING.includes(code) && !isFull) throw error;
   const given = error instanceof TaskloomError ? error.retryAfter : null;
-  return given ?? pause(closed === BUSY ? failures + 2 : failures);
+  return given ?? pause(closed === BUSY || isFull ? failures + 2 : failures);
 }

@@ -8,6 +8,8 @@ import { Interrupted, type Opening, type Transport } from "./resume.ts";
 const SILENCE_MS = 30_000;
 
 export class EventStreams implements Transport {
+  readonly #open = new Set<AbortController>();
+
   constructor(
     private readonly fetch: Fetch,
     private readonly url: string,
@@ -15,6 +17,7 @@ export class EventStreams implements Transport {
 
   async *open({ body, token, signal, opened }: Opening): AsyncGenerator<Answer> {
     const stop = new AbortController();
+    this.#open.add(stop);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const heard = () => {
       clearTimeout(timer);
@@ -51,7 +54,13 @@ export class EventStreams implements Transport {
       }
     } finally {
       clearTimeout(timer);
+      this.#open.delete(stop);
       stop.abort();
     }
+  }
+
+  /** Connect again, with the credentials of now. */
+  reset(): void {
+    for (const stop of this.#open) stop.abort();
   }
 }
