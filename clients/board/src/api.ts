@@ -13,11 +13,19 @@ export const api = new Taskloom({ url: SERVER, storage: browserStorage("taskloom
 export const connected = new Store(true);
 
 /** Whether there is a session, here or in another tab; null until that is known. */
-export function useSignedIn(): boolean | null {
-  const [signedIn, setSignedIn] = useState<boolean | null>(null);
+export interface SignedIn {
+  signedIn: boolean | null;
+  /** Counts sign-ins: in another tab somebody else may have signed in. */
+  number: number;
+}
+
+export function useSignedIn(): SignedIn {
+  const [state, setState] = useState<SignedIn>({ signedIn: null, number: 0 });
   useEffect(() => {
-    void api.isSignedIn().then(setSignedIn);
-    return api.onSession(setSignedIn);
+    const set = (signedIn: boolean) =>
+      setState(({ number }) => ({ signedIn, number: signedIn ? number + 1 : number }));
+    void api.isSignedIn().then(set);
+    return api.onSession(set);
   }, []);
-  return signedIn;
+  return state;
 }

@@ -19,14 +19,14 @@ import { useLoaded } from "./store.ts";
 export type Viewer = NonNullable<BootQuery["viewer"]>;
 
 export function App() {
-  const signedIn = useSignedIn();
+  const { signedIn, number } = useSignedIn();
   const { link } = useRoute();
   const page = link && accountPage(link);
   return (
     <>
       {page}
       {!page && signedIn === false && <SignIn />}
-      {!page && signedIn && <SignedIn />}
+      {!page && signedIn && <SignedIn key={number} />}
       <Messages />
       <ConflictDialog />
     </>

@@ -14,6 +14,9 @@ import {
   MoveTaskDocument,
   UpdateTaskDocument,
 } from "./generated/graphql.ts";
+import { type Text, sendText } from "./parts/conflict.tsx";
+import { failed, say, textOf } from "./parts/messages.tsx";
+import { newId } from "./project/places.ts";
 import { Store } from "./store.ts";
 
 const DOCUMENTS = {
@@ -30,6 +33,15 @@ export interface Change {
   task: string;
   input: Record<string, unknown>;
   values: Record<string, unknown>;
+  /** Set if its author is to be asked when somebody else has changed this text, too. */
+  text?: Text;
+}
+
+/** A change of a text of a task. */
+export function textChange(task: string, text: Text): Change {
+  const values = { [text.field]: text.mine };
+  const input = { id: task, ...values, ifVersion: text.base.version };
+  return { kind: "update", task, input, values, text };
 }
 
 interface Entry extends Change {
@@ -40,7 +52,8 @@ interface Entry extends Change {
   requestId?: string;
 }
 
-interface Waiting {
+interface Answer {
+  promise: Promise<any>;
   resolve: (object: any) => void;
   reject: (error: unknown) => void;
 }
@@ -51,7 +64,9 @@ class Outbox {
   // Of what is stored, by user; each change by itself, since several tabs may have some.
   #prefix: string | null = null;
   #entries: Entry[] = [];
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #answers = new Map<string, Answer>();
+  // The keys of those that were sent by this page; whoever sent them hears what becomes of them.
+  readonly #sentHere = new Set<string>();
   #running = false;
 
   /**
@@ -68,34 +83,39 @@ class Outbox {
     void this.#run();
   }
 
-  /** Stop; what was not sent stays for the next time. */
+  /** Stop; what was not sent stays for the next time, as does what the same user still sends. */
   close(): void {
-    this.#prefix = null;
     this.#entries = [];
     this.#counted();
   }
 
   /** Send a change. Resolves with the payload's object, once the server has answered. */
   send(change: Change, requestId?: string): Promise<any> {
-    const key = crypto.randomUUID();
+    const key = newId("change");
     const place = `${this.#prefix}${key}`;
     const entry = { ...change, key, place, at: Date.now(), ...(requestId && { requestId }) };
     this.#entries.push(entry);
+    this.#sentHere.add(key);
     this.#save(entry);
     this.#counted();
     void this.#run();
-    return this.#answered(entry);
+    return this.#answer(entry).promise;
   }
 
-  /** The changes that were left over when the page was loaded, and what becomes of them. */
-  leftOver(): { change: Change; done: Promise<any> }[] {
+  /** The changes under way, some from before the page was loaded, and what becomes of them. */
+  leftOver(wanted: (change: Change) => boolean): { change: Change; done: Promise<any> }[] {
     return this.#entries
-      .filter(({ key }) => !this.#waiting.has(key))
-      .map((entry) => ({ change: entry, done: this.#answered(entry) }));
+      .filter(wanted)
+      .map((entry) => ({ change: entry, done: this.#answer(entry).promise }));
   }
 
-  #answered({ key }: Entry): Promise<any> {
-    return new Promise((resolve, reject) => this.#waiting.set(key, { resolve, reject }));
+  #answer({ key }: Entry): Answer {
+    const known = this.#answers.get(key);
+    if (known) return known;
+    const made = {} as Answer;
+    made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+    this.#answers.set(key, made);
+    return made;
   }
 
   async #run(): Promise<void> {
@@ -107,7 +127,7 @@ class Outbox {
         failures = 0;
         this.#remove(entry);
         this.#follow(entry, object);
-        this.#waiting.get(entry.key)?.resolve(object);
+        this.#answers.get(entry.key)?.resolve(object);
       } catch (error) {
         // Signed out: they are sent after the next sign-in.
         if (error instanceof SignInError) break;
@@ -117,9 +137,11 @@ class Outbox {
           continue;
         }
         this.#remove(entry);
-        this.#waiting.get(entry.key)?.reject(error);
+        this.#answers.get(entry.key)?.reject(error);
+        if (!this.#sentHere.has(entry.key)) this.#refused(entry, error);
       }
-      this.#waiting.delete(entry.key);
+      this.#answers.delete(entry.key);
+      this.#sentHere.delete(entry.key);
       this.state.set({ ...this.state.value, reachable: true });
     }
     this.#running = false;
@@ -130,6 +152,14 @@ class Outbox {
     const data = await api.request<any, any>(DOCUMENTS[kind], variables, { requestId, attempts: 1 });
     const payload: any = Object.values(data)[0];
     return payload.task ?? payload.comment;
+  }
+
+  /** A change from before the page was loaded was refused: its author's words are not lost. */
+  #refused({ kind, task, input, text }: Entry, error: unknown): void {
+    const send = (next: Text) => this.send(textChange(task, next));
+    if (text) sendText(text, send, Promise.reject(error)).catch(failed);
+    else if (kind === "comment") say(`${textOf(error)} Your comment was: “${input.body}”`);
+    else failed(error);
   }
 
   /** What was changed on top of a change is meant for the version that this one has made. */

@@ -727,7 +727,7 @@ export type TaskCreateInput = {
   description?: string | null | undefined;
   /** When the task is due. */
   due?: TaskDueInput | null | undefined;
-  /** The estimated effort. */
+  /** The estimated effort, up to 60,000,000 seconds (694 days). */
   estimate?: number | null | undefined;
   /** The task's counterparts in other systems, at most 20. If another task of the project, or of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and returns that task, so that an import can be repeated. */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
@@ -1025,7 +1025,7 @@ export type TaskUpdateInput = {
   description?: string | null | undefined;
   /** When the task is due. Null removes the due date. */
   due?: TaskDueInput | null | undefined;
-  /** The estimated effort. */
+  /** The estimated effort, up to 60,000,000 seconds (694 days). */
   estimate?: number | null | undefined;
   /** All of the task's counterparts in other systems, at most 20; null removes them. Fails with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, has one of them. */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
@@ -1328,6 +1328,36 @@ export type PanelQueryVariables = Exact<{
 
 
 export type PanelQuery = { task: { descriptionHtml: string | null, estimate: number | null, tracked: number, createdAt: string, viewerCanComment: boolean, id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, owner: { id: string, displayName: string, avatarUrl: string | null } | null, subtasks: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus }> }, comments: { pageInfo: { hasPreviousPage: boolean }, nodes: Array<{ id: string, bodyHtml: string, createdAt: string, author: { id: string, displayName: string, avatarUrl: string | null } | null }> }, attachments: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, filename: string, byteSize: number, downloadUrl: string }> }, activity: { nodes: Array<{ id: string, at: string, summary: string }> }, timeEntries: { nodes: Array<{ id: string, startedAt: string, duration: number, isRunning: boolean, description: string | null, user: { id: string, displayName: string, avatarUrl: string | null } | null }> }, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null };
+
+export type DownloadQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type DownloadQuery = { node:
+    | { __typename: 'ApiKey' }
+    | { __typename: 'Attachment', downloadUrl: string }
+    | { __typename: 'Comment' }
+    | { __typename: 'CommentRevision' }
+    | { __typename: 'Device' }
+    | { __typename: 'Event' }
+    | { __typename: 'Integration' }
+    | { __typename: 'IntegrationProblem' }
+    | { __typename: 'Job' }
+    | { __typename: 'Notification' }
+    | { __typename: 'Project' }
+    | { __typename: 'ProjectMember' }
+    | { __typename: 'Reminder' }
+    | { __typename: 'ReportExport' }
+    | { __typename: 'Session' }
+    | { __typename: 'Task' }
+    | { __typename: 'TaskShare' }
+    | { __typename: 'TimeEntry' }
+    | { __typename: 'User' }
+    | { __typename: 'Webhook' }
+    | { __typename: 'WebhookAttempt' }
+    | { __typename: 'WebhookDelivery' }
+   | null };
 
 export type CreateCommentMutationVariables = Exact<{
   input: CommentCreateInput;
@@ -2133,6 +2163,16 @@ fragment Card on Task {
   viewerCanEdit
   version
 }`) as unknown as TypedDocumentString<PanelQuery, PanelQueryVariables>;
+export const DownloadDocument = new TypedDocumentString(`
+    query Download($id: ID!) {
+  node(id: $id) {
+    __typename
+    ... on Attachment {
+      downloadUrl
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DownloadQuery, DownloadQueryVariables>;
 export const CreateCommentDocument = new TypedDocumentString(`
     mutation CreateComment($input: CommentCreateInput!) {
   commentCreate(input: $input) {

@@ -15,6 +15,7 @@ import { Ago } from "../parts/times.tsx";
 import { go } from "../route.ts";
 import { useLoaded } from "../store.ts";
 import { textOf } from "./notices.ts";
+import { followed } from "./own.ts";
 
 export function Inbox({ unread, cursor }: { unread: number; cursor: string | null }) {
   const [count, setCount] = useState(unread);
@@ -31,7 +32,9 @@ export function Inbox({ unread, cursor }: { unread: number; cursor: string | nul
     if (!isOpen) return;
     const leave = (event: Event) => {
       const isInside = box.current?.contains(event.target as Node);
-      if (event instanceof KeyboardEvent ? event.key === "Escape" : !isInside) setOpen(false);
+      const isEscape = event instanceof KeyboardEvent && event.key === "Escape";
+      if (isEscape && isInside) box.current?.querySelector("button")?.focus();
+      if (isEscape || (event.type === "pointerdown" && !isInside)) setOpen(false);
     };
     addEventListener("pointerdown", leave);
     addEventListener("keydown", leave);
@@ -114,16 +117,15 @@ function Latest({ count, setCount, close }: LatestProps) {
 }
 
 async function follow(
-  after: string | null,
+  cursor: string | null,
   signal: AbortSignal,
   show: (count: number) => void,
 ): Promise<void> {
-  try {
+  const listen = async (after: string | null) => {
     for await (const event of api.live(NotifiedDocument, { after }, { signal })) {
       show(event.unreadCount);
       if (event.notification) say(textOf(event.notification));
     }
-  } catch {
-    // The number is right again after the next reload; nothing else depends on it.
-  }
+  };
+  await followed(cursor, signal, listen, (viewer) => show(viewer.unreadNotificationCount));
 }

@@ -2,6 +2,7 @@
 
 import { useEffect } from "react";
 import { api } from "../api.ts";
+import type { Viewer } from "../app.tsx";
 import {
   StartTimerDocument,
   StopTimerDocument,
@@ -13,6 +14,7 @@ import { failed } from "../parts/messages.tsx";
 import { Running } from "../parts/times.tsx";
 import { linkTo } from "../route.ts";
 import { Store, useStore } from "../store.ts";
+import { followed } from "./own.ts";
 
 // Nobody waits a minute for a button.
 const ATTEMPTS = { attempts: 2 };
@@ -69,11 +71,10 @@ export function Timer({ running, cursor }: Props) {
   );
 }
 
-async function follow(after: string | null, signal: AbortSignal): Promise<void> {
-  try {
-    for await (const { runningTimer } of api.live(TimerChangesDocument, { after }, { signal }))
-      timer.set(runningTimer);
-  } catch {
-    // It is read again with the page.
-  }
+async function follow(cursor: string | null, signal: AbortSignal): Promise<void> {
+  const show = ({ runningTimer }: Pick<Viewer, "runningTimer">) => timer.set(runningTimer);
+  const listen = async (after: string | null) => {
+    for await (const event of api.live(TimerChangesDocument, { after }, { signal })) show(event);
+  };
+  await followed(cursor, signal, listen, show);
 }

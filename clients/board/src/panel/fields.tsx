@@ -1,5 +1,6 @@
 /** Status, priority, assignee and due date of a task. */
 
+import { useRef, useState } from "react";
 import type { TaskPriority, TaskStatus } from "../generated/graphql.ts";
 import { failed } from "../parts/messages.tsx";
 import { dateOf } from "../parts/times.tsx";
@@ -78,18 +79,47 @@ export function Fields({ board, task }: { board: Board; task: Card }) {
           ))}
         </select>
       </label>
-      <label>
-        Due
-        <input
-          type="date"
-          disabled={disabled}
-          value={task.dueOn ?? (task.dueAt ? dateOf(task.dueAt) : "")}
-          onChange={(event) => {
-            const dueOn = event.target.value || null;
-            change({ due: dueOn && { on: dueOn } }, { dueOn, dueAt: null });
-          }}
-        />
-      </label>
+      <Due
+        day={task.dueOn ?? (task.dueAt ? dateOf(task.dueAt) : "")}
+        disabled={disabled}
+        change={(dueOn) => change({ due: dueOn && { on: dueOn } }, { dueOn, dueAt: null })}
+      />
     </div>
+  );
+}
+
+interface DueProps {
+  day: string;
+  disabled: boolean;
+  change: (day: string | null) => void;
+}
+
+function Due({ day, disabled, change }: DueProps) {
+  const [draft, setDraft] = useState<string | null>(null);
+  // A date that is typed is one already while its year has only one digit.
+  const isTyping = useRef(false);
+
+  function save(next: string | null) {
+    isTyping.current = false;
+    setDraft(null);
+    if (next !== null && next !== day) change(next || null);
+  }
+
+  return (
+    <label>
+      Due
+      <input
+        type="date"
+        disabled={disabled}
+        value={draft ?? day}
+        onPointerDown={() => (isTyping.current = false)}
+        onKeyDown={({ key }) => {
+          if (key === "Enter") save(draft);
+          else if (key !== "Tab") isTyping.current = true;
+        }}
+        onChange={({ target }) => (isTyping.current ? setDraft(target.value) : save(target.value))}
+        onBlur={() => save(draft)}
+      />
+    </label>
   );
 }

@@ -1,7 +1,8 @@
 /** Files of a task, and uploading one with its progress. */
 
-import { useEffect, useRef, useState } from "react";
+import { type MouseEvent, useEffect, useRef, useState } from "react";
 import { api } from "../api.ts";
+import { DownloadDocument } from "../generated/graphql.ts";
 import { Icon } from "../parts/icons.tsx";
 import { failed } from "../parts/messages.tsx";
 import { type Details, Part } from "./panel.tsx";
@@ -41,7 +42,7 @@ export function Files({ task, reload }: { task: Details; reload: () => void }) {
         {task.attachments.nodes.map(({ id, filename, byteSize, downloadUrl }) => (
           <li key={id}>
             <Icon name="file" />
-            <a href={downloadUrl} target="_blank" rel="noreferrer">
+            <a href={downloadUrl} onClick={(event) => void download(event, id)}>
               {filename}
             </a>
             <span className="quiet">{sizeOf(byteSize)}</span>
@@ -80,6 +81,18 @@ export function Files({ task, reload }: { task: Details; reload: () => void }) {
       )}
     </Part>
   );
+}
+
+/** The address of a file is good for minutes, and the panel may be open for hours. */
+async function download(event: MouseEvent, id: string): Promise<void> {
+  event.preventDefault();
+  try {
+    const { node } = await api.request(DownloadDocument, { id }, { attempts: 2 });
+    // It is sent as a download, so the page stays.
+    if (node?.__typename === "Attachment") location.assign(node.downloadUrl);
+  } catch (error) {
+    failed(error);
+  }
 }
 
 function sizeOf(bytes: number): string {

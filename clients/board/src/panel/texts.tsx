@@ -1,7 +1,7 @@
 /** Title and description: texts that two people may write at the same time. */
 
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
-import { sendText } from "../parts/conflict.tsx";
+import type { Text } from "../parts/conflict.tsx";
 import { failed } from "../parts/messages.tsx";
 import type { Board, Card } from "../project/board.ts";
 
@@ -10,15 +10,13 @@ interface Props {
   task: Card;
 }
 
-type Field = "title" | "description";
-
 /** A text that is being written, and what it was when that began. */
 interface Draft {
   text: string;
-  base: { text: string; version: number };
+  base: Text["base"];
 }
 
-function useDraft(board: Board, task: Card, field: Field) {
+function useDraft(board: Board, task: Card, field: Text["field"]) {
   const [draft, setDraft] = useState<Draft | null>(null);
   const text = task[field] ?? "";
   return {
@@ -29,10 +27,7 @@ function useDraft(board: Board, task: Card, field: Field) {
     async save() {
       setDraft(null);
       if (!draft || draft.text === draft.base.text) return;
-      const send = (value: string, ifVersion: number) =>
-        board.update(task, { [field]: value, ifVersion }, { [field]: value });
-      const current = (now: Card) => now[field] ?? "";
-      await sendText(field, draft.text, draft.base, current, send).catch(failed);
+      await board.write(task, field, draft.text, draft.base).catch(failed);
     },
   };
 }

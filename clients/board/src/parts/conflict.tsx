@@ -8,50 +8,64 @@ import { ConflictError } from "@taskloom/client";
 import { useEffect, useRef } from "react";
 import { Store, useStore } from "../store.ts";
 
+/** A text of a task, as somebody has written it. */
+export interface Text {
+  field: "title" | "description";
+  /** The task's name for people. */
+  of: string;
+  mine: string;
+  /** What it was when they began, and the task's version. */
+  base: { text: string; version: number };
+}
+
 interface Conflict {
+  id: number;
   what: string;
   mine: string;
   theirs: string;
   choose: (text: string | null) => void;
 }
 
-const conflict = new Store<Conflict | null>(null);
+// They are shown one by one: several changes that waited for the network may all meet others.
+const conflicts = new Store<readonly Conflict[]>([]);
+let count = 0;
 
 /**
- * Send a text, based on an object with a version. Returns once it is sent, or given up.
- * `send(text, version)` throws `ConflictError` if the object has changed.
+ * Send a text. Returns once it is sent, or given up. `send` throws `ConflictError` if the task has
+ * changed; `first` is what it returned if the text is on its way already.
  */
 export async function sendText(
-  what: string,
-  mine: string,
-  base: { text: string; version: number },
-  textOf: (current: any) => string,
-  send: (text: string, version: number) => Promise<unknown>,
+  text: Text,
+  send: (text: Text) => Promise<unknown>,
+  first: Promise<unknown> | null = null,
 ): Promise<void> {
+  const { field, mine, base } = text;
   try {
-    await send(mine, base.version);
+    await (first ?? send(text));
   } catch (error) {
     if (!(error instanceof ConflictError) || !error.current) throw error;
-    const theirs = textOf(error.current);
-    const next = { text: theirs, version: error.current.version as number };
-    const text = theirs === base.text || theirs === mine ? mine : await ask(what, mine, theirs);
-    if (text !== null && text !== theirs) await sendText(what, text, next, textOf, send);
+    const { version } = error.current;
+    const theirs: string = error.current[field] ?? "";
+    const chosen = theirs === base.text || theirs === mine ? mine : await ask(text, theirs);
+    if (chosen !== null && chosen !== theirs)
+      await sendText({ ...text, mine: chosen, base: { text: theirs, version } }, send);
   }
 }
 
-function ask(what: string, mine: string, theirs: string): Promise<string | null> {
+function ask({ field, of, mine }: Text, theirs: string): Promise<string | null> {
+  const id = (count += 1);
   return new Promise((resolve) => {
     const choose = (text: string | null) => {
-      conflict.set(null);
+      conflicts.set(conflicts.value.filter((one) => one.id !== id));
       resolve(text);
     };
-    conflict.set({ what, mine, theirs, choose });
+    conflicts.set([...conflicts.value, { id, what: `${field} of ${of}`, mine, theirs, choose }]);
   });
 }
 
 export function ConflictDialog() {
-  const shown = useStore(conflict);
-  return shown && <Dialog {...shown} />;
+  const [shown] = useStore(conflicts);
+  return shown ? <Dialog key={shown.id} {...shown} /> : null;
 }
 
 function Dialog({ what, mine, theirs, choose }: Conflict) {

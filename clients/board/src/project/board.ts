@@ -1,6 +1,6 @@
 /** The tasks of a project: read once, kept up to date by events, and changed at once. */
 
-import { type WatchedList, orderBy, watchList } from "@taskloom/client";
+import { type WatchedList, orderBy, problem, watchList } from "@taskloom/client";
 import { api, connected } from "../api.ts";
 import {
   type CardFragment,
@@ -10,7 +10,8 @@ import {
   TasksDocument,
   type TaskStatus,
 } from "../generated/graphql.ts";
-import { type Change, outbox } from "../outbox.ts";
+import { type Change, outbox, textChange } from "../outbox.ts";
+import { type Text, sendText } from "../parts/conflict.tsx";
 import { failed } from "../parts/messages.tsx";
 import { Store } from "../store.ts";
 import { newId, placeOf } from "./places.ts";
@@ -29,6 +30,9 @@ export const STATUS_NAMES: Record<TaskStatus, string> = {
 // More are not shown; a board of thousands of cards helps nobody.
 const MOST_PAGES = 6;
 
+// What ends the view of a project, if it is about the project itself.
+const GONE: readonly string[] = ["ACCESS_LOST", "PROJECT_DELETED"];
+
 interface Touched {
   task: string;
   parent: string | null;
@@ -44,8 +48,9 @@ export class Board {
     this.project = project;
     this.tasks = tasks;
     this.touched = touched;
-    for (const { change, done } of outbox.leftOver())
-      if (change.kind !== "comment") this.#show(change, () => done).catch(failed);
+    // The outbox says what becomes of them.
+    for (const { change, done } of outbox.leftOver((change) => this.#isShown(change)))
+      this.#show(change, () => done).catch(() => {});
   }
 
   static async open(key: string): Promise<Board> {
@@ -63,6 +68,8 @@ export class Board {
         const about = { project: filter.project, task: { project: filter.project } };
         const variables = { filter: about, after };
         for await (const event of api.live(TaskEventsDocument, variables, { signal, onStatus })) {
+          if (event.subjectId === project!.id && GONE.includes(event.kind))
+            throw problem("NOT_FOUND", "This project was deleted, or you can no longer see it.");
           const parent = event.task?.parent?.id ?? null;
           yield { ...event, matches: event.matches && !parent };
           const task = event.task?.id ?? event.subjectId;
@@ -94,6 +101,12 @@ export class Board {
     return this.#show({ ...change, kind: "update" });
   }
 
+  /** Change a text. Its author is asked if somebody else has changed it meanwhile. */
+  async write(card: Card, field: Text["field"], mine: string, base: Text["base"]): Promise<void> {
+    const text = { field, mine, base, of: card.identifier ?? card.title };
+    await sendText(text, (next) => this.#show(textChange(card.id, next)));
+  }
+
   create(title: string, status: TaskStatus): void {
     const id = newId("task");
     const last = this.tasks.items.at(-1);
@@ -119,6 +132,12 @@ export class Board {
     };
     const input = { id, title, status, projectId: this.project.id };
     this.#change({ kind: "create", task: id, input, values: { ...values } });
+  }
+
+  /** Whether a change from before is one of this board. */
+  #isShown({ kind, values }: Change): boolean {
+    const { project } = values as Partial<Card>;
+    return kind !== "comment" && (kind !== "create" || project?.id === this.project.id);
   }
 
   #change(change: Change): void {

@@ -45,8 +45,9 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
     board.tasks.items.filter((other) => other.status === status && other.id !== card.id);
 
   function drop({ card, over }: DragState) {
-    const before = board.tasks.items.find(({ id }) => id === over.before) ?? null;
-    board.move(card, over.status, before);
+    const find = (id: string | null) => board.tasks.items.find((item) => item.id === id) ?? null;
+    // Somebody else may have moved it meanwhile.
+    board.move(find(card.id) ?? card, over.status, find(over.before));
     setState(null);
   }
 
