@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from settings import AuthSettings, LimitSettings, StorageSettings
+from domain import idempotency
+from domain.tasks import task_bulk
+from events import presence
+from graph.kit import page_query, paging
+from settings import AuthSettings, EventSettings, LimitSettings, StorageSettings
+from web import websocket
 from web.docs.site import FOLDER
 
 
@@ -23,7 +28,7 @@ class Defaults:
         return self._fields[name].default
 
 
-DEFAULT = Defaults(AuthSettings, LimitSettings, StorageSettings)
+DEFAULT = Defaults(AuthSettings, LimitSettings, StorageSettings, EventSettings)
 
 
 def rates(text: str) -> list[float]:
@@ -78,6 +83,18 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ),
     ("limits.md", r"does not read \| ([\d,]+) seconds", [DEFAULT.answer_seconds]),
     ("files.md", r"\(([\d,]+) bytes\)", [DEFAULT.upload_bytes]),
+    # Those that are no settings.
+    ("guide/changing.md", r"is kept for ([\d,]+) hours", [idempotency.KEPT.total_seconds() / 3600]),
+    ("guide/changing.md", r"changes up to ([\d,]+) tasks", [task_bulk.MAX_ITEMS]),
+    (
+        "guide/reading.md",
+        r"A page has ([\d,]+) items by default and at most ([\d,]+)",
+        [paging.DEFAULT_PAGE, page_query.MAX_PAGE],
+    ),
+    ("guide/live.md", r"`connection_init` within ([\d,]+) seconds", [websocket.INIT_SECONDS]),
+    ("guide/live.md", r"the presence ends ([\d,]+) seconds after", [presence.SIGN_SECONDS]),
+    ("guide/live.md", r"the event after it is more than ([\d,]+) days old", [DEFAULT.replay_days]),
+    ("guide/polling.md", r"\[pause of more than ([\d,]+) days\]", [DEFAULT.replay_days]),
 ]
 
 
@@ -87,3 +104,40 @@ def test_a_stated_figure_is_the_default(page: str, sentence: str, figures: list[
     found = re.search(sentence, text)
     assert found is not None, "the sentence has changed"
     assert [float(figure.replace(",", "")) for figure in found.groups()] == figures
+
+
+CLIENT = FOLDER.parent / "clients" / "typescript" / "src" / "streams" / "resume.ts"
+
+
+def test_every_close_code_is_explained() -> None:
+    """The table of the guide has each code of the server, and the client gives up on those that it
+    calls a fault.
+    """
+    rows = re.findall(
+        r"^\| ((?:\d{4}(?:, )?)+) \| [^|]+ \| ([^|]+) \|$",
+        (FOLDER / "guide" / "live.md").read_text(),
+        re.MULTILINE,
+    )
+    remedies = {int(code): remedy for codes, remedy in rows for code in codes.split(", ")}
+    sent = {
+        value
+        for name, value in vars(websocket).items()
+        if name.isupper() and isinstance(value, int) and 1000 <= value < 5000
+    }
+    assert sent <= remedies.keys()
+    listed = re.search(r"FAULTS = \[(.*?)\]", CLIENT.read_text())
+    assert listed is not None
+    given_up = {int(code) for code in listed[1].split(",")} & remedies.keys()
+    assert given_up == {code for code, said in remedies.items() if said == "a fault of the client"}
+
+
+def test_nothing_is_to_be_watched_in_another_tab() -> None:
+    """A subscription of the explorer stops when one changes tabs."""
+    root = FOLDER.parent
+    pages = [root / "README.md", *FOLDER.glob("guide/*.md"), *root.glob("explorer/examples/*")]
+    found = {
+        page.name: said
+        for page in pages
+        if (said := re.findall(r"in\s+(?:#\s+)?(?:one|another|a second)\s+tab\b", page.read_text()))
+    }
+    assert found == {}
