@@ -95,8 +95,12 @@ export class Transport {
         runs = false;
         observer.complete();
       };
-      const stop = socket.subscribe(payload(operation), {
-        next: (result) => observer.next(this.#note(result as ExecutionResult, null)),
+      const sent = payload(operation);
+      const stop = socket.subscribe(sent, {
+        next: (result) => {
+          moveOn(sent, result.data);
+          observer.next(this.#note(result as ExecutionResult, null));
+        },
         error: (error) => {
           observer.next(this.#note(asResult(error), null));
           end();
@@ -183,6 +187,13 @@ function withAuthorization(authorization: string | null): Headers {
 
 function payload({ query, variables, operationName }: Operation): SubscribePayload {
   return { query, variables: variables ?? null, operationName: operationName ?? null };
+}
+
+/** A socket that connects again sends the operation again: from the last cursor on, if it has one. */
+function moveOn(sent: SubscribePayload, data: unknown): void {
+  const [event] = Object.values((data ?? {}) as Record<string, { cursor?: unknown } | null>);
+  if (event?.cursor === undefined || !/\$after\b/.test(sent.query)) return;
+  sent.variables = { ...sent.variables, after: event.cursor };
 }
 
 /** A failure as an answer: GraphiQL shows the stack of an error that is thrown, and this without. */

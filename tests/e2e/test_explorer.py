@@ -16,6 +16,7 @@ from playwright.async_api import (
     Page,
     Route,
     WebSocket,
+    WebSocketRoute,
     async_playwright,
     expect,
 )
@@ -210,6 +211,56 @@ async def test_examples_by_topic_and_what_changing_tabs_stops(visit: Visit) -> N
     await expect(notice).to_be_visible()
     await page.get_by_role("button", name=re.compile("^Execute query")).click()
     await expect_answer(page, '"identifier"')
+
+
+async def test_a_lost_subscription_goes_on_from_its_last_cursor(visit: Visit) -> None:
+    sockets: list[WebSocketRoute] = []
+    begun: list[str | None] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        sockets.append(socket)
+
+        def pass_on(message: str | bytes) -> None:
+            said = json.loads(message)
+            if said["type"] == "subscribe":
+                begun.append(said["payload"]["variables"]["after"])
+            server.send(message)
+
+        socket.on_message(pass_on)
+
+    await visit.context.route_web_socket("**/graphql", between)
+    page = await visit.open()
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+    await run_tab(page, "WatchTasks")
+    await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
+    token = await visit.access_token(page)
+
+    async def create(title: str) -> None:
+        answer = await page.request.post(
+            f"{visit.server.url}/graphql",
+            headers={"Authorization": f"Bearer {token}"},
+            data={
+                "query": """mutation ($input: TaskCreateInput!) {
+                    taskCreate(input: $input) { errors { message } }
+                }""",
+                "variables": {"input": {"title": title}},
+            },
+        )
+        assert (await answer.json())["data"] == {"taskCreate": {"errors": []}}
+
+    while not begun:
+        await page.wait_for_timeout(50)
+    title = f"Seen live {uuid4().hex}"
+    await create(title)
+    await expect_answer(page, title)
+    await sockets[0].close(code=1012)
+    missed = f"Missed {uuid4().hex}"
+    await create(missed)
+    await expect_answer(page, missed)
+    assert begun[0] is None
+    assert begun[1]
 
 
 async def test_a_phone_shows_the_answer_below_the_query(visit: Visit) -> None:
