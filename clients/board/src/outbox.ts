@@ -8,41 +8,13 @@
 
 import { SignInError, TaskloomError, UnavailableError } from "@taskloom/client";
 import { api, connected } from "./api.ts";
-import {
-  CreateCommentDocument,
-  CreateTaskDocument,
-  MoveTaskDocument,
-  UpdateTaskDocument,
-} from "./generated/graphql.ts";
+import { type Change, DOCUMENTS, textChange } from "./changes.ts";
 import { type Text, sendText } from "./parts/conflict.tsx";
 import { failed, say, textOf } from "./parts/messages.tsx";
 import { newId } from "./project/places.ts";
 import { Store } from "./store.ts";
 
-const DOCUMENTS = {
-  create: CreateTaskDocument,
-  update: UpdateTaskDocument,
-  move: MoveTaskDocument,
-  comment: CreateCommentDocument,
-};
 const RETRY_MS = [500, 1_000, 2_000, 5_000];
-
-/** A change. `task` is the task that it is about, `values` what it will have. */
-export interface Change {
-  kind: keyof typeof DOCUMENTS;
-  task: string;
-  input: Record<string, unknown>;
-  values: Record<string, unknown>;
-  /** Set if its author is to be asked when somebody else has changed this text, too. */
-  text?: Text;
-}
-
-/** A change of a text of a task. */
-export function textChange(task: string, text: Text): Change {
-  const values = { [text.field]: text.mine };
-  const input = { id: task, ...values, ifVersion: text.base.version };
-  return { kind: "update", task, input, values, text };
-}
 
 interface Entry extends Change {
   key: string;

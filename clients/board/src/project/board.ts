@@ -2,6 +2,7 @@
 
 import { type WatchedList, orderBy, problem, watchList } from "@taskloom/client";
 import { api, connected } from "../api.ts";
+import { type Change, textChange } from "../changes.ts";
 import {
   type CardFragment,
   ProjectDocument,
@@ -10,7 +11,7 @@ import {
   TasksDocument,
   type TaskStatus,
 } from "../generated/graphql.ts";
-import { type Change, outbox, textChange } from "../outbox.ts";
+import { outbox } from "../outbox.ts";
 import { type Text, sendText } from "../parts/conflict.tsx";
 import { failed } from "../parts/messages.tsx";
 import { Store } from "../store.ts";
