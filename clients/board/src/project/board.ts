@@ -1,6 +1,6 @@
 /** The tasks of a project: read once, kept up to date by events, and changed at once. */
 
-import { type WatchedList, orderBy, problem, watchList } from "@taskloom/client";
+import { type WatchedList, orderBy, watchList } from "@taskloom/client";
 import { api, connected } from "../api.ts";
 import { type Change, textChange } from "../changes.ts";
 import {
@@ -30,9 +30,6 @@ export const STATUS_NAMES: Record<TaskStatus, string> = {
 
 // More are not shown; a board of thousands of cards helps nobody.
 const MOST_PAGES = 6;
-
-// What ends the view of a project, if it is about the project itself.
-const GONE: readonly string[] = ["ACCESS_LOST", "PROJECT_DELETED"];
 
 interface Touched {
   task: string;
@@ -69,8 +66,6 @@ export class Board {
         const about = { project: filter.project, task: { project: filter.project } };
         const variables = { filter: about, after };
         for await (const event of api.live(TaskEventsDocument, variables, { signal, onStatus })) {
-          if (event.subjectId === project!.id && GONE.includes(event.kind))
-            throw problem("NOT_FOUND", "This project was deleted, or you can no longer see it.");
           const parent = event.task?.parent?.id ?? null;
           yield { ...event, matches: event.matches && !parent };
           const task = event.task?.id ?? event.subjectId;
