@@ -212,6 +212,51 @@ async def test_a_project_that_is_lost_is_said_to_be(desks: Desks, world: World, 
     await expect(one.get_by_role("heading", name="Not found")).to_be_visible()
 
 
+async def test_a_task_that_moves_away_can_be_followed(
+    desks: Desks, world: World, team: Team
+) -> None:
+    ada, grace, project = team
+    other = await world.project(grace, name="Garden", editors=[ada])
+    page = await desks.sign_in(ada, project)
+    await opened(page, "Cut")
+    await page.get_by_role("button", name="Add a description").click()
+    await page.keyboard.insert_text("With care")
+    move = """mutation ($id: ID!, $project: ID!) {
+      taskMove(input: {id: $id, projectId: $project}) { task { identifier } errors { code } }
+    }"""
+    cut = (await tasks(world, ada, project))["Cut"]["id"]
+    moved = (await world.run(move, grace, id=cut, project=gid(other))).good["taskMove"]["task"]
+    panel = page.get_by_role("complementary")
+    await expect(panel.get_by_text("not in Web shop any more")).to_be_visible()
+    # What is being written stays.
+    await panel.get_by_role("button", name="Save").click()
+    await expect(panel.get_by_text("With care")).to_be_visible()
+    await panel.get_by_role("link", name="Go to where it is").click()
+    await expect(page.get_by_label(f"Task {moved['identifier']}")).to_be_visible()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Garden")
+
+
+async def test_a_conflict_outlives_the_session(desks: Desks, world: World, team: Team) -> None:
+    ada, grace, project = team
+    page = await desks.sign_in(ada, project)
+    cut = (await tasks(world, ada, project))["Cut"]["id"]
+    await cut_off(page)
+    await write_title(page, "Cut", "Cut, says Ada")
+    change = {"id": cut, "title": "Cut, says Grace"}
+    assert (await world.run(UPDATE, grace, input=change)).good
+    await page.unroute_all()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_be_visible()
+    end = "mutation { sessionRevokeOthers(input: {}) { errors { code } } }"
+    assert (await world.run(end, ada)).good
+    await expect(page.get_by_label("Password")).to_be_visible()
+    await dialog.get_by_role("button", name="Use mine").click()
+    await page.get_by_label("Username or email address").fill(ada.username)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await until(world, ada, project, TODO=["Measure", "Cut, says Ada", "Weld"])
+
+
 async def test_two_windows_are_one_presence(desks: Desks, team: Team) -> None:
     ada, grace, project = team
     one = await desks.sign_in(ada, project)

@@ -28,7 +28,7 @@ const NARROW = "(max-width: 860px)";
 
 interface Props {
   board: Board;
-  /** The task's ID, or its identifier if it is not on the board. */
+  /** The task's identifier, or its ID. */
   name: string;
   card: Card | null;
   others: readonly Other[];
@@ -36,7 +36,14 @@ interface Props {
 }
 
 export function Panel({ board, name, card, others, close }: Props) {
-  const load = async () => (await api.request(PanelDocument, { id: name })).task;
+  // By its ID once that is known: an identifier changes when the task moves to another project.
+  const known = useRef<string | null>(null);
+  known.current ??= card?.id ?? null;
+  const load = async () => {
+    const { task } = await api.request(PanelDocument, { id: known.current ?? name });
+    known.current = task!.id;
+    return task;
+  };
   const { data, error, reload } = useLoaded(name, load);
   const panel = useRef<HTMLElement>(null);
   const id = data?.id ?? card?.id;
@@ -82,6 +89,12 @@ export function Panel({ board, name, card, others, close }: Props) {
       </header>
       {Boolean(error) && !data && (
         <Trouble error={error} retry={reload} heading={isPage ? "h2" : "h3"} />
+      )}
+      {data && data.project?.id !== board.project.id && (
+        <p className="row" role="status">
+          This task is not in {board.project.name} any more.
+          <a href={`#/tasks/${data.id}`}>Go to where it is</a>
+        </p>
       )}
       {task && <Title key={`title ${task.id}`} board={board} task={task} />}
       {task && <Fields board={board} task={task} />}

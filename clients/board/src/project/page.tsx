@@ -81,9 +81,9 @@ function Loaded({ board, task, viewer, retry }: LoadedProps) {
       </main>
       {task && (
         <Panel
-          key={open?.id ?? task}
+          key={task}
           board={board}
-          name={open?.id ?? task}
+          name={task}
           card={open}
           others={others}
           close={() => closed(project.key, open)}
