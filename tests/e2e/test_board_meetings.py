@@ -219,6 +219,7 @@ async def test_a_task_that_moves_away_can_be_followed(
     other = await world.project(grace, name="Garden", editors=[ada])
     page = await desks.sign_in(ada, project)
     await opened(page, "Cut")
+    await page.get_by_role("button", name="Start timer").click()
     await page.get_by_role("button", name="Add a description").click()
     await page.keyboard.insert_text("With care")
     move = """mutation ($id: ID!, $project: ID!) {
@@ -234,6 +235,11 @@ async def test_a_task_that_moves_away_can_be_followed(
     await panel.get_by_role("link", name="Go to where it is").click()
     await expect(page.get_by_label(f"Task {moved['identifier']}")).to_be_visible()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Garden")
+    # So does the timer's link.
+    await page.goto(f"{desks.server.url}/board/#/{project.key}")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Web shop")
+    await page.get_by_role("group", name="Running timer").get_by_role("link").click()
+    await expect(page.get_by_label(f"Task {moved['identifier']}")).to_be_visible()
 
 
 async def test_a_conflict_outlives_the_session(desks: Desks, world: World, team: Team) -> None:

@@ -57,7 +57,8 @@ export function Timer({ running, cursor }: Props) {
   return (
     <div className="timer" role="group" aria-label="Running timer">
       {task?.project && task.identifier ? (
-        <a href={linkTo(task.project.key, task.identifier)} title={task.title}>
+        // By its ID: it may move to another project meanwhile.
+        <a href={linkTo("tasks", task.id)} title={task.title}>
           {task.identifier}
         </a>
       ) : (
