@@ -33,12 +33,11 @@ export type Send = (operation: Operation, accessToken: string | null) => Promise
 interface SessionPayload {
   accessToken: string | null;
   refreshToken: string | null;
-  accessTokenExpiresAt: string | null;
   viewer: { user: { username: string } } | null;
   errors: { code: string; path: string[]; message: string }[];
 }
 
-const FIELDS = "accessToken refreshToken accessTokenExpiresAt viewer { user { username } } errors { code path message }";
+const FIELDS = "accessToken refreshToken viewer { user { username } } errors { code path message }";
 const CREATE = `mutation SignIn($input: SessionCreateInput!) { sessionCreate(input: $input) { ${FIELDS} } }`;
 const REFRESH = `mutation Refresh($input: SessionRefreshInput!) { sessionRefresh(input: $input) { ${FIELDS} } }`;
 const REVOKE = `mutation SignOut($input: SessionRevokeInput!) { sessionRevoke(input: $input) { errors { code } } }`;
@@ -131,19 +130,19 @@ export class Session extends Store<SessionView> {
     }
     const payload = (result.data as Record<string, SessionPayload | null> | null | undefined)?.[field];
     if (payload === undefined || payload === null) throw new Unreachable("The answer of the server cannot be read.");
-    const { accessToken, refreshToken, accessTokenExpiresAt, viewer, errors } = payload;
+    const { accessToken, refreshToken, viewer, errors } = payload;
     if (errors.length > 0) throw new Refused(errors.map(({ message }) => message).join(" "));
-    if (accessToken === null || refreshToken === null || accessTokenExpiresAt === null || viewer === null) {
+    if (accessToken === null || refreshToken === null || viewer === null) {
       throw new Refused("The server returned no token.");
     }
-    const expiresAt = Date.parse(accessTokenExpiresAt);
+    const expiresAt = Date.now() + lifeOf(accessToken);
     return { accessToken, refreshToken, expiresAt, username: viewer.user.username };
   }
 
   #keep(tokens: Tokens): void {
     this.#tokens = tokens;
     sessionStorage.setItem(STORAGE_KEY, JSON.stringify(tokens));
-    // At least the retry's wait, lest a clock that is wrong make this an endless loop.
+    // At least the retry's wait, lest a short life make this an endless loop.
     this.#schedule(Math.max(tokens.expiresAt - Date.now() - MARGIN_MS, RETRY_MS));
     this.set({ username: tokens.username, problem: null });
   }
@@ -159,4 +158,11 @@ export class Session extends Store<SessionView> {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.renew(), Math.min(wait, LONGEST_TIMER_MS));
   }
+}
+
+/** How many milliseconds an access token lives. When it ends is by the server's clock, not by this one. */
+function lifeOf(token: string): number {
+  const claims = token.split(".")[1]?.replaceAll("-", "+").replaceAll("_", "/") ?? "";
+  const { exp, iat } = JSON.parse(atob(claims)) as { exp: number; iat: number };
+  return (exp - iat) * 1000;
 }

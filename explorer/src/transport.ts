@@ -95,7 +95,7 @@ export class Transport {
         runs = false;
         observer.complete();
       };
-      const sent = payload(operation);
+      const sent = { ...payload(operation) };
       const stop = socket.subscribe(sent, {
         next: (result) => {
           moveOn(sent, result.data);
@@ -157,6 +157,8 @@ function openSocket(url: string, authorization: () => Promise<string | null>): C
   });
 }
 
+type Changing<T> = { -readonly [K in keyof T]: T[K] };
+
 interface Observer {
   next(result: ExecutionResult): void;
   complete(): void;
@@ -190,7 +192,7 @@ function payload({ query, variables, operationName }: Operation): SubscribePaylo
 }
 
 /** A socket that connects again sends the operation again: from the last cursor on, if it has one. */
-function moveOn(sent: SubscribePayload, data: unknown): void {
+function moveOn(sent: Changing<SubscribePayload>, data: unknown): void {
   const [event] = Object.values((data ?? {}) as Record<string, { cursor?: unknown } | null>);
   if (event?.cursor === undefined || !/\$after\b/.test(sent.query)) return;
   sent.variables = { ...sent.variables, after: event.cursor };

@@ -1,5 +1,6 @@
 """The explorer as a user sees it: in a browser without internet, against the running server."""
 
+import datetime as dt
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from playwright.async_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    Request,
     Route,
     WebSocket,
     WebSocketRoute,
@@ -305,6 +307,31 @@ async def test_a_session_from_a_failed_sign_in_to_signing_out(visit: Visit) -> N
     await run_tab(page, "Board")
     await expect_answer(page, "UNAUTHENTICATED")
     assert await page.evaluate("sessionStorage.getItem('taskloom:session')") is None
+
+
+async def test_a_clock_that_is_wrong_does_no_harm(visit: Visit) -> None:
+    page = await visit.context.new_page()
+    await page.clock.install(time=dt.datetime.now(dt.UTC) + dt.timedelta(hours=3))
+    renewed: list[str] = []
+
+    def note(request: Request) -> None:
+        if "sessionRefresh" in (request.post_data or ""):
+            renewed.append(request.url)
+
+    page.on("request", note)
+    await page.goto(visit.server.url)
+    await ready(page)
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+    await run_tab(page, "Board")
+    await expect_answer(page, f'"username": "{visit.server.demo_login}"')
+    assert renewed == []
+    # It is renewed when it is time.
+    left = "JSON.parse(sessionStorage['taskloom:session']).expiresAt - Date.now()"
+    await page.clock.fast_forward(await page.evaluate(left))
+    await run_tab(page, "OpenTasks")
+    await expect_answer(page, '"hasNextPage"')
+    assert len(renewed) == 1
 
 
 async def test_the_pane_explains_what_was_run(visit: Visit) -> None:
