@@ -220,6 +220,7 @@ async def test_a_task_that_moves_away_can_be_followed(
     page = await desks.sign_in(ada, project)
     await opened(page, "Cut")
     await page.get_by_role("button", name="Start timer").click()
+    await expect(page.get_by_role("group", name="Running timer")).to_be_visible()
     await page.get_by_role("button", name="Add a description").click()
     await page.keyboard.insert_text("With care")
     move = """mutation ($id: ID!, $project: ID!) {
