@@ -193,6 +193,7 @@ async def test_a_file_can_be_fetched_however_long_its_task_is_open(
         await link.click()
     assert (await (await downloading.value).path()).read_text() == "measures"
     await expect(page.get_by_role("region", name="History")).to_be_visible()
+    await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_a_project_that_is_lost_is_said_to_be(desks: Desks, world: World, team: Team) -> None:
@@ -373,6 +374,7 @@ async def test_the_timer_is_right_after_a_cursor_has_expired(
     start = "mutation { timerStart(input: {}) { errors { code } } }"
     assert (await world.run(start, ada)).good
     await expect(page.get_by_role("group", name="Running timer")).to_be_visible()
+    await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_escape_leads_back_to_the_bell(desks: Desks, world: World, team: Team) -> None:
