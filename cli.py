@@ -83,6 +83,9 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(error.message) from error
         except asyncpg.ClientConfigurationError as error:
             raise click.ClickException(f"DATABASE_URL cannot be used: {error}") from error
+        except BrokenPipeError:
+            # Whoever reads the output has seen enough, such as `head`; Click ends quietly.
+            raise
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if isinstance(error, OSError) and error.filename is not None:
                 raise click.ClickException(f"{error.filename}: {error.strerror}") from error

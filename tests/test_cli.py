@@ -237,6 +237,21 @@ def test_settings_are_listed_with_secrets_masked() -> None:
     assert "did you mean TASKLOOM_PORT?\n" in result.stderr
 
 
+def test_who_reads_no_further_ends_the_output_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "settings"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
 def test_invalid_fonts_are_reported_by_name(tmp_path: Path) -> None:
     def problem() -> str:
         with pytest.raises(SettingsError) as caught:
