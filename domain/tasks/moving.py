@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from db.models import Task
+from db.models import Project, Task
 from domain import locks, rights_change
 from domain.projects.project import demand_editor, is_editor
 from domain.rights_change import Snapshot
@@ -77,6 +77,9 @@ async def move(
     moves = target != origin
     if moves:
         await _demand_movable(work, task, target)
+    elif "project_id" in changes and target is not None:
+        # Users who see the task need not see its project, and must not find it by trying IDs.
+        await work.readable(Project, target, path=("project_id",))
     below = await _below(work, task) if moves else []
     values, others = await _wanted(work, task, changes, target, place=place, count=1 + len(below))
     different = [name for name, value in values.items() if getattr(task, name) != value]

@@ -131,6 +131,14 @@ async def parent_for(
     return parent
 
 
+def demand_same_project(parent: Task, project_id: UUID | None) -> None:
+    """Raise if a new task below this parent is given another project."""
+    if project_id not in {None, parent.project_id}:
+        raise BadInput(
+            "A subtask must be in its parent's project. Omit projectId.", path=("project_id",)
+        )
+
+
 def demand_depth(levels: int, path: rules.Path) -> None:
     """Raise `LIMIT_EXCEEDED` if tasks would nest this many levels deep."""
     if levels > MAX_LEVELS:

@@ -228,6 +228,8 @@ def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, 
 
 def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
     """The task of an item, without number and rank: as `domain.tasks.task.create` has it."""
+    if new.project_id is not None and new.project_id not in known.projects:
+        raise NotFound("project", path=("project_id",))
     values = checked_new(work, new)
     parent = None
     if new.parent_id is not None:
@@ -235,13 +237,8 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
             known.parents, new.parent_id, "change", ("parent_id",)
         )
         placement.demand_depth(placement.level_below(parent) + 1, ("parent_id",))
-        if new.project_id not in {None, parent.project_id}:
-            raise BadInput(
-                "A subtask must be in its parent's project. Omit projectId.", path=("project_id",)
-            )
+        placement.demand_same_project(parent, new.project_id)
     elif new.project_id is not None:
-        if new.project_id not in known.projects:
-            raise NotFound("project", path=("project_id",))
         project, editor = known.projects[new.project_id]
         demand_editing(project, editor=editor, path=("project_id",))
     if new.id in known.taken or new.id in made:

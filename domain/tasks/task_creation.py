@@ -47,10 +47,10 @@ async def create(work: Work, new: NewTask) -> Task:
     parent = await placement.parent_for(work, new.parent_id)
     project_id, owner_id = new.project_id, user_id
     if parent is not None:
-        if new.project_id is not None and new.project_id != parent.project_id:
-            raise BadInput(
-                "A subtask must be in its parent's project. Omit projectId.", path=("project_id",)
-            )
+        if new.project_id is not None:
+            # Users who see the parent need not see its project, and must not find it by trying IDs.
+            await work.readable(Project, new.project_id, path=("project_id",))
+            placement.demand_same_project(parent, new.project_id)
         project_id = parent.project_id
         if project_id is None:
             # A personal task's subtasks belong to its owner, even if created by others.

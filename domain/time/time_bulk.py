@@ -154,8 +154,10 @@ def _drafted(work: Work, index: int, item: Edit | Failure, known: _Known) -> _Dr
         span = changed_span(work, entry, time, allow_over_24_hours=item.allow_over_24_hours)
         values |= span.values
     if "project_id" in changes or "task_id" in changes:
+        project_id, task_id = destination(entry, changes)
+        known.places.demand_seen(project_id)
         demand_task_follows(entry, changes, found.task_project_id)
-        place = known.places.of(*destination(entry, changes))
+        place = known.places.of(project_id, task_id)
         values |= place.values
     span = Span(
         values.get("started_at", entry.started_at),

@@ -284,10 +284,12 @@ async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]
 
 async def _moved(work: Work, entry: TimeEntry, changes: Mapping[str, Any]) -> Place:
     project_id, task_id = destination(entry, changes)
+    places = await known_places(work, {project_id}, {task_id})
+    places.demand_seen(project_id)
     if entry.task_id is not None and "task_id" not in changes:
         task = await work.session.get_one(Task, entry.task_id)
         demand_task_follows(entry, changes, task.project_id)
-    return (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)
+    return places.of(project_id, task_id)
 
 
 def destination(entry: TimeEntry, changes: Mapping[str, Any]) -> tuple[UUID | None, UUID | None]:
@@ -333,12 +335,16 @@ class Places:
     visible: Collection[UUID]
     tasks: Mapping[UUID, Task]
 
+    def demand_seen(self, project_id: UUID | None) -> None:
+        """Raise `NotFound` for a hidden project, before it is compared with anything."""
+        if project_id is not None and project_id not in self.visible:
+            raise NotFound("project", path=("project_id",))
+
     def of(self, project_id: UUID | None, task_id: UUID | None) -> Place:
         """The place that an entry names. Raises `NotFound`, or `BadInput` if project and task
         differ.
         """
-        if project_id is not None and project_id not in self.visible:
-            raise NotFound("project", path=("project_id",))
+        self.demand_seen(project_id)
         if task_id is None:
             return Place(None if project_id is None else self.projects[project_id])
         if task_id not in self.tasks:
