@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, and_, false, or_, select, 
 from sqlalchemy.orm import aliased
 
 from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_GRANTS, Right, Who, allowed
-from auth.access.parts import member_projects
+from auth.access.parts import member_projects, trashed_projects
 from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_open_project, in_projects, shared_tasks
 from auth.viewer import Viewer
@@ -34,7 +34,8 @@ def works_with(viewer: Viewer) -> CompoundSelect[UUID]:
     colleagues = (
         select(theirs.user_id)
         .join(mine, mine.project_id == theirs.project_id)
-        .where(mine.user_id == viewer.sql_id)
+        # The members of a project in the trash are hidden with it.
+        .where(mine.user_id == viewer.sql_id, mine.project_id.not_in(trashed_projects()))
     )
     if viewer.restricted:
         inside = colleagues.where(theirs.project_id == viewer.sql_projects.any_())

@@ -306,6 +306,25 @@ async def test_the_list_of_users_says_nothing_of_hidden_tasks(world: World) -> N
     }
 
 
+async def test_the_list_of_users_says_nothing_of_a_project_in_the_trash(world: World) -> None:
+    ada, ben, cleo = await world.people(3)
+    kept = await world.project(ada, viewers=[ben])
+    gone = await world.project(ada, viewers=[cleo], editors=[ben])
+    query = "{ users(first: 100) { nodes { username } } }"
+
+    async def listed() -> set[str]:
+        found = (await world.run(query, ben)).good["users"]["nodes"]
+        return {node["username"] for node in found}
+
+    assert await listed() == {ada.username, ben.username, cleo.username}
+    delete = """mutation ($input: ProjectDeleteInput!) {
+      projectDelete(input: $input) { errors { code } }
+    }"""
+    assert (await world.run(delete, ada, input={"id": factories.gid(gone)})).good
+    assert await listed() == {ada.username, ben.username}
+    assert kept.id != gone.id
+
+
 async def test_a_search_is_paged(api: Api, house: House) -> None:
     stem = f"q{uuid4().hex[:10]}"
     names = [f"{stem}{index}" for index in range(5)]
