@@ -318,3 +318,23 @@ async def test_projects_and_tasks_are_found_by_name_if_one_is_meant(world: World
         ("BAD_USER_INPUT", "8", "task"),
         ("NOT_FOUND", "9", "task"),
     ]
+
+
+async def test_a_key_names_no_task_of_a_hidden_project(world: World) -> None:
+    ada, ben = await world.people(2)
+    project = await world.project(ada)
+    task = await world.task(ada, "Dig", project_id=project.id)
+    await world.share(task, ben)
+    rows = [
+        ("day", "durationSeconds", "task"),
+        ("2025-04-27", "60", gid(task)),
+        ("2025-04-28", "60", f"{project.key}-{task.number}"),
+    ]
+    dug = {"title": "Dig"}
+    assert [one["task"] for one in entries(await imported(world, ada, table(rows)))] == [dug] * 2
+    done = await imported(world, ben, table(rows), onError="CONTINUE")
+    first, second = done["results"]
+    assert (first["timeEntry"]["task"], second["timeEntry"]) == (dug, None)
+    assert [(error["code"], *error["path"][2:]) for error in done["errors"]] == [
+        ("NOT_FOUND", "3", "task")
+    ]

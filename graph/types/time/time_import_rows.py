@@ -87,7 +87,12 @@ async def _find_tasks(work: Work, known: Names, names: Collection[str]) -> None:
         rows = await work.session.execute(
             select(project.key, task.number, task.id)
             .join(project, project.id == task.project_id)
-            .where(tuple_(project.key, task.number).in_(wanted), access.read(work.viewer, task))
+            .where(
+                tuple_(project.key, task.number).in_(wanted),
+                access.read(work.viewer, task),
+                # Only those who see the project know its key.
+                access.read(work.viewer, project),
+            )
         )
         known.tasks = {(key, number): id_ for key, number, id_ in rows if number is not None}
     if names:
