@@ -121,7 +121,9 @@ class GitHub:
     async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
-        """Close or open the issue, unless GitHub has it so already."""
+        """Close or open the issue, unless GitHub has it so already. Nothing is sent of a task that
+        the owner cannot see: it may have left the project.
+        """
         del event_id
         async with connection.context.database.session() as session:
             found = (
@@ -132,7 +134,7 @@ class GitHub:
                         ExternalLink.integration_id == connection.id,
                         ExternalLink.kind == ISSUE,
                         Task.id == task_id,
-                        Task.deleted_at.is_(None),
+                        access.read(connection.owner, Task),
                     )
                 )
             ).one_or_none()
@@ -447,7 +449,8 @@ async def _note_read(link_id: UUID, work: Work, integration: Integration) -> Non
         link.retry_at = work.now + _EVERY
     elif link.problem is None or (link.retry_at is not None and link.retry_at <= work.now):
         link.retry_at = None
-    task = None if link.local_id is None else await work.session.get(Task, link.local_id)
+    seen = (Task.id == link.local_id, access.read(work.viewer, Task))
+    task = await work.session.scalar(select(Task).where(*seen))
     if task is not None and task.status.is_open != (link.seen.get("state") == "open"):
         await enqueue_send(work, integration.id, str(task.id), event_id=None, task_id=task.id)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from db.models import IntegrationStatus, TaskStatus
 from domain.integrations import integration as integrations
+from domain.integrations.integration import GitHubConfig
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import moving
 from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
-from tests.jobs.services import Call
+from tests.jobs.services import REPOSITORY, TOKEN, Call
 
 
 async def test_completing_a_task_closes_its_issue_and_back(scene: Scene) -> None:
@@ -58,6 +62,27 @@ async def test_an_issue_is_closed_as_soon_as_github_can_be_reached(scene: Scene)
     scene.other.refuse = None
     await scene.later(seconds=10)
     assert scene.other.issues[1]["state"] == "closed"
+
+
+async def test_github_is_not_told_what_its_owner_cannot_see(scene: Scene) -> None:
+    """A task that has left the project for one that the integration's owner does not see."""
+    scene.other.issue(1)
+    config = GitHubConfig(REPOSITORY, TOKEN, scene.other.api)
+    await scene.house.do(
+        scene.ben.viewer, integrations.connect, scene.reach, scene.project.id, config
+    )
+    await scene.later()
+    task = (await scene.tasks())["Issue 1"]
+    hidden = await scene.house.do(scene.ada.viewer, projects.create, NewProject("Vault"))
+    there = {"project_id": hidden.id}
+    await scene.house.do(scene.ada.viewer, moving.move, task.id, there, place=None, if_version=None)
+    await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
+    # It is read again, and what differs from here would be sent.
+    scene.other.issue(1, title="Another title")
+    await scene.later(minutes=11)
+    await scene.later(minutes=11)
+    assert scene.other.patches == []
+    assert scene.other.issues[1]["state"] == "open"
 
 
 # --- what was not told at the time ---------------------------------------------------------------
