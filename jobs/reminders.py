@@ -14,10 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, or_, select
+
 from db.faults import OUTAGES, database_fault
-from db.models import Task
+from db.models import Reminder, Task
+from db.read import Statement
 from domain.tasks import reminding
 from domain.work import Work
+from events.kinds import EventKind
 from jobs.consumer import consumer
 from jobs.worker_context import WorkerContext
 
@@ -28,18 +32,43 @@ EVERY = dt.timedelta(seconds=15)
 
 _NAME = "reminders"
 _TIMES = frozenset({"due_at", "due_on", "start_at"})
+_IDS: ColumnElement[Any] = bindparam("ids", type_=ARRAY(Uuid())).any_()
+_TARGETS = Statement(
+    select(func.coalesce(Reminder.task_id, Reminder.project_id).label("id")).where(
+        or_(Reminder.task_id == _IDS, Reminder.project_id == _IDS), Reminder.is_enabled
+    )
+)
+
+
+def _is_loss(event: Any) -> bool:
+    return bool(event.kind == EventKind.ACCESS_LOST.value)
 
 
 def _wants(event: Any) -> bool:
-    return event.subject_type == Task.__name__ and any(
-        change["field"] in _TIMES for change in event.changes
+    return _is_loss(event) or (
+        event.subject_type == Task.__name__
+        and any(change["field"] in _TIMES for change in event.changes)
     )
 
 
-@consumer(_NAME, _wants)
+async def _reminded(context: WorkerContext, events: Sequence[Any]) -> Sequence[Any]:
+    """Those about what somebody has a reminder of."""
+    ids = list({event.subject_id for event in events})
+    known = {row.id for row in await context.database.single.fetch(_TARGETS, {"ids": ids})}
+    return [event for event in events if event.subject_id in known]
+
+
+@consumer(_NAME, _wants, _reminded)
 async def follow_tasks(_tools: WorkerContext, work: Work, events: Sequence[Any]) -> None:
-    """Move reminders along with the due and start times that they depend on."""
-    await reminding.follow_tasks(work, {event.task_id: event.at for event in events})
+    """Move reminders along with the due and start times that they depend on, and turn off those of
+    what their owners can no longer see.
+    """
+    lost = {event.subject_id for event in events if _is_loss(event)}
+    changed = {event.subject_id: event.at for event in events if not _is_loss(event)}
+    if lost:
+        await reminding.turn_off_lost(work, lost)
+    if changed:
+        await reminding.follow_tasks(work, changed)
 
 
 async def run_forever(

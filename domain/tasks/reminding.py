@@ -6,7 +6,8 @@ worker ran are replaced by one late run, since the next run is computed from the
 
 The next run of a reminder that depends on a task's times is computed again when these change
 (`follow_tasks`, from the event log). Until then the old time is stored; so a run checks the task
-again.
+again. Its owner sees when it runs next, and so the task's times. So it follows them only while its
+owner sees the task, and is turned off when they lose sight of it (`turn_off_lost`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, literal_column, select
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from auth import access
@@ -52,7 +53,7 @@ _CHANNELS_BY_NAME = {
 _NAME = 80
 
 
-def _visible(model: Any, key: Any) -> Select[Any]:
+def _visible(model: Any, key: Any, *, trashed: bool | None = False) -> Select[Any]:
     """Targets of some reminders that their owners can see."""
     # A literal column, so that subqueries of the rule do not add the table again; see events.log.
     owner = ViewerColumn(literal_column("reminders.user_id", Uuid()))
@@ -60,7 +61,7 @@ def _visible(model: Any, key: Any) -> Select[Any]:
         select(Reminder.id, model)
         .join(model, model.id == key)
         .where(Reminder.id == bindparam("ids", type_=ARRAY(Uuid())).any_())
-        .where(access.read(owner, model))
+        .where(access.read(owner, model, trashed=trashed))
         .execution_options(populate_existing=True)
     )
 
@@ -68,6 +69,9 @@ def _visible(model: Any, key: Any) -> Select[Any]:
 # Built once: building the rule takes longer than running it.
 _TASKS = _visible(Task, Reminder.task_id)
 _PROJECTS = _visible(Project, Reminder.project_id)
+# The same with those in the trash, which are not lost yet.
+_TASKS_KEPT = _visible(Task, Reminder.task_id, trashed=None)
+_PROJECTS_KEPT = _visible(Project, Reminder.project_id, trashed=None)
 # Reminders of archived projects, or of tasks in them: read-only projects send no reminders.
 _ARCHIVED = (
     select(Reminder.id)
@@ -173,7 +177,7 @@ def _turn_off(work: Work, reminder: Reminder) -> None:
     record(work, EventKind.REMINDER_UPDATED, reminder, changed)
 
 
-# --- tasks whose times change --------------------------------------------------------------------
+# --- tasks whose times change, and targets that are lost -----------------------------------------
 
 
 async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
@@ -197,18 +201,44 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
     if not reminders:
         return
     # Read after the locks: a later change of a task finds the reminder by a later event.
-    rows = await work.session.execute(
-        select(Task.id, Task.due_at, Task.start_at).where(Task.id.in_(changed))
-    )
-    tasks = {row.id: row for row in rows}
+    ids = {"ids": [reminder.id for reminder in reminders]}
+    tasks = {id_: task for id_, task in await work.session.execute(_TASKS_KEPT, ids)}  # noqa: C416 - rows are no pairs
     for reminder in reminders:
         assert reminder.task_id is not None, "selected by task"
+        if reminder.id not in tasks:
+            continue
         since = changed[reminder.task_id]
         if reminder.last_run_at is not None:
             since = max(since, reminder.last_run_at)
         rule = rule_of(reminder)
-        anchor = anchor_of(rule, tasks.get(reminder.task_id))
-        reminder.next_run_at = schedule.next_run(rule, since, anchor)
+        reminder.next_run_at = schedule.next_run(rule, since, anchor_of(rule, tasks[reminder.id]))
+    await work.session.flush()
+
+
+async def turn_off_lost(work: Work, targets: Collection[UUID]) -> None:
+    """Turn off the reminders of these tasks and projects whose owners can no longer see them."""
+    reminders = list(
+        await work.session.scalars(
+            select(Reminder)
+            .where(
+                or_(Reminder.task_id.in_(targets), Reminder.project_id.in_(targets)),
+                Reminder.is_enabled,
+            )
+            .order_by(Reminder.id)
+            .with_for_update()
+        )
+    )
+    if not reminders:
+        return
+    ids = {"ids": [reminder.id for reminder in reminders]}
+    kept = {
+        row[0]
+        for visible in (_TASKS_KEPT, _PROJECTS_KEPT)
+        for row in await work.session.execute(visible, ids)
+    }
+    for reminder in reminders:
+        if reminder.id not in kept:
+            _turn_off(work, reminder)
     await work.session.flush()
 
 

@@ -366,6 +366,64 @@ async def test_a_task_that_is_out_of_sight_turns_it_off_with_a_reason(scene: Sce
     assert "REMINDER_DUE" not in kinds
 
 
+async def shared_by_ben(scene: Scene, **values: Any) -> tuple[Task, TaskShare]:
+    """A task of Ben's that Ada sees by a share."""
+    task = await scene.house.do(scene.ben.viewer, tasks.create, NewTask("Ben's", **values))
+    share = await scene.house.do(
+        scene.ben.viewer, shares.create, task.id, user_id=scene.ada.id, permission=Permission.VIEW
+    )
+    return task, share
+
+
+async def test_the_times_of_a_task_out_of_sight_do_not_show(scene: Scene) -> None:
+    due = scene.clock() + 48 * HOUR
+    task, share = await shared_by_ben(scene, due_at=due)
+    rule = Relative(Anchor.DUE, -3600)
+    reminder = await scene.reminder(rule, task_id=task.id)
+    await scene.workshop.catch_up()
+    assert (await scene.read(reminder)).next_run_at == due - HOUR
+    # Before the end of the share is told.
+    async with scene.house.work() as work:
+        ended = update(TaskShare).where(TaskShare.id == share.id)
+        await work.session.execute(ended.values(expires_at=scene.clock() - HOUR))
+    changed = {"due_at": due + 24 * HOUR}
+    await scene.house.do(scene.ben.viewer, tasks.update_task, task.id, changed, None)
+    await scene.workshop.catch_up()
+    assert (await scene.read(reminder)).next_run_at == due - HOUR
+
+
+async def test_a_reminder_is_off_as_soon_as_its_task_is_lost(scene: Scene) -> None:
+    task, share = await shared_by_ben(scene)
+    relative = await scene.reminder(Relative(Anchor.DUE, -3600), task_id=task.id)
+    once = await scene.reminder(Once(scene.clock() + HOUR), task_id=task.id)
+    kept = await scene.house.do(
+        scene.ben.viewer,
+        reminders.create,
+        NewReminder(Once(scene.clock() + HOUR), task_id=task.id),
+    )
+    await scene.house.do(scene.ben.viewer, shares.delete, share.id)
+    changed = {"due_at": scene.clock() + 48 * HOUR}
+    await scene.house.do(scene.ben.viewer, tasks.update_task, task.id, changed, None)
+    await scene.workshop.catch_up()
+    for one in (relative, once):
+        read = await scene.read(one)
+        assert (read.is_enabled, read.next_run_at) == (False, None)
+        assert read.disabled_reason == reminding.LOST
+    assert (await scene.read(kept)).is_enabled
+
+
+async def test_a_reminder_of_a_task_in_the_trash_follows_its_last_change(scene: Scene) -> None:
+    task = await scene.task(due_at=scene.clock() + 48 * HOUR)
+    reminder = await scene.reminder(Relative(Anchor.DUE, -3600), task_id=task.id)
+    await scene.change(task, due_at=scene.clock() + 24 * HOUR)
+    await scene.house.do(scene.ada.viewer, tasks.delete, task.id, None)
+    await scene.workshop.catch_up()
+    assert (await scene.read(reminder)).next_run_at == scene.clock() + 23 * HOUR
+    await scene.house.do(scene.ada.viewer, tasks.restore, task.id)
+    scene.clock.forward(hours=23)
+    assert await scene.reminded() == 1
+
+
 async def test_a_project_that_is_out_of_sight_does_too(scene: Scene) -> None:
     project = await scene.house.do(scene.ben.viewer, projects.create, NewProject("Garden"))
     await scene.house.do(
