@@ -126,9 +126,8 @@ async def create(
             with collecting():
                 task = _drafted(work, _taken(item), known, made)
             _demand_shown_to(work, task, known, made)
-            scope = reference_rows.scope_of(task)
-            reference_rows.demand_free(known.references, scope, None, task.external_references)
-            known.references.update(((scope, one.key), task.id) for one in task.external_references)
+            known.references.demand(task, task.external_references, new=True)
+            known.references.note(task)
         except Failure as failure:
             results.append(failure)
         else:
@@ -165,8 +164,8 @@ class _Known:
     member_of: Collection[UUID]
     # Parents and assignees who can see them.
     seen: Collection[visibility.TaskAndPerson]
-    # Which task has a counterpart of these, in the lists that they will be in.
-    references: dict[reference_rows.Counterpart, UUID]
+    # Of the counterparts of these, in the lists that they will be in.
+    references: reference_rows.Known
 
 
 async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
@@ -228,9 +227,9 @@ def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, 
 
 def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
     """The task of an item, without number and rank: as `domain.tasks.task.create` has it."""
+    values = checked_new(work, new)
     if new.project_id is not None and new.project_id not in known.projects:
         raise NotFound("project", path=("project_id",))
-    values = checked_new(work, new)
     parent = None
     if new.parent_id is not None:
         parent = made.get(new.parent_id) or _permitted(
@@ -323,7 +322,7 @@ async def update_tasks(
     people = await _people(work, assignees)
     assigned = {item.task_id for item in edits if "assignee_id" in item.changes} & set(known)
     before = await rights_change.snapshot(work, assigned)
-    taken = await reference_rows.prepare_many(
+    references = await reference_rows.prepare_many(
         work,
         [
             (known[edit.task_id][0], edit.changes["external_references"])
@@ -352,14 +351,11 @@ async def update_tasks(
                     ]
                     rights_change.demand_sharable(work, before, hidden, ("assignee_id",))
                 values["assignee_id"] = person
-            references = values.get("external_references", ())
-            scope, old = reference_rows.scope_of(task), task.external_references
-            reference_rows.demand_free(taken, scope, task.id, references)
+            old = task.external_references
+            references.demand(task, values.get("external_references", ()), new=False)
             changed[task.id] = apply(work, task, values, edit.if_version)
             if "external_references" in values:
-                for one in old:
-                    taken.pop((scope, one.key), None)
-                taken.update(((scope, one.key), task.id) for one in references)
+                references.note(task, old)
             results.append(task)
         except Failure as failure:
             results.append(failure)

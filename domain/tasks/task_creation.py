@@ -65,24 +65,24 @@ async def create(work: Work, new: NewTask) -> Task:
     references = values.pop("external_references")
     # This locks the list.
     position = await placement.at_end(work, project_id, owner_id)
-    if references:
-        scope = project_id or owner_id
-        taken = await reference_rows.taken(work, [scope], references)
-        reference_rows.demand_free(taken, scope, None, references)
     columns = _columns(work, new, values, owner_id) | {
         "project_id": project_id,
         "position": position,
         "parent_id": None if parent is None else parent.id,
         "root_id": None if parent is None else parent.root_id or parent.id,
     }
+    task = Task(**columns, external_references=references)
+    if references:
+        scope = reference_rows.scope_of(task)
+        found = await reference_rows.known(work, [scope], references)
+        found.demand(task, references, new=True)
     (row,) = await work.fetch(
         _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT,
         {f"task_{name}": value for name, value in columns.items()},
     )
     work.events.append(event_of_values(work, EventKind.TASK_CREATED, columns))
-    task = Task(**columns | {"number": row.number})
+    task.number = row.number
     if references:
-        task.external_references = references
         await reference_rows.write(work, [task], new=True)
     return task
 

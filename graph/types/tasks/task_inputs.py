@@ -279,7 +279,8 @@ class NewTaskFields:
     external_references: list[ExternalReferenceInput] | None = optional(
         "The task's counterparts in other systems, at most 20. If another task of the project, or "
         "of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and "
-        "returns that task, so that an import can be repeated."
+        "returns that task, so that an import can be repeated. Only members of the project can "
+        "add them, and the owner of personal tasks."
     )
 
 
@@ -311,7 +312,8 @@ class TaskChanges:
     external_references: strawberry.Maybe[list[ExternalReferenceInput] | None] = change(
         "All of the task's counterparts in other systems, at most 20; null removes them. Fails "
         "with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, "
-        "has one of them."
+        "has one of them. Only members of the project can add them, and the owner of personal "
+        "tasks; everyone who can edit the task can remove them."
     )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
         "The assignee: an ID, or a username such as @ada. To assign a user who cannot yet see the "

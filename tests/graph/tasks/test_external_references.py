@@ -11,6 +11,7 @@ import pytest_asyncio
 from sqlalchemy import select
 
 from db import models
+from db.models import Permission
 from tests.accounts import PASSWORD, Person
 from tests.factories import World, fresh_id, gid
 
@@ -331,3 +332,32 @@ async def test_tasks_are_found_by_them(world: World, owner: Person) -> None:
     assert await titles(owner, {"some": {"externalId": {"startsWith": "OLD"}}}) == ["one", "two"]
     assert await titles(owner, {"every": {"url": {"isNull": True}}}) == ["two", "none"]
     assert await titles(await world.person(), {"some": exact}) == []
+
+
+@pytest.mark.parametrize("where", ["project", "personal"])
+async def test_who_sees_one_task_learns_nothing_of_the_others_references(
+    world: World, where: str
+) -> None:
+    """Whether a counterpart is free tells of all tasks of the list, so outsiders add none."""
+    owner, guest = await world.people(2)
+    project_id = (await world.project(owner)).id if where == "project" else None
+    task = gid(one := await world.task(owner, project_id=project_id))
+    await world.share(one, guest, Permission.EDIT)
+    hidden = gid(await world.task(owner, project_id=project_id))
+    for id_, its in ((task, "OWN"), (hidden, "HIDDEN")):
+        await ask(world, owner, UPDATE, id=id_, externalReferences=[ref(its)])
+    refused = [("FORBIDDEN", "externalReferences")]
+    in_bulk = [("FORBIDDEN", "items.0.externalReferences")]
+    for its in ("HIDDEN", "FREE"):
+        given = {"externalReferences": [ref("OWN"), ref(its)]}
+        new = {"title": "x", "parentId": task, "externalReferences": [ref(its)]}
+        assert problems(await ask(world, guest, UPDATE, id=task, **given)) == refused
+        assert problems(await ask(world, guest, CREATE, **new)) == refused
+        changed = await ask(world, guest, BULK_UPDATE, items=[{"id": task, **given}])
+        assert problems(changed) == in_bulk
+        assert problems(await ask(world, guest, BULK_CREATE, items=[new])) == in_bulk
+    # They keep, change and remove what is there.
+    moved = [ref("OWN", url="https://jira.example.com/OWN")]
+    for kept in (moved, []):
+        done = await ask(world, guest, UPDATE, id=task, externalReferences=kept)
+        assert done["task"]["externalReferences"] == kept
