@@ -729,7 +729,7 @@ export type TaskCreateInput = {
   due?: TaskDueInput | null | undefined;
   /** The estimated effort, up to 60,000,000 seconds (694 days). */
   estimate?: number | null | undefined;
-  /** The task's counterparts in other systems, at most 20. If another task of the project, or of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and returns that task, so that an import can be repeated. */
+  /** The task's counterparts in other systems, at most 20. If another task of the project, or of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and returns that task, so that an import can be repeated. Only members of the project can add them, and the owner of personal tasks. */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** An ID that you generate: `task_` followed by a UUIDv7 in 32 hexadecimal digits. */
   id?: string | null | undefined;
@@ -1027,7 +1027,7 @@ export type TaskUpdateInput = {
   due?: TaskDueInput | null | undefined;
   /** The estimated effort, up to 60,000,000 seconds (694 days). */
   estimate?: number | null | undefined;
-  /** All of the task's counterparts in other systems, at most 20; null removes them. Fails with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, has one of them. */
+  /** All of the task's counterparts in other systems, at most 20; null removes them. Fails with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, has one of them. Only members of the project can add them, and the owner of personal tasks; everyone who can edit the task can remove them. */
   externalReferences?: Array<ExternalReferenceInput> | null | undefined;
   /** The task's ID or identifier. */
   id: string;
