@@ -158,11 +158,17 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
         explorer = "" if ready.introspection == "off" else "; the explorer is at /"
         board = "; the board is at /board/" if ready.server.board else ""
-        with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
-            if demo and settings.database.url is None and not settings.server.production:
-                _seed_once(ready, alone=not reload and ready.server.workers == 1)
-            click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
-            run_server(ready, listener, reload=reload, stopping=stop_work)
+        demo &= settings.database.url is None and not settings.server.production
+        with _seeding(ready) if demo else contextlib.nullcontext(_nothing) as wait_for_demo:
+            if not reload and ready.server.workers == 1:
+                # What this process needs soon, before the worker takes a processor for its own.
+                _application()
+            with (
+                _background_work(parts) if worker else contextlib.nullcontext(_nothing)
+            ) as stop_work:
+                wait_for_demo()
+                click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
+                run_server(ready, listener, reload=reload, stopping=stop_work)
 
 
 def _nothing() -> None:
@@ -174,21 +180,25 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def _seed_once(settings: Settings, *, alone: bool) -> None:
-    """Fill a database that has no users yet with the demo company, in a process of its own. This
-    one, if it serves `alone`, imports the application meanwhile.
+@contextlib.contextmanager
+def _seeding(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Fill a database that has no users yet with the demo company, in a process of its own. Yields
+    a function that waits for it.
     """
     if asyncio.run(_has_users(settings.database)):
+        yield _nothing
         return
-    seeding = subprocess.Popen([sys.executable, __file__, "demo"])
-    try:
-        if alone:
-            _application()
-        if seeding.wait() != 0:
+    process = subprocess.Popen([sys.executable, __file__, "demo"])
+
+    def wait() -> None:
+        if process.wait() != 0:
             raise click.ClickException("the demo company could not be created; see above.")
+
+    try:
+        yield wait
     finally:
-        seeding.terminate()
-        seeding.wait()
+        process.terminate()
+        process.wait()
 
 
 async def _has_users(settings: DatabaseSettings) -> bool:
