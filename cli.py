@@ -163,12 +163,10 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
             if not reload and ready.server.workers == 1:
                 # What this process needs soon, before the worker takes a processor for its own.
                 _application()
-            with (
-                _background_work(parts) if worker else contextlib.nullcontext(_nothing)
-            ) as stop_work:
-                wait_for_demo()
-                click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
-                run_server(ready, listener, reload=reload, stopping=stop_work)
+            wait_for_demo()
+        click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
+        with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
+            run_server(ready, listener, reload=reload, stopping=stop_work)
 
 
 def _nothing() -> None:
