@@ -505,13 +505,13 @@ def demand_right(
     raise Forbidden(f"You can see this {noun} but cannot {verb} it.", path=path)
 
 
-_EVENT_COLUMNS = (
-    *("id", "at", "kind", "actor_id", "session_id", "api_key_id", "integration_id", "request_id"),
-    *("trace", "ip", "subject_type", "subject_id", "task_id", "project_id", "audience", "changes"),
+# What `Work.event` returns; PostgreSQL sets the others.
+EVENT_COLUMNS = tuple(
+    column.key for column in models.Event.__table__.columns if column.key not in {"position", "xid"}
 )
 _RECORD = Statement(
     insert(models.Event)
-    .from_select(_EVENT_COLUMNS, select(*given_rows(models.Event, *_EVENT_COLUMNS).c))
+    .from_select(EVENT_COLUMNS, select(*given_rows(models.Event, *EVENT_COLUMNS).c))
     .returning(models.Event.position)
 )
 

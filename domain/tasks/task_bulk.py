@@ -45,7 +45,7 @@ from domain.projects.project import demand_editing
 from domain.tasks import placement, ranks, reference_rows, visibility
 from domain.tasks.reference_rows import list_of
 from domain.tasks.task import Deleted, demand_all_deletable
-from domain.tasks.task_creation import hidden_from_assignee
+from domain.tasks.task_creation import COLUMNS, hidden_from_assignee
 from domain.tasks.task_values import (
     Changes,
     NewTask,
@@ -142,7 +142,7 @@ async def create(
     # same projects in another order do not deadlock.
     await _rank(work, tasks)
     await _number(work, tasks)
-    await work.fetch(_INSERT, {"rows": [_columns(task, _WRITTEN) for task in tasks]})
+    await work.fetch(_INSERT, {"rows": [_columns(task, COLUMNS) for task in tasks]})
     if any(task.external_references for task in tasks):
         await reference_rows.write(work, tasks, new=True)
     for task in tasks:
@@ -494,10 +494,8 @@ def _stopped(results: Sequence[Any], all_or_nothing: bool) -> bool:
     return all_or_nothing and any(isinstance(result, Failure) for result in results)
 
 
-# The columns of a task to write: all but those that the database computes.
-_WRITTEN = [column.key for column in Task.__table__.columns if column.computed is None]
 _INSERT = Statement(
-    insert(Task).from_select(_WRITTEN, select(*given_rows(Task, *_WRITTEN).c)).returning(Task.id)
+    insert(Task).from_select(COLUMNS, select(*given_rows(Task, *COLUMNS).c)).returning(Task.id)
 )
 
 

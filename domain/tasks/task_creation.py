@@ -32,7 +32,7 @@ from db.read import Row, Statement
 from domain.projects.project import demand_editor, is_member
 from domain.tasks import placement, ranks, reference_rows, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values
-from domain.work import Work
+from domain.work import EVENT_COLUMNS, Work
 from errors import BadInput, Forbidden
 from events.kinds import EventKind
 
@@ -156,19 +156,17 @@ def _columns(work: Work, new: NewTask, values: dict[str, Any], user_id: UUID) ->
 
 # --- statements ----------------------------------------------------------------------------------
 
-_COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
-_EMPTY: dict[str, Any] = dict.fromkeys(_COLUMNS)
-_EVENT_COLUMNS = tuple(
-    column.key for column in Event.__table__.columns if column.key not in {"position", "xid"}
-)
+# All but those that the database computes.
+COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
+_EMPTY: dict[str, Any] = dict.fromkeys(COLUMNS)
 
 
 def _bound(table: Any, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
     return {name: bindparam(f"{prefix}_{name}", type_=table.columns[name].type) for name in names}
 
 
-_TASK = _bound(Task.__table__, _COLUMNS, "task")
-_EVENT = _bound(Event.__table__, _EVENT_COLUMNS, "event")
+_TASK = _bound(Task.__table__, COLUMNS, "task")
+_EVENT = _bound(Event.__table__, EVENT_COLUMNS, "event")
 
 
 def _insertion(*, in_project: bool) -> Statement:
