@@ -17,7 +17,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from auth import access
@@ -186,18 +196,8 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
     The moment is that of the change: a run that was due between then and now was missed, and is
     made up. One that was already past when the task was changed does not come back.
     """
-    reminders = list(
-        await work.session.scalars(
-            select(Reminder)
-            .where(
-                Reminder.task_id.in_(changed),
-                Reminder.kind.in_(list(schedule.Anchor)),
-                Reminder.is_enabled,
-            )
-            .order_by(Reminder.id)
-            .with_for_update()
-        )
-    )
+    anchored = Reminder.kind.in_(list(schedule.Anchor))
+    reminders = await _locked(work, Reminder.task_id.in_(changed), anchored)
     if not reminders:
         return
     # Read after the locks: a later change of a task finds the reminder by a later event.
@@ -215,19 +215,18 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
     await work.session.flush()
 
 
+async def _locked(work: Work, *which: ColumnElement[bool]) -> list[Reminder]:
+    """Enabled reminders, locked in one order."""
+    found = await work.session.scalars(
+        select(Reminder).where(*which, Reminder.is_enabled).order_by(Reminder.id).with_for_update()
+    )
+    return list(found)
+
+
 async def turn_off_lost(work: Work, targets: Collection[UUID]) -> None:
     """Turn off the reminders of these tasks and projects whose owners can no longer see them."""
-    reminders = list(
-        await work.session.scalars(
-            select(Reminder)
-            .where(
-                or_(Reminder.task_id.in_(targets), Reminder.project_id.in_(targets)),
-                Reminder.is_enabled,
-            )
-            .order_by(Reminder.id)
-            .with_for_update()
-        )
-    )
+    of_targets = or_(Reminder.task_id.in_(targets), Reminder.project_id.in_(targets))
+    reminders = await _locked(work, of_targets)
     if not reminders:
         return
     ids = {"ids": [reminder.id for reminder in reminders]}
