@@ -84,7 +84,7 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
         except asyncpg.ClientConfigurationError as error:
             raise click.ClickException(f"DATABASE_URL cannot be used: {error}") from error
         except BrokenPipeError:
-            # Whoever reads the output has seen enough, such as `head`; Click ends quietly.
+            # The reader of the output has stopped, as `head` does; Click ends quietly.
             raise
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if isinstance(error, OSError) and error.filename is not None:
@@ -159,11 +159,10 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
         explorer = "" if ready.introspection == "off" else "; the explorer is at /"
         board = "; the board is at /board/" if ready.server.board else ""
         demo &= settings.database.url is None and not settings.server.production
-        with _seeding(ready) if demo else contextlib.nullcontext(_nothing) as wait_for_demo:
+        with _seeding(ready) if demo else contextlib.nullcontext():
             if not reload and ready.server.workers == 1:
                 # What this process needs soon, before the worker takes a processor for its own.
                 _application()
-            wait_for_demo()
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql{explorer}{board}")
         with _background_work(parts) if worker else contextlib.nullcontext(_nothing) as stop_work:
             run_server(ready, listener, reload=reload, stopping=stop_work)
@@ -179,21 +178,18 @@ def _leave(_number: int, _frame: object) -> None:
 
 
 @contextlib.contextmanager
-def _seeding(settings: Settings) -> Iterator[Callable[[], None]]:
-    """Fill a database that has no users yet with the demo company, in a process of its own. Yields
-    a function that waits for it.
+def _seeding(settings: Settings) -> Iterator[None]:
+    """Fill a database that has no users yet with the demo company, in a process of its own, for
+    which the end of the block waits.
     """
     if asyncio.run(_has_users(settings.database)):
-        yield _nothing
+        yield
         return
     process = subprocess.Popen([sys.executable, __file__, "demo"])
-
-    def wait() -> None:
+    try:
+        yield
         if process.wait() != 0:
             raise click.ClickException("the demo company could not be created; see above.")
-
-    try:
-        yield wait
     finally:
         process.terminate()
         process.wait()
