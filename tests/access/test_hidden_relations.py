@@ -122,7 +122,7 @@ async def scene_of(world: World, owner: Person, guest: Person, permission: Permi
     for person, about in ((guest, task), (owner, task), (owner, above)):
         for row in _rows(person, about):
             await world.rows(row)
-            # Whoever sees a task sees its comments and attachments.
+            # Users who see a task see its comments and attachments.
             all_see = isinstance(row, models.Comment | models.Attachment)
             if person is guest or not all_see or about is above:
                 scene.note(row, hidden=person is owner)

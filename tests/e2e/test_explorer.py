@@ -97,6 +97,20 @@ class Visit:
         assert isinstance(token, str)
         return token
 
+    async def create_task(self, page: Page, title: str) -> None:
+        """Create a task as the one who is signed in on this page, without the page's own code."""
+        answer = await page.request.post(
+            f"{self.server.url}/graphql",
+            headers={"Authorization": f"Bearer {await self.access_token(page)}"},
+            data={
+                "query": """mutation ($input: TaskCreateInput!) {
+                    taskCreate(input: $input) { errors { message } }
+                }""",
+                "variables": {"input": {"title": title}},
+            },
+        )
+        assert (await answer.json())["data"] == {"taskCreate": {"errors": []}}
+
 
 @pytest.fixture
 async def visit(live_server: LiveServer) -> AsyncIterator[Visit]:
@@ -169,17 +183,7 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     # The example has an idempotency key, and creates nothing the second time. This one always
     # creates a task, and the first window receives the event.
     title = f"Seen live {uuid4().hex}"
-    answer = await other.request.post(
-        f"{visit.server.url}/graphql",
-        headers={"Authorization": f"Bearer {await visit.access_token(other)}"},
-        data={
-            "query": """mutation ($input: TaskCreateInput!) {
-                taskCreate(input: $input) { errors { message } }
-            }""",
-            "variables": {"input": {"title": title}},
-        },
-    )
-    assert (await answer.json())["data"] == {"taskCreate": {"errors": []}}
+    await visit.create_task(other, title)
     await expect_answer(page, "TASK_CREATED")
     await expect_answer(page, title)
     await page.screenshot(path=SCREENSHOTS / "explorer-live.png")
@@ -237,29 +241,14 @@ async def test_a_lost_subscription_goes_on_from_its_last_cursor(visit: Visit) ->
     await visit.expect_signed_in(page)
     await run_tab(page, "WatchTasks")
     await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
-    token = await visit.access_token(page)
-
-    async def create(title: str) -> None:
-        answer = await page.request.post(
-            f"{visit.server.url}/graphql",
-            headers={"Authorization": f"Bearer {token}"},
-            data={
-                "query": """mutation ($input: TaskCreateInput!) {
-                    taskCreate(input: $input) { errors { message } }
-                }""",
-                "variables": {"input": {"title": title}},
-            },
-        )
-        assert (await answer.json())["data"] == {"taskCreate": {"errors": []}}
-
     while not begun:
         await page.wait_for_timeout(50)
     title = f"Seen live {uuid4().hex}"
-    await create(title)
+    await visit.create_task(page, title)
     await expect_answer(page, title)
     await sockets[0].close(code=1012)
     missed = f"Missed {uuid4().hex}"
-    await create(missed)
+    await visit.create_task(page, missed)
     await expect_answer(page, missed)
     assert begun[0] is None
     assert begun[1]

@@ -382,7 +382,7 @@ async def test_the_times_of_a_task_out_of_sight_do_not_show(scene: Scene) -> Non
     reminder = await scene.reminder(rule, task_id=task.id)
     await scene.workshop.catch_up()
     assert (await scene.read(reminder)).next_run_at == due - HOUR
-    # Before the end of the share is told.
+    # Before the event about the end of the share is handled.
     async with scene.house.work() as work:
         ended = update(TaskShare).where(TaskShare.id == share.id)
         await work.session.execute(ended.values(expires_at=scene.clock() - HOUR))

@@ -37,7 +37,7 @@ class Outbox {
   #prefix: string | null = null;
   #entries: Entry[] = [];
   readonly #answers = new Map<string, Answer>();
-  // The keys of those that were sent by this page; whoever sent them hears what becomes of them.
+  // The keys of those that were sent by this page; their callers are told the results.
   readonly #sentHere = new Set<string>();
   #running = false;
 

@@ -38,7 +38,7 @@ def verified(
         raise WebhookRefused("The headers of Standard Webhooks are missing.")
     if abs((time.time() if now is None else now) - int(at)) > TOLERANCE:
         raise WebhookRefused("The request is not of the last five minutes.")
-    # Whoever sends the request chooses the headers, and may have put anything into them.
+    # The sender chooses the headers, which may contain anything.
     signed = f"{id_}.{at}.".encode(errors="replace") + body
     for secret in [secrets] if isinstance(secrets, str) else secrets:
         key = base64.b64decode(secret.removeprefix("whsec_"))

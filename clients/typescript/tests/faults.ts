@@ -181,7 +181,7 @@ export async function rights(url: string, told: any, webSocket: unknown): Promis
     }`;
     await boss.request(promote, { input: { id: user, isAdmin: transport === "websocket" } });
     await next(api, "with other rights");
-    // It goes on as whoever is signed in.
+    // It goes on with the credentials of the one who is signed in.
     await api.signIn(other.login, other.password);
     const theirs = new Taskloom({ url });
     await theirs.signIn(other.login, other.password);

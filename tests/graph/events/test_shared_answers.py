@@ -73,6 +73,18 @@ _POLL = (
 )
 
 
+async def _collect(
+    heard: dict[tuple[UUID, str], list[Any]],
+    person: Person,
+    selection: str,
+    answers: AsyncGenerator[Answer, None],
+) -> None:
+    async for answer in answers:
+        assert not answer.errors
+        events = heard.setdefault((person.id, selection), [])
+        events.append(orjson.loads(answer.body())["data"]["taskEvents"])
+
+
 async def _listen(
     world: World, stack: contextlib.AsyncExitStack, person: Person, query: str, given: Any
 ) -> AsyncGenerator[Answer, None]:
@@ -117,20 +129,13 @@ async def test_everybody_gets_what_their_own_list_shows(
     named = wanted is not None and "id" in wanted.get("project", {})
     listening = [ada, *inside, *([] if named else outside)]
     heard: dict[tuple[UUID, str], list[Any]] = {}
-
-    async def read(person: Person, selection: str, answers: AsyncGenerator[Answer, None]) -> None:
-        async for answer in answers:
-            assert not answer.errors
-            events = heard.setdefault((person.id, selection), [])
-            events.append(orjson.loads(answer.body())["data"]["taskEvents"])
-
     async with contextlib.AsyncExitStack() as stack:
         reading = []
         for selection in SHARED + OWN:
             query = _LISTEN % selection
             for person in listening:
                 answers = await _listen(world, stack, person, query, wanted)
-                reading.append(asyncio.create_task(read(person, selection, answers)))
+                reading.append(asyncio.create_task(_collect(heard, person, selection, answers)))
         await asyncio.sleep(0.2)
         for turn in range(3):
             since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
@@ -549,19 +554,12 @@ async def test_everybody_gets_of_every_field_what_their_own_list_shows(world: Wo
         for at in range(0, len(some), count)
     ]
     heard: dict[tuple[UUID, str], list[Any]] = {}
-
-    async def read(person: Person, selection: str, answers: AsyncGenerator[Answer, None]) -> None:
-        async for answer in answers:
-            assert not answer.errors
-            events = heard.setdefault((person.id, selection), [])
-            events.append(orjson.loads(answer.body())["data"]["taskEvents"])
-
     async with contextlib.AsyncExitStack() as stack:
         reading = []
         for selection in chunks:
             for person in people:
                 answers = await _listen(world, stack, person, _LISTEN % selection, None)
-                reading.append(asyncio.create_task(read(person, selection, answers)))
+                reading.append(asyncio.create_task(_collect(heard, person, selection, answers)))
         await asyncio.sleep(0.2)
         for person, mutation, given in turns:
             since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
