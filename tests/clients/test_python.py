@@ -30,10 +30,10 @@ from taskloom_client import (
     Tokens,
     WebhookRefused,
     protocol,
-    uploads,
     verified,
 )
-from taskloom_client.protocol import Credentials, Stream
+from taskloom_client.protocol import Credentials
+from taskloom_client.streams import Stream
 
 from db.base import new_id
 from events.cursor import Cursor
@@ -306,12 +306,16 @@ async def test_a_stream_goes_on_with_other_rights(
                 pass
 
 
+def stream(query: str) -> Stream:
+    return Stream(Credentials("tl_key", None, None), query, {}, None)
+
+
 def test_a_document_that_cannot_resume_is_refused() -> None:
     with pytest.raises(TypeError):
-        Stream("subscription ($after: String) { taskEvents(after: $after) { kind } }", {}, None)
+        stream("subscription ($after: String) { taskEvents(after: $after) { kind } }")
     with pytest.raises(TypeError):
-        Stream("subscription { taskEvents { cursor } }", {}, None)
-    Stream("subscription { projectPresence(projectId: 1) { people { since } } }", {}, None)
+        stream("subscription { taskEvents { cursor } }")
+    stream("subscription { projectPresence(projectId: 1) { people { since } } }")
 
 
 async def test_a_cursor_of_another_epoch_has_expired(server: Server, ada: Person) -> None:
@@ -449,7 +453,7 @@ def test_a_list_of_pages_has_no_gap() -> None:
 )
 def test_what_must_not_be_repeated_is_not(response: httpx.Response | None) -> None:
     """Without an idempotency key nobody knows what has happened; and nobody waits for an hour."""
-    flow = protocol.execute(Credentials("tl_key", None, None), "mutation { … }", {}, repeat=False)
+    flow = protocol.mutated(Credentials("tl_key", None, None), "mutation { … }", {})
     next(flow)
     with pytest.raises(TaskloomError):
         flow.send(response)
@@ -464,13 +468,21 @@ def test_what_must_not_be_repeated_is_not(response: httpx.Response | None) -> No
     ],
 )
 def test_an_upload_that_fails_says_so(response: httpx.Response | None, code: str) -> None:
+    credentials = Credentials("tl_key", None, None)
+    flow = protocol.uploaded(credentials, "1", "a.txt", b"words", None)
+    next(flow)
+    upload = {"id": "2", "url": "http://127.0.0.1/files"}
+    step = flow.send(
+        httpx.Response(200, json={"data": {"attachmentUploadStart": {"upload": upload}}})
+    )
+    assert isinstance(step, protocol.Put)
     with pytest.raises(TaskloomError) as failed:
-        uploads.demand_sent(response)
+        flow.send(response)
     assert failed.value.code == code
 
 
 def test_a_proxy_says_when_to_come_back() -> None:
-    flow = protocol.execute(Credentials("tl_key", None, None), "{ … }", {}, repeat=True)
+    flow = protocol.queried(Credentials("tl_key", None, None), "{ … }", {})
     next(flow)
     step = flow.send(httpx.Response(503, text="<h1>Busy</h1>", headers={"Retry-After": "7"}))
     assert isinstance(step, protocol.Pause)
@@ -478,9 +490,9 @@ def test_a_proxy_says_when_to_come_back() -> None:
 
 
 def test_a_stream_that_is_complete_ends() -> None:
-    stream = Stream(LIVE, {}, None)
-    assert list(stream.events(("complete", ""))) == []
-    assert stream.completed
+    complete = stream(LIVE)
+    assert [*complete.read("event: complete"), *complete.read("")] == []
+    assert complete.completed
 
 
 def test_webhooks_are_verified() -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from taskloom_client import protocol, uploads
-from taskloom_client.client import STREAM_TIMEOUT, TIMEOUT
-from taskloom_client.errors import SignInAgain, TaskloomError
-from taskloom_client.protocol import Ask, Credentials, EventLines, Flow, Pause, Stream, Tokens
+from taskloom_client import protocol
+from taskloom_client.client import TIMEOUT
+from taskloom_client.errors import TaskloomError
+from taskloom_client.protocol import Ask, Credentials, Flow, Pause, Put, Renew, Tokens
+from taskloom_client.streams import Stream
 
 T = TypeVar("T")
 
@@ -37,12 +37,7 @@ class AsyncTaskloom:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -51,16 +46,15 @@ class AsyncTaskloom:
 
     async def sign_in(self, login: str, password: str) -> None:
         """See `Taskloom`."""
-        self._credentials.set(await self._run(protocol.sign_in(login, password)))
+        await self._run(protocol.signed_in(self._credentials, login, password))
 
     async def query(self, query: str, **variables: Any) -> Any:
         """See `Taskloom`."""
-        return await self._run(protocol.execute(self._credentials, query, variables, repeat=True))
+        return await self._run(protocol.queried(self._credentials, query, variables))
 
     async def mutate(self, query: str, **variables: Any) -> Any:
         """See `Taskloom`."""
-        variables, repeat = protocol.keyed(variables)
-        return await self._run(protocol.execute(self._credentials, query, variables, repeat=repeat))
+        return await self._run(protocol.mutated(self._credentials, query, variables))
 
     async def pages(self, query: str, path: str, **variables: Any) -> AsyncIterator[Any]:
         """See `Taskloom`."""
@@ -75,73 +69,36 @@ class AsyncTaskloom:
         self, query: str, *, after: str | None = None, **variables: Any
     ) -> AsyncGenerator[Any, None]:
         """See `Taskloom`."""
-        stream = Stream(query, variables, after)
-        while True:
-            used = self._credentials.access
+        stream = Stream(self._credentials, query, variables, after)
+        while not stream.completed:
+            error = None
             try:
-                if stream.needs_cursor:
-                    stream.after = await self._now()
+                await self._run(stream.prepared())
                 async with aclosing(self._events(stream)) as events:
                     async for event in events:
                         yield event
-                if stream.completed:
-                    return
-            except httpx.TransportError:
-                pass
-            except TaskloomError as error:
-                if not stream.can_continue(error, self._credentials):
-                    raise
-                if isinstance(error, SignInAgain):
-                    await self._renew_if_possible(used)
-            await asyncio.sleep(stream.interrupted())
-
-    async def _now(self) -> str | None:
-        try:
-            cursor: str = (await self.query(protocol.NOW))["eventCursor"]
-        except TaskloomError as error:
-            # A key may be allowed to see its timer and no other events.
-            if error.code != "FORBIDDEN":
-                raise
-            return None
-        return cursor
+            except (TaskloomError, httpx.TransportError) as problem:
+                error = problem
+            if not stream.completed:
+                await self._run(stream.interrupted(error))
 
     async def _events(self, stream: Stream) -> AsyncGenerator[Any, None]:
-        headers = {**self._headers(), "Accept": "text/event-stream"}
-        opened = self._http.stream(
-            "POST", "/graphql", json=stream.body, headers=headers, timeout=STREAM_TIMEOUT
-        )
-        async with opened as response:
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        async with self._http.stream(**stream.request) as response:
+            if not stream.opened(response):
                 await response.aread()
-                stream.refused(response)
-            stream.opened()
-            lines = EventLines()
+                raise stream.refused(response)
             async for line in response.aiter_lines():
-                message = lines.add(line)
-                if message is not None:
-                    for event in stream.events(message):
-                        yield event
+                for event in stream.read(line):
+                    yield event
 
     async def upload(
         self, task: str, file: Path, *, progress: Callable[[int, int], None] | None = None
     ) -> Any:
         """See `Taskloom`."""
         content = await asyncio.to_thread(file.read_bytes)
-        made = await self.mutate(uploads.START, input=uploads.start(task, file.name, len(content)))
-        target = made["attachmentUploadStart"]["upload"]
-
-        async def chunks() -> AsyncIterator[bytes]:
-            for chunk in uploads.chunks(content, progress):
-                yield chunk
-
-        headers = {"Content-Length": str(len(content))}
-        try:
-            sent = await self._http.put(target["url"], content=chunks(), headers=headers)
-        except httpx.TransportError:
-            sent = None
-        uploads.demand_sent(sent)
-        done = await self.mutate(uploads.FINISH, input={"uploadId": target["id"]})
-        return done["attachmentUploadFinish"]["attachment"]
+        return await self._run(
+            protocol.uploaded(self._credentials, task, file.name, content, progress)
+        )
 
     # --- running flows ---------------------------------------------------------------------------
 
@@ -154,40 +111,25 @@ class AsyncTaskloom:
                 value: T = end.value
                 return value
             result = None
-            if isinstance(step, Ask):
-                result = await self._send(step)
-            elif isinstance(step, Pause):
+            if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
+            elif isinstance(step, Renew):
+                async with self._renewing:
+                    await self._run(protocol.renewed(self._credentials, step))
             else:
-                await self._renew(step.used)
+                result = await self._send(step)
 
-    async def _send(self, ask: Ask) -> httpx.Response | None:
-        headers = self._headers() if ask.signed else {}
+    async def _send(self, step: Ask | Put) -> httpx.Response | None:
         try:
-            return await self._http.post("/graphql", json=ask.body, headers=headers)
+            if isinstance(step, Put):
+                content = _asynchronous(step.chunks())
+                return await self._http.put(step.url, content=content, headers=step.headers)
+            headers = self._credentials.headers if step.signed else {}
+            return await self._http.post("/graphql", json=step.body, headers=headers)
         except httpx.TransportError:
             return None
 
-    async def _renew(self, used: str | None) -> None:
-        async with self._renewing:
-            tokens = self._credentials.tokens
-            # Another task may have renewed them while this one waited.
-            if tokens is not None and tokens.access == used:
-                try:
-                    renewed = await self._run(protocol.refreshed(tokens.refresh))
-                except SignInAgain:
-                    self._credentials.end()
-                    raise
-                self._credentials.set(renewed)
 
-    async def _renew_if_possible(self, used: str | None) -> None:
-        """Renew the tokens of a stream, which goes on trying while the server is away."""
-        try:
-            await self._renew(used)
-        except TaskloomError as error:
-            if error.code not in protocol.PASSING:
-                raise
-
-    def _headers(self) -> dict[str, str]:
-        access = self._credentials.access
-        return {"Authorization": f"Bearer {access}"} if access else {}
+async def _asynchronous(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk

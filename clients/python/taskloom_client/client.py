@@ -7,20 +7,18 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from taskloom_client import protocol, uploads
-from taskloom_client.errors import SignInAgain, TaskloomError
-from taskloom_client.protocol import Ask, Credentials, EventLines, Flow, Pause, Stream, Tokens
+from taskloom_client import protocol
+from taskloom_client.errors import TaskloomError
+from taskloom_client.protocol import Ask, Credentials, Flow, Pause, Put, Renew, Tokens
+from taskloom_client.streams import Stream
 
 T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(15)
-# The server sends a sign of life every twelve seconds.
-STREAM_TIMEOUT = httpx.Timeout(15, read=30)
 
 
 class Taskloom:
@@ -45,12 +43,7 @@ class Taskloom:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -59,18 +52,17 @@ class Taskloom:
 
     def sign_in(self, login: str, password: str) -> None:
         """Begin a session. Raises `SignInAgain` if the login or the password is wrong."""
-        self._credentials.set(self._run(protocol.sign_in(login, password)))
+        self._run(protocol.signed_in(self._credentials, login, password))
 
     def query(self, query: str, **variables: Any) -> Any:
         """The data of a query. Raises a `TaskloomError` if any part of it failed."""
-        return self._run(protocol.execute(self._credentials, query, variables, repeat=True))
+        return self._run(protocol.queried(self._credentials, query, variables))
 
     def mutate(self, query: str, **variables: Any) -> Any:
         """The data of a mutation. If it takes `$input`, an idempotency key is added, so that it is
         repeated safely when an answer is lost. Raises a `TaskloomError` for errors in payloads too.
         """
-        variables, repeat = protocol.keyed(variables)
-        return self._run(protocol.execute(self._credentials, query, variables, repeat=repeat))
+        return self._run(protocol.mutated(self._credentials, query, variables))
 
     def pages(self, query: str, path: str, **variables: Any) -> Iterator[Any]:
         """The nodes of all pages of a list. `path` leads to it (`project.tasks`); the document has
@@ -90,50 +82,25 @@ class Taskloom:
         `CursorExpired` when it cannot, and other errors that do not pass. See `Stream` for the
         document.
         """
-        stream = Stream(query, variables, after)
-        while True:
-            used = self._credentials.access
+        stream = Stream(self._credentials, query, variables, after)
+        while not stream.completed:
+            error = None
             try:
-                if stream.needs_cursor:
-                    stream.after = self._now()
+                self._run(stream.prepared())
                 with closing(self._events(stream)) as events:
                     yield from events
-                if stream.completed:
-                    return
-            except httpx.TransportError:
-                pass
-            except TaskloomError as error:
-                if not stream.can_continue(error, self._credentials):
-                    raise
-                if isinstance(error, SignInAgain):
-                    self._renew_if_possible(used)
-            time.sleep(stream.interrupted())
-
-    def _now(self) -> str | None:
-        try:
-            cursor: str = (self.query(protocol.NOW))["eventCursor"]
-        except TaskloomError as error:
-            # A key may be allowed to see its timer and no other events.
-            if error.code != "FORBIDDEN":
-                raise
-            return None
-        return cursor
+            except (TaskloomError, httpx.TransportError) as problem:
+                error = problem
+            if not stream.completed:
+                self._run(stream.interrupted(error))
 
     def _events(self, stream: Stream) -> Generator[Any, None, None]:
-        headers = {**self._headers(), "Accept": "text/event-stream"}
-        opened = self._http.stream(
-            "POST", "/graphql", json=stream.body, headers=headers, timeout=STREAM_TIMEOUT
-        )
-        with opened as response:
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        with self._http.stream(**stream.request) as response:
+            if not stream.opened(response):
                 response.read()
-                stream.refused(response)
-            stream.opened()
-            lines = EventLines()
+                raise stream.refused(response)
             for line in response.iter_lines():
-                message = lines.add(line)
-                if message is not None:
-                    yield from stream.events(message)
+                yield from stream.read(line)
 
     def upload(
         self, task: str, file: Path, *, progress: Callable[[int, int], None] | None = None
@@ -142,17 +109,7 @@ class Taskloom:
         so far and all.
         """
         content = file.read_bytes()
-        made = self.mutate(uploads.START, input=uploads.start(task, file.name, len(content)))
-        target = made["attachmentUploadStart"]["upload"]
-        chunks = uploads.chunks(content, progress)
-        headers = {"Content-Length": str(len(content))}
-        try:
-            sent = self._http.put(target["url"], content=chunks, headers=headers)
-        except httpx.TransportError:
-            sent = None
-        uploads.demand_sent(sent)
-        done = self.mutate(uploads.FINISH, input={"uploadId": target["id"]})
-        return done["attachmentUploadFinish"]["attachment"]
+        return self._run(protocol.uploaded(self._credentials, task, file.name, content, progress))
 
     # --- running flows ---------------------------------------------------------------------------
 
@@ -165,40 +122,19 @@ class Taskloom:
                 value: T = end.value
                 return value
             result = None
-            if isinstance(step, Ask):
-                result = self._send(step)
-            elif isinstance(step, Pause):
+            if isinstance(step, Pause):
                 time.sleep(step.seconds)
+            elif isinstance(step, Renew):
+                with self._renewing:
+                    self._run(protocol.renewed(self._credentials, step))
             else:
-                self._renew(step.used)
+                result = self._send(step)
 
-    def _send(self, ask: Ask) -> httpx.Response | None:
-        headers = self._headers() if ask.signed else {}
+    def _send(self, step: Ask | Put) -> httpx.Response | None:
         try:
-            return self._http.post("/graphql", json=ask.body, headers=headers)
+            if isinstance(step, Put):
+                return self._http.put(step.url, content=step.chunks(), headers=step.headers)
+            headers = self._credentials.headers if step.signed else {}
+            return self._http.post("/graphql", json=step.body, headers=headers)
         except httpx.TransportError:
             return None
-
-    def _renew(self, used: str | None) -> None:
-        with self._renewing:
-            tokens = self._credentials.tokens
-            # Another thread may have renewed them while this one waited.
-            if tokens is not None and tokens.access == used:
-                try:
-                    renewed = self._run(protocol.refreshed(tokens.refresh))
-                except SignInAgain:
-                    self._credentials.end()
-                    raise
-                self._credentials.set(renewed)
-
-    def _renew_if_possible(self, used: str | None) -> None:
-        """Renew the tokens of a stream, which goes on trying while the server is away."""
-        try:
-            self._renew(used)
-        except TaskloomError as error:
-            if error.code not in protocol.PASSING:
-                raise
-
-    def _headers(self) -> dict[str, str]:
-        access = self._credentials.access
-        return {"Authorization": f"Bearer {access}"} if access else {}

@@ -6,11 +6,8 @@ A *flow* is a generator that yields requests and is sent their responses; `Taskl
 
 from __future__ import annotations
 
-import json
-import math
 import random
 import re
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -18,22 +15,20 @@ from typing import Any, TypeVar
 
 import httpx
 
-from taskloom_client.errors import Problem, TaskloomError, error_of, problems_of
+from taskloom_client.errors import SignInAgain, TaskloomError, error_of, problems_of
 
 T = TypeVar("T")
 Variables = dict[str, Any]
 
 # The kinds of errors that pass, and how long to wait for it, in seconds.
 PASSING = frozenset({"UNAVAILABLE", "RATE_LIMITED"})
-# An event can be delivered again, unlike a request that takes too long each time.
-PASSING_IN_STREAMS = PASSING | {"TIMEOUT"}
-# After so many seconds a stream was a good one.
-GOOD_SECONDS = 10.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 # Nobody waits longer than this for an answer; a limit per hour is an error.
 LONGEST_WAIT = 60.0
 ATTEMPTS = 8
+# Bytes of a file between two calls of `progress`.
+CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +49,47 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Put:
+    """Send a file to an address that needs no credentials. `progress` is called with the bytes sent
+    so far and all. The answer is as for `Ask`.
+    """
+
+    url: str
+    content: bytes
+    progress: Callable[[int, int], None] | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers; without a length, httpx would send the parts with lengths of their own."""
+        return {"Content-Length": str(len(self.content))}
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content in parts; the progress after each."""
+        for first in range(0, len(self.content), CHUNK):
+            part = self.content[first : first + CHUNK]
+            yield part
+            if self.progress is not None:
+                self.progress(first + len(part), len(self.content))
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wait for so many seconds."""
 
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class Renew:
-    """Renew the tokens, unless another call has done it since these were used."""
+    """Renew the tokens, one call at a time: run `renewed`."""
 
-    def __init__(self, used: str | None) -> None:
-        self.used = used
+    # The access token that was refused.
+    used: str | None
+    # Whether a server that cannot answer now is an error.
+    now: bool = True
 
 
-Step = Ask | Pause | Renew
+Step = Ask | Put | Pause | Renew
 Flow = Generator[Step, Any, T]
 
 
@@ -83,8 +105,14 @@ class Credentials:
 
     @property
     def access(self) -> str | None:
-        """What to send."""
+        """The key, or the access token."""
         return self._key or (self.tokens.access if self.tokens else None)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a request."""
+        access = self.access
+        return {"Authorization": f"Bearer {access}"} if access else {}
 
     @property
     def can_renew(self) -> bool:
@@ -97,59 +125,105 @@ class Credentials:
         if self._save is not None:
             self._save(tokens)
 
-    def end(self) -> None:
-        """The session has ended: nobody need try to renew it any more."""
-        self.tokens = None
-
 
 _TOKENS = "accessToken refreshToken errors { code message path }"
 _SIGN_IN = (
     "mutation ($login: String!, $password: String!) "
     f"{{ sessionCreate(input: {{login: $login, password: $password}}) {{ {_TOKENS} }} }}"
 )
-_REFRESH = f"""mutation ($token: String!) {{
-    sessionRefresh(input: {{refreshToken: $token}}) {{ {_TOKENS} }}
-}}"""
+_REFRESH = (
+    "mutation ($token: String!) "
+    f"{{ sessionRefresh(input: {{refreshToken: $token}}) {{ {_TOKENS} }} }}"
+)
+_UPLOAD_START = (
+    "mutation ($input: AttachmentUploadStartInput!) { attachmentUploadStart(input: $input) "
+    "{ upload { id url } errors { code path message } } }"
+)
+_UPLOAD_FINISH = (
+    "mutation ($input: AttachmentUploadFinishInput!) { attachmentUploadFinish(input: $input) "
+    "{ attachment { id filename byteSize downloadUrl } errors { code path message } } }"
+)
 
 
-def sign_in(login: str, password: str) -> Flow[Tokens]:
+def signed_in(credentials: Credentials, login: str, password: str) -> Flow[None]:
     """Begin a session."""
     body = {"query": _SIGN_IN, "variables": {"login": login, "password": password}}
-    return _tokens_of((yield from _answered(Ask(body, signed=False))), "sessionCreate")
+    credentials.set((yield from _tokens(body, "sessionCreate")))
 
 
-def refreshed(refresh: str) -> Flow[Tokens]:
-    """Renew a session. May be repeated within ten seconds, with the same result."""
-    body = {"query": _REFRESH, "variables": {"token": refresh}}
-    return _tokens_of((yield from _answered(Ask(body, signed=False))), "sessionRefresh")
+def renewed(credentials: Credentials, step: Renew) -> Flow[None]:
+    """Renew a session, unless another call has done it meanwhile. The server gives the same tokens
+    again for ten seconds.
+    """
+    tokens = credentials.tokens
+    if tokens is None or tokens.access != step.used:
+        return
+    body = {"query": _REFRESH, "variables": {"token": tokens.refresh}}
+    try:
+        credentials.set((yield from _tokens(body, "sessionRefresh")))
+    except SignInAgain:
+        # Nobody need try it again.
+        credentials.tokens = None
+        raise
+    except TaskloomError as error:
+        if step.now or error.code not in PASSING:
+            raise
 
 
-def _tokens_of(answer: dict[str, Any], field: str) -> Tokens:
-    _raise_errors(answer)
+def _tokens(body: dict[str, Any], field: str) -> Flow[Tokens]:
+    answer = yield from _answered(Ask(body, signed=False))
+    problems = problems_of(answer)
+    if problems:
+        raise error_of(problems)
     payload = answer["data"][field]
     return Tokens(payload["accessToken"], payload["refreshToken"])
 
 
-def execute(
-    credentials: Credentials, query: str, variables: Variables, *, repeat: bool
+def queried(credentials: Credentials, query: str, variables: Variables) -> Flow[Any]:
+    """The data of a query."""
+    return _executed(credentials, {"query": query, "variables": variables}, repeat=True)
+
+
+def mutated(credentials: Credentials, query: str, variables: Variables) -> Flow[Any]:
+    """The data of a mutation, with an idempotency key in `input` if it has one."""
+    given: Any = variables.get("input")
+    if keyed := isinstance(given, dict):
+        variables = {**variables, "input": {"idempotencyKey": uuid.uuid4().hex, **given}}
+    return _executed(credentials, {"query": query, "variables": variables}, repeat=keyed)
+
+
+def uploaded(
+    credentials: Credentials,
+    task: str,
+    filename: str,
+    content: bytes,
+    progress: Callable[[int, int], None] | None,
 ) -> Flow[Any]:
-    """The data of an answer. `repeat`: whether it may be sent again without an answer: a query, or
-    a mutation with an idempotency key.
-    """
-    body = {"query": query, "variables": variables}
-    renewed = False
-    while True:
+    """Attach a file; the attachment."""
+    values = {"taskId": task, "filename": filename, "byteSize": len(content)}
+    started = yield from mutated(credentials, _UPLOAD_START, {"input": values})
+    target = started["attachmentUploadStart"]["upload"]
+    response: httpx.Response | None = yield Put(target["url"], content, progress)
+    if response is None or response.status_code != httpx.codes.NO_CONTENT:
+        raise error_of(problems_of(answer_of(response)))
+    values = {"uploadId": target["id"]}
+    done = yield from mutated(credentials, _UPLOAD_FINISH, {"input": values})
+    return done["attachmentUploadFinish"]["attachment"]
+
+
+def _executed(credentials: Credentials, body: dict[str, Any], *, repeat: bool) -> Flow[Any]:
+    """The data of an answer. `repeat`: whether it may be sent again without an answer."""
+    for is_second in (False, True):
         used = credentials.access
         answer = yield from _answered(Ask(body), repeat=repeat)
         problems = problems_of(answer)
         expired = any(problem.code == "UNAUTHENTICATED" for problem in problems)
-        if expired and credentials.can_renew and not renewed:
-            renewed = True
-            yield Renew(used)
-            continue
-        if problems:
-            raise error_of(problems, answer.get("data"))
-        return answer["data"]
+        if not expired or not credentials.can_renew or is_second:
+            break
+        yield Renew(used)
+    if problems:
+        raise error_of(problems, answer.get("data"))
+    return answer["data"]
 
 
 def _answered(ask: Ask, *, repeat: bool = True) -> Flow[dict[str, Any]]:
@@ -202,138 +276,8 @@ def _failed(message: str, **extensions: Any) -> dict[str, Any]:
     return {"errors": [{"message": message, "extensions": extensions}]}
 
 
-def _raise_errors(answer: dict[str, Any]) -> None:
-    problems = problems_of(answer)
-    if problems:
-        raise error_of(problems, answer.get("data"))
-
-
-# --- mutations and pages -------------------------------------------------------------------------
-
-
-def keyed(variables: Variables) -> tuple[Variables, bool]:
-    """The variables of a mutation, with an idempotency key in `input`, and whether there is one."""
-    given = variables.get("input")
-    if not isinstance(given, dict):
-        return variables, False
-    return {**variables, "input": {"idempotencyKey": uuid.uuid4().hex, **given}}, True
-
-
 def page_at(data: Any, path: str) -> Any:
     """The connection at a path such as `project.tasks`."""
     for name in path.split("."):
         data = data[name]
     return data
-
-
-# --- event streams -------------------------------------------------------------------------------
-
-# Asks for the cursor of now.
-NOW = "{ eventCursor }"
-# Without a cursor, this subscription begins with the state as it is.
-_BEGINS_WITH_STATE = "reportExportChanged"
-
-
-class EventLines:
-    """The messages of a stream of server-sent events, line by line."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._data: list[str] = []
-
-    def add(self, line: str) -> tuple[str, str] | None:
-        """A message, if this line ends one: its name and its data."""
-        if line.startswith("event:"):
-            self._name = line[6:].strip()
-        elif line.startswith("data:"):
-            self._data.append(line[5:].strip())
-        elif not line and (self._name or self._data):
-            message = self._name, "\n".join(self._data)
-            self._name, self._data = "", []
-            return message
-        return None
-
-
-class Stream:
-    """A subscription that continues after every interruption, from the last cursor.
-
-    The document has a variable `$after`, and selects `cursor` in its only field; one that has
-    neither is opened again without them.
-    """
-
-    def __init__(self, query: str, variables: Variables, after: str | None) -> None:
-        if ("$after" in query) != bool(re.search(r"\bcursor\b", query)):
-            raise TypeError("To resume, a subscription has a variable $after and selects cursor.")
-        self._query = query
-        self._variables = variables
-        self.after = after
-        self.attempt = 0
-        # Since when the connection has been open; infinite while it is not.
-        self._opened_at = math.inf
-        self._has_delivered = False
-        # Whether the server has said that there is nothing more to come.
-        self.completed = False
-
-    @property
-    def needs_cursor(self) -> bool:
-        """Whether to ask for the cursor of now first: without one, the events between a connection
-        that is lost before its first event and the next one would be missing.
-        """
-        if _BEGINS_WITH_STATE in self._query:
-            return False
-        return self.after is None and "$after" in self._query
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """What opens the stream."""
-        return {"query": self._query, "variables": {**self._variables, "after": self.after}}
-
-    def events(self, message: tuple[str, str]) -> Iterator[dict[str, Any]]:
-        """The event of a message, if it is one."""
-        name, data = message
-        self.completed = self.completed or name == "complete"
-        if name != "next":
-            return
-        answer = json.loads(data)
-        problems = problems_of(answer)
-        if problems:
-            raise error_of(problems, answer.get("data"))
-        self._has_delivered = True
-        (event,) = answer["data"].values()
-        if "cursor" in event:
-            self.after = event["cursor"]
-        yield event
-
-    def opened(self) -> None:
-        """The server has accepted a connection."""
-        self._opened_at, self._has_delivered = time.monotonic(), False
-
-    def refused(self, response: httpx.Response) -> None:
-        """Raise for a response that is no stream."""
-        answer = answer_of(response)
-        raise error_of(problems_of(answer) or [_unexpected(response)])
-
-    def can_continue(self, error: TaskloomError, credentials: Credentials) -> bool:
-        """Whether the stream may be opened again after an error, perhaps after a renewal."""
-        if error.code == "UNAUTHENTICATED":
-            return credentials.can_renew
-        if error.code == "FORBIDDEN":
-            # Rights that have changed end a stream; whether they still allow it shows when it is
-            # opened.
-            return self._was_good
-        full = error.problems[0].more.get("limit") == "connections"
-        return full or error.code in PASSING_IN_STREAMS
-
-    def interrupted(self) -> float:
-        """How long to wait before the stream is opened again."""
-        self.attempt = 1 if self._was_good else self.attempt + 1
-        self._opened_at, self._has_delivered = math.inf, False
-        return pause(self.attempt)
-
-    @property
-    def _was_good(self) -> bool:
-        return self._has_delivered or time.monotonic() - self._opened_at > GOOD_SECONDS
-
-
-def _unexpected(response: httpx.Response) -> Problem:
-    return Problem("UNAVAILABLE", f"Unexpected status {response.status_code}.", (), {})
