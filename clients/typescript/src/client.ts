@@ -1,9 +1,9 @@
 /** The client. */
 
-import { type Document, type TypedDocument, type Variables, kindOf, withKey } from "./documents.ts";
+import { type Document, type Variables, kindOf, withKey } from "./documents.ts";
 import { type Answer, SignInError, TaskloomError, dataOf } from "./errors.ts";
 import * as operations from "./generated/graphql.ts";
-import { type Fetch, type RequestOptions, post } from "./http.ts";
+import { type Fetch, type RequestOptions, either, post } from "./http.ts";
 import { randomId } from "./random.ts";
 import { Session } from "./session.ts";
 import { type TokenStorage, memoryStorage } from "./storage.ts";
@@ -27,6 +27,7 @@ export interface TaskloomOptions {
 export interface LiveOptions {
   /** Ends the iterator. */
   signal?: AbortSignal | undefined;
+  /** A WebSocket, if there is one, by default. */
   transport?: "websocket" | "sse" | undefined;
   onStatus?: ((status: Status) => void) | undefined;
 }
@@ -51,22 +52,22 @@ export class Taskloom {
   readonly #url: string;
   readonly #fetch: Fetch;
   readonly #session: Session;
-  readonly #webSocket: unknown;
   readonly #closing = new AbortController();
   readonly #streams: EventStreams;
-  #socket: Socket | null = null;
+  readonly #socket: Socket | null;
 
   constructor({ url, key, storage, webSocket, fetch }: TaskloomOptions) {
     this.#url = `${url.replace(/\/$/, "")}/graphql`;
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
-    this.#webSocket = webSocket ?? globalThis.WebSocket;
     this.#streams = new EventStreams(this.#fetch, this.#url);
-    const ask = async <R, V>(document: TypedDocument<R, V>, variables: V, attempts?: number) => {
+    const ask = async <R, V>(document: Document<R, V>, variables: V, attempts?: number) => {
       const body = { query: document.toString(), variables: variables as Variables };
       const call = { body, token: null, mayRepeat: true, attempts };
       return dataOf<R>(await post(this.#fetch, this.#url, call));
     };
     this.#session = new Session(key ?? null, storage ?? memoryStorage(), ask);
+    const implementation = webSocket ?? globalThis.WebSocket;
+    this.#socket = implementation ? new Socket(this.#url, implementation, this.#session) : null;
     // What is open belongs to somebody who may be signed out now.
     this.#session.listeners.add(() => (this.#socket?.reset(), this.#streams.reset()));
   }
@@ -144,24 +145,16 @@ export class Taskloom {
   }
 
   /** The answers of a subscription, as they come: what `live` and the adapters use. */
-  answers(
-    query: string,
-    variables: Variables = {},
-    options: LiveOptions = {},
-  ): AsyncGenerator<Answer> {
+  answers(query: string, variables: Variables = {}, options: LiveOptions = {}) {
     const [hasAfter, hasCursor] = [/\$after\b/.test(query), /\bcursor\b/.test(query)];
     if (hasAfter !== hasCursor)
       throw new TypeError("To resume, a subscription has a variable $after and selects cursor.");
-    const { transport = this.#webSocket ? "websocket" : "sse", onStatus } = options;
-    const used =
-      transport === "sse"
-        ? this.#streams
-        : (this.#socket ??= new Socket(this.#url, this.#webSocket, this.#session));
+    const used = (options.transport === "sse" ? null : this.#socket) ?? this.#streams;
     const signal = either(this.#closing.signal, options.signal);
     // Without a cursor, this one begins with the state as it is.
     if (/\breportExportChanged\b/.test(query)) variables = { after: null, ...variables };
     const first = hasAfter ? () => this.#now(signal) : null;
-    return resumed(used, this.#session, query, variables, signal, first, onStatus);
+    return resumed(used, this.#session, query, variables, signal, first, options.onStatus);
   }
 
   async #now(signal: AbortSignal): Promise<string | null> {
@@ -213,8 +206,4 @@ export class Taskloom {
     this.#closing.abort();
     this.#session.close();
   }
-}
-
-function either(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
-  return other ? AbortSignal.any([one, other]) : one;
 }

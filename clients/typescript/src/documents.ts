@@ -4,17 +4,15 @@ import { randomId } from "./random.ts";
 
 export type Variables = Record<string, unknown>;
 
-/** What a document says to the compiler: the types of its variables and of its data. */
+/**
+ * A document of the client preset with `documentMode: "string"`. It says to the compiler of which
+ * types its variables and its data are.
+ */
 export interface DocumentTypeDecoration<R, V> {
   __apiType?: (variables: V) => R;
 }
 
-/** A document of the client preset with `documentMode: "string"`. */
-export interface TypedDocument<R, V> extends DocumentTypeDecoration<R, V> {
-  toString(): string;
-}
-
-export type Document<R, V> = string | TypedDocument<R, V>;
+export type Document<R, V> = string | DocumentTypeDecoration<R, V>;
 
 /** The body of a request. */
 export interface Body {

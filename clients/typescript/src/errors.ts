@@ -23,7 +23,7 @@ export interface Answer<R = any> {
   errors?: readonly {
     message: string;
     path?: readonly (string | number)[];
-    extensions?: Record<string, unknown>;
+    extensions?: { code?: ErrorCode } & Record<string, unknown>;
   }[];
   extensions?: Record<string, unknown>;
 }
@@ -94,9 +94,9 @@ export function dataOf<R>(answer: Answer<R>): R {
 }
 
 /** The error for a problem that the server did not send. */
-export function problem(code: ErrorCode, message: string): TaskloomError {
+export function problem(code: ErrorCode, message: string, more: Problem["more"] = {}) {
   const Class = CLASSES[code] ?? TaskloomError;
-  return new Class([{ code, message, path: [], origin: "request", more: {} }]);
+  return new Class([{ code, message, path: [], origin: "request", more }]);
 }
 
 /** For how many seconds to wait, if one of these problems says so. */
@@ -107,9 +107,9 @@ export function retryAfterOf(problems: readonly Problem[]): number | null {
 
 /** All problems of an answer. */
 export function problemsOf({ data, errors = [] }: Answer): Problem[] {
-  const requests = errors.map(({ message, path = [], extensions: { code, ...more } = {} }) => {
-    const known = (code as ErrorCode | undefined) ?? "INTERNAL_SERVER_ERROR";
-    return { code: known, message, path: path.map(String), origin: "request" as const, more };
+  const requests = errors.map(({ message, path = [], extensions = {} }) => {
+    const { code = "INTERNAL_SERVER_ERROR" as const, ...more } = extensions;
+    return { code, message, path: path.map(String), origin: "request" as const, more };
   });
   const payloads = Object.values<any>(data ?? {}).flatMap((payload) => payload?.errors ?? []);
   const inputs = payloads.map(({ code, message = code, path = [], ...more }) => {

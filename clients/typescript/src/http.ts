@@ -1,7 +1,7 @@
 /** Sending an operation over HTTP, again if that may help. */
 
 import type { Body } from "./documents.ts";
-import { type Answer, problemsOf, retryAfterOf } from "./errors.ts";
+import { type Answer, type ErrorCode, problemsOf, retryAfterOf } from "./errors.ts";
 import { pause, wait } from "./waiting.ts";
 
 const TIMEOUT_MS = 15_000;
@@ -29,56 +29,55 @@ export interface Call extends RequestOptions {
 export async function post(fetch: Fetch, url: string, call: Call): Promise<Answer> {
   const { attempts = 8, mayRepeat, signal } = call;
   for (let attempt = 1; ; attempt += 1) {
-    const [answer, retryAfter] = await once(fetch, url, call);
+    const answer = await once(fetch, url, call);
     const problems = problemsOf(answer);
     const codes = problems.map(({ code }) => code);
     const isUntouched = Object.values(answer.data ?? {}).every((value) => value === null);
     const passes = codes.includes("RATE_LIMITED")
       ? mayRepeat || isUntouched
       : mayRepeat && codes.includes("UNAVAILABLE");
-    // A limit of one mutation is an error of its field, in an answer without the header.
-    const seconds = retryAfter ?? retryAfterOf(problems) ?? pause(attempt);
+    const seconds = retryAfterOf(problems) ?? pause(attempt);
     if (!passes || attempt >= attempts || seconds > LONGEST_SECONDS) return answer;
     await wait(seconds, signal);
   }
 }
 
-/** An answer, and how many seconds to wait. */
-async function once(fetch: Fetch, url: string, call: Call): Promise<[Answer, number | null]> {
+async function once(fetch: Fetch, url: string, call: Call): Promise<Answer> {
   const { body, token, requestId, signal } = call;
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const headers = headersOf(token, "application/graphql-response+json, application/json");
-  if (requestId !== undefined) headers["X-Request-Id"] = requestId;
+  const more = requestId === undefined ? {} : { "X-Request-Id": requestId };
+  const init = posting(body, token, "application/graphql-response+json, application/json", more);
   try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers,
-      body: JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-    });
-    const retryAfter = response.headers.get("Retry-After") ?? "";
-    return [await answerOf(response), /^\d+$/.test(retryAfter) ? Number(retryAfter) : null];
+    return await answerOf(await fetch(url, { ...init, signal: either(timeout, signal) }));
   } catch {
     signal?.throwIfAborted();
-    return [failed("UNAVAILABLE", "The server could not be reached."), null];
+    return failed("The server could not be reached.", { code: "UNAVAILABLE" });
   }
 }
 
-/** The headers of a request. */
-export function headersOf(token: string | null, accept: string): Record<string, string> {
-  const headers = { "Content-Type": "application/json", Accept: accept };
-  return token === null ? headers : { ...headers, Authorization: `Bearer ${token}` };
+/** How to send an operation. `more`: other headers. */
+export function posting(body: Body, token: string | null, accept: string, more = {}): RequestInit {
+  const headers = new Headers({ "Content-Type": "application/json", Accept: accept, ...more });
+  if (token !== null) headers.set("Authorization", `Bearer ${token}`);
+  return { method: "POST", headers, body: JSON.stringify(body) };
 }
 
 /** The answer in a response; an error if it has none. */
 export async function answerOf(response: Response): Promise<Answer> {
-  const { status } = response;
+  const { headers, status } = response;
   const answer = await response.json().catch(() => null);
   if (answer?.data !== undefined || answer?.errors !== undefined) return answer as Answer;
   const code = status >= 500 || status === 429 ? "UNAVAILABLE" : "BAD_REQUEST";
-  return failed(code, `The answer has the status ${status} and is not from the API.`);
+  const [retryAfter] = /^\d+$/.exec(headers.get("Retry-After") ?? "") ?? [];
+  const message = `The answer has the status ${status} and is not from the API.`;
+  return failed(message, { code, retryAfter });
 }
 
-function failed(code: string, message: string): Answer {
-  return { errors: [{ message, extensions: { code } }] };
+function failed(message: string, extensions: { code: ErrorCode; retryAfter?: unknown }): Answer {
+  return { errors: [{ message, extensions }] };
+}
+
+/** A signal for whichever of two comes first. */
+export function either(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
+  return other ? AbortSignal.any([one, other]) : one;
 }

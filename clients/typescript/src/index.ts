@@ -1,7 +1,7 @@
 /** A client for the Taskloom API: see the README. */
 
 export * from "./client.ts";
-export type { Document, TypedDocument, Variables } from "./documents.ts";
+export type { Document, DocumentTypeDecoration, Variables } from "./documents.ts";
 export * from "./errors.ts";
 export type { RequestOptions } from "./http.ts";
 export * from "./lists/live.ts";

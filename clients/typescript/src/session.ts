@@ -1,12 +1,12 @@
 /** Credentials: a key, or the tokens of a session, which are renewed once for everybody. */
 
-import type { TypedDocument } from "./documents.ts";
+import type { Document } from "./documents.ts";
 import { SignInError, type TaskloomError, problem } from "./errors.ts";
 import { RefreshDocument, SignInDocument, type SignInMutation } from "./generated/graphql.ts";
 import type { Tokens, TokenStorage } from "./storage.ts";
 
 /** Sends a mutation without credentials. */
-type Ask = <R, V>(document: TypedDocument<R, V>, variables: V, attempts?: number) => Promise<R>;
+type Ask = <R, V>(document: Document<R, V>, variables: V, attempts?: number) => Promise<R>;
 
 export class Session {
   readonly listeners = new Set<(signedIn: boolean) => void>();

@@ -34,10 +34,8 @@ const withXhr: Put = (url, file, { signal, onProgress }) =>
     const request = new XMLHttpRequest();
     request.upload.onprogress = ({ loaded }) => onProgress?.(loaded, file.size);
     request.onerror = request.onabort = reject;
-    request.onload = () => {
-      const { status, responseText } = request;
-      resolve(new Response(status === 204 ? null : responseText, { status }));
-    };
+    request.onload = () =>
+      resolve(new Response(request.responseText || null, { status: request.status }));
     signal?.addEventListener("abort", () => request.abort());
     request.open("PUT", url);
     request.send(file);

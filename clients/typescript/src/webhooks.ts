@@ -21,8 +21,8 @@ export async function verifyWebhook<T = any>(
 ): Promise<T> {
   const entries = headers instanceof Headers ? [...headers] : Object.entries(headers);
   const given = new Map(entries.map(([name, value]) => [name.toLowerCase(), String(value)]));
-  const names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
-  const [id, at, signatures] = names.map((name) => given.get(name));
+  const names = ["id", "timestamp", "signature"];
+  const [id, at, signatures] = names.map((name) => given.get(`webhook-${name}`));
   if (!id || !/^\d+$/.test(at ?? "") || !signatures)
     throw new WebhookError("The headers of Standard Webhooks are missing.");
   if (Math.abs(now - Number(at)) > TOLERANCE)

@@ -63,16 +63,12 @@ function sortKey(text: string): string {
   const bare = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "");
   const small = bare.replace(CASED, (letter) => letter.toLowerCase());
   const folded = small.replace(/[øđðħıłŋŧςßæœþĳ]/g, (letter) => REPLACED[letter]!);
-  const tie = first(text.normalize("NFD"), 100).replace(/[a-z]/gi, exchanged);
+  const tie = first(text.normalize("NFD"), 100).replace(/[a-z]/gi, (letter) =>
+    letter < "a" ? letter.toLowerCase() : letter.toUpperCase(),
+  );
   // In this form code units sort like code points.
   const key = `${first(folded.normalize("NFC"), 300)}\u0001${tie}`;
   return key.replace(/[\ud800-\udfff]/g, (unit) => `\uffff${unit}`);
 }
 
-function first(text: string, count: number): string {
-  return text.length <= count ? text : [...text].slice(0, count).join("");
-}
-
-function exchanged(letter: string): string {
-  return letter < "a" ? letter.toLowerCase() : letter.toUpperCase();
-}
+const first = (text: string, count: number) => [...text].slice(0, count).join("");

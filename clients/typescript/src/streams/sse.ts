@@ -1,8 +1,8 @@
 /** Subscriptions as server-sent events, with `fetch`, which can send headers. */
 
-import { type Answer, dataOf } from "../errors.ts";
-import { type Fetch, answerOf, headersOf } from "../http.ts";
-import { Interrupted, type Opening, type Transport } from "./resume.ts";
+import { type Answer, dataOf, problem } from "../errors.ts";
+import { type Fetch, answerOf, either, posting } from "../http.ts";
+import type { Opening, Transport } from "./resume.ts";
 
 // The server sends a sign of life every twelve seconds.
 const SILENCE_MS = 30_000;
@@ -25,23 +25,19 @@ export class EventStreams implements Transport {
     };
     heard();
     try {
-      const response = await this.fetch(this.url, {
-        method: "POST",
-        headers: headersOf(token, "text/event-stream"),
-        body: JSON.stringify(body),
-        signal: AbortSignal.any([signal, stop.signal]),
-      });
+      const init = posting(body, token, "text/event-stream");
+      const response = await this.fetch(this.url, { ...init, signal: either(signal, stop.signal) });
       const type = response.headers.get("Content-Type") ?? "";
       if (!response.body || !type.startsWith("text/event-stream")) {
         dataOf(await answerOf(response));
-        throw new Interrupted("The response is not a stream.");
+        throw problem("UNAVAILABLE", "The response is not a stream.");
       }
       opened();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) throw new Interrupted("The stream has ended.");
+        if (done) throw problem("UNAVAILABLE", "The stream has ended.");
         heard();
         const messages = (text + value).split("\n\n");
         text = messages.pop() ?? "";

@@ -2,12 +2,17 @@
 
 import { type Client, createClient } from "graphql-ws/client";
 
-import { type Answer, dataOf } from "../errors.ts";
+import { type Answer, dataOf, problem } from "../errors.ts";
 import type { Session } from "../session.ts";
-import { Interrupted, type Opening, type Transport } from "./resume.ts";
+import type { Opening, Transport } from "./resume.ts";
 
 // A connection that is silent although it was pinged is lost.
 const PING_MS = 10_000;
+// Close codes that are more than a lost connection: the credentials, too many connections, and what
+// would only happen again.
+const FORBIDDEN = 4403;
+const FULL = 1013;
+const FAULTS = [1002, 1003, 1007, 1008, 1009, 4004, 4400, 4401, 4406, 4409, 4429];
 
 export class Socket implements Transport {
   readonly #client: Client;
@@ -49,8 +54,11 @@ export class Socket implements Transport {
       for await (const answer of answers) yield answer as Answer;
     } catch (error) {
       if (Array.isArray(error)) dataOf({ errors: error });
-      const { code = null, reason } = error as { code?: number; reason?: string };
-      throw new Interrupted(reason || "The connection was lost.", code);
+      const { code = 0, reason = "" } = error as { code?: number; reason?: string };
+      const message = `The connection was closed with ${code}: ${reason}`;
+      if (code === FORBIDDEN) throw problem("UNAUTHENTICATED", message);
+      if (FAULTS.includes(code)) throw problem("BAD_REQUEST", message);
+      throw problem("UNAVAILABLE", message, code === FULL ? { limit: "connections" } : {});
     } finally {
       forget();
       signal.removeEventListener("abort", stop);
