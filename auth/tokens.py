@@ -11,6 +11,8 @@ which is computed from it with a server key: after a lost answer the same succes
 again without being stored.
 
 Every kind has a key of its own, derived from `TASKLOOM_SECRET`, so that no kind passes for another.
+
+PyJWT is imported with the first token: the worker has none, and does without three megabytes.
 """
 
 from __future__ import annotations
@@ -24,8 +26,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-
-import jwt
 
 from errors import Unauthenticated
 from settings import Settings
@@ -131,6 +131,8 @@ class Tokens:
         expires_at: dt.datetime,
         **more: Any,
     ) -> Minted:
+        import jwt
+
         claims = {
             "iss": self._issuer,
             "aud": kind.audience,
@@ -145,6 +147,8 @@ class Tokens:
         return Minted(jwt.encode(claims, kind.key, ALGORITHM, headers), expires_at)
 
     def _verify(self, ring: _Ring, token: str, now: dt.datetime) -> dict[str, Any]:
+        import jwt
+
         if len(token) > _LONGEST:
             raise Unauthenticated("This is not a Taskloom token: it is too long.")
         try:

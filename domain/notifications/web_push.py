@@ -1,24 +1,29 @@
-"""Web Push keys: the server's, which signs requests, and those of browsers."""
+"""Web Push keys: the server's, which signs requests, and those of browsers (P-256).
+
+The library is imported with the first key, as in `auth.encryption`.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Sequence
-
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing import TYPE_CHECKING
 
 from errors import BadInput, check
 from settings import PushSettings
 
-_CURVE = ec.SECP256R1()
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
 _AUTH_BYTES = 16
 
 
 def new_signing_key() -> str:
     """A new value for `TASKLOOM_VAPID_PRIVATE_KEY`."""
-    number = ec.generate_private_key(_CURVE).private_numbers().private_value
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
     return _text(number.to_bytes(32, "big"))
 
 
@@ -26,8 +31,10 @@ def signing_key(settings: PushSettings) -> ec.EllipticCurvePrivateKey | None:
     """The server's key; None if it is not set, which turns Web Push off."""
     if settings.vapid_private_key is None:
         return None
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     raw = decoded(settings.vapid_private_key.get_secret_value())
-    return ec.derive_private_key(int.from_bytes(raw, "big"), _CURVE)
+    return ec.derive_private_key(int.from_bytes(raw, "big"), ec.SECP256R1())
 
 
 def public_key(settings: PushSettings) -> str | None:
@@ -35,6 +42,8 @@ def public_key(settings: PushSettings) -> str | None:
     key = signing_key(settings)
     if key is None:
         return None
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     return _text(key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
 
 
@@ -45,8 +54,10 @@ def checked_keys(p256dh: str, auth: str, path: Sequence[str | int]) -> tuple[str
 
 @check("")
 def _public_key(p256dh: str, path: Sequence[str | int]) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     try:
-        ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, decoded(p256dh))
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), decoded(p256dh))
     except ValueError:
         raise BadInput("p256dh must be a P-256 public key in base64url.", path=path) from None
     return _text(decoded(p256dh))
