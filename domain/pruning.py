@@ -17,10 +17,12 @@ MOST: Final = 2_000
 """Rows in one statement."""
 
 
-async def delete_some(work: Work, model: Any, over: ColumnElement[bool]) -> int:
-    """Delete up to `MOST` rows of which this holds; returns how many."""
+async def delete_some(
+    work: Work, model: Any, over: ColumnElement[bool], *, most: int = MOST
+) -> int:
+    """Delete up to `most` rows of which this holds; returns how many."""
     keys = inspect(model).primary_key
-    some = select(*keys).where(over).limit(MOST)
+    some = select(*keys).where(over).limit(most)
     statement = delete(model).where(tuple_(*keys).in_(some))
     done = await work.session.execute(statement.execution_options(synchronize_session=False))
     assert isinstance(done, CursorResult)

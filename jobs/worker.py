@@ -22,6 +22,7 @@ from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
 # Imported to register their handlers and consumers.
+import jobs.erasure
 import jobs.exports
 import jobs.integrations
 import jobs.mail.account

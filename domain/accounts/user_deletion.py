@@ -2,44 +2,50 @@
 
 The row stays without a name, so that comments and tasks of others keep an author. Everything that
 identifies the user is erased: names, address, password, IP addresses of sessions, and the log's
-record of the profile. Others must not lose a project, so projects with other members must be
-transferred first.
+record of the profile. What others cannot see is removed in steps (`domain.accounts.erasure`).
+Others must not lose a project, so projects with other members must be transferred first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Uuid,
+    any_,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from auth.authenticator import Authenticator
 from db.models import (
     ApiKey,
     Device,
-    Event,
     Job,
-    Notification,
     NotificationPreferences,
     Project,
     ProjectMember,
     RefreshToken,
     Reminder,
-    Role,
     Session,
     Task,
     TaskShare,
-    TimeEntry,
     User,
     WeekDay,
 )
 from domain import locks, rights_change
-from domain.accounts import credentials
+from domain.accounts import credentials, erasure
 from domain.accounts.session import end_sessions, proven, still_holding
 from domain.integrations import integration, webhook
-from domain.projects import project as projects
 from domain.tasks import placement, ranks, task_values
 from domain.time import export, timer
 from domain.work import Work
@@ -69,12 +75,12 @@ async def delete_oneself(
     heir = None if transfer_to is None else await _heir(work, user, transfer_to)
     await timer.stop_for(work, user.id)
     await export.give_up_all(work, user.id)
-    lost = await _leave_projects(work, user)
-    lost |= await _leave_tasks(work, user, heir)
+    lost = await _leave_tasks(work, user, heir)
     work.record(EventKind.USER_DELETED, user, audience=[user.id])
     await end_sessions(work, auth, user.id, "the account was deleted")
     await work.session.flush()
     await _erase(work, user)
+    await erasure.begin(work, user.id, first=lost)
     return Deleted(user.id, len(lost))
 
 
@@ -112,74 +118,37 @@ async def _demand_handed_over(work: Work, user: User) -> None:
         )
 
 
-async def _leave_projects(work: Work, user: User) -> set[UUID]:
-    """End all memberships, in the trash too. Returns the tasks that others lose."""
-    memberships = (
-        await work.session.execute(
-            select(
-                ProjectMember.id,
-                ProjectMember.project_id,
-                ProjectMember.role,
-                Project.deleted_at.is_not(None).label("trashed"),
-            )
-            .join(Project, Project.id == ProjectMember.project_id)
-            .where(ProjectMember.user_id == user.id)
-            .order_by(ProjectMember.project_id)
-        )
-    ).all()
-    await locks.lock_projects(work, [one.project_id for one in memberships], alone=True)
-    lost: set[UUID] = set()
-    for member_id, project_id, role, trashed in memberships:
-        if trashed:
-            if role is not Role.OWNER:
-                await work.session.execute(
-                    delete(ProjectMember).where(ProjectMember.id == member_id)
-                )
-        elif role is Role.OWNER:
-            seen = await rights_change.seen_in_project(work, project_id)
-            lost.update(task for task, people in seen.items() if set(people) - {user.id})
-            await projects.delete(work, project_id, None)
-        else:
-            await projects.remove_member(work, member_id)
-    return lost
-
-
 async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
-    """Move personal tasks to the heir or the trash; end assignments and shares. Returns the tasks
-    that others lose.
+    """Move to the heir what they can see of the personal tasks. Returns the tasks that others lose:
+    of those that stay, and of projects that have no other members.
     """
-    personal = and_(Task.project_id.is_(None), Task.owner_id == user.id, Task.deleted_at.is_(None))
-    concerned = await work.session.scalars(
-        select(Task.id).where(or_(personal, Task.assignee_id == user.id))
-    )
-    await locks.lock_tasks(work, concerned.all(), trees=True)
-    own = {task.id: task for task in await work.session.scalars(select(Task).where(personal))}
-    before = await rights_change.snapshot(work, own)
-    kept = (
-        {}
-        if heir is None
-        else {task.id: task for task in own.values() if before.sees(task.id, heir.id)}
-    )
-    if heir is not None and own and not kept:
+    seen = await erasure.seen_by_others(work, user.id)
+    if heir is None:
+        return set(seen)
+    kept = [task for task, people in seen.items() if heir.id in people]
+    await locks.lock_tasks(work, kept, trees=True)
+    tasks = {
+        task.id: task
+        for task in await work.session.scalars(
+            select(Task).where(_among(Task.id, kept), *erasure.personal(user.id))
+        )
+    }
+    if not tasks and await erasure.has_personal(work, user.id):
         raise BadInput(
             "transferToId must be a user who can see your personal tasks; share the tasks first.",
             path=("transfer_to_id",),
         )
-    if heir is not None and kept:
-        await _hand_over(work, kept, heir)
-    gone = [task for task in own.values() if task.id not in kept]
-    for task in gone:
-        work.apply(task, {"deleted_at": work.now, "deleted_with": user.id})
-    watchers = before.watchers()
-    rights_change.record_deleted(
-        work, [(task.id, None, [*{*watchers[task.id]} - {user.id}]) for task in gone]
-    )
-    await _unassign(work, user)
-    await work.session.execute(delete(TaskShare).where(TaskShare.user_id == user.id))
-    await work.session.flush()
+    before = await rights_change.snapshot(work, tasks)
+    await _hand_over(work, tasks, heir)
     after = await rights_change.snapshot(work, before.projects)
-    rights_change.record_lost_access(work, before, after, told=set(own) - set(kept))
-    return {task for task, who in before.losses(after).items() if set(who) - {user.id}}
+    rights_change.record_lost_access(work, before, after)
+    losing = before.losses(after).items()
+    return (set(seen) - set(tasks)) | {task for task, who in losing if set(who) - {user.id}}
+
+
+def _among(column: Any, ids: Iterable[UUID]) -> ColumnElement[bool]:
+    """As `IN`, for any number of IDs: a statement can have 32,767 parameters."""
+    return column == any_(literal(list(ids), ARRAY(Uuid())))  # type: ignore[no-any-return]
 
 
 async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None:
@@ -200,36 +169,23 @@ async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None
     await work.session.flush()
     # Tasks are not shared with their owner.
     await work.session.execute(
-        delete(TaskShare).where(TaskShare.task_id.in_(tasks), TaskShare.user_id == heir.id)
+        delete(TaskShare).where(_among(TaskShare.task_id, tasks), TaskShare.user_id == heir.id)
     )
 
 
-async def _unassign(work: Work, user: User) -> None:
-    tasks = await work.session.scalars(
-        select(Task).where(Task.assignee_id == user.id).order_by(Task.id)
-    )
-    for task in tasks.all():
-        changes = work.apply(task, {"assignee_id": None})
-        if task.deleted_at is None:
-            task_values.record(work, EventKind.TASK_ASSIGNED, task, changes)
-
-
-async def _erase_unseen(work: Work, user: User) -> None:
-    """Delete what no one else can see: time outside projects, and jobs that name the user."""
-    await work.session.execute(
-        delete(TimeEntry).where(TimeEntry.user_id == user.id, TimeEntry.project_id.is_(None))
-    )
+async def _delete_mails(work: Work, user: User) -> None:
+    """Delete the jobs, waiting or done, whose mails name the account or its address."""
     value = func.jsonb_each_text(Job.payload).table_valued("key", "value", name="part")
     named = (
         select(1)
         .select_from(value)
         .where(func.lower(value.c.value).in_([user.email.lower(), user.id.hex]))
     )
-    await work.session.execute(delete(Job).where(named.exists()))
+    await work.session.execute(delete(Job).where(Job.name.startswith("mail."), named.exists()))
 
 
 async def _erase(work: Work, user: User) -> None:
-    await _erase_unseen(work, user)
+    await _delete_mails(work, user)
     # Usernames have no colon and addresses have an @, so this name cannot exist already.
     nobody = f"deleted:{user.id.hex}"
     work.apply(
@@ -264,14 +220,6 @@ async def _erase(work: Work, user: User) -> None:
     await integration.delete_all(work, user.id)
     await work.session.execute(delete(Reminder).where(Reminder.user_id == user.id))
     await work.session.execute(delete(Device).where(Device.user_id == user.id))
-    await work.session.execute(delete(Notification).where(Notification.recipient_id == user.id))
     await work.session.execute(
         delete(NotificationPreferences).where(NotificationPreferences.id == user.id)
-    )
-    await work.write_events()
-    await work.session.execute(update(Event).where(Event.actor_id == user.id).values(ip=None))
-    await work.session.execute(
-        update(Event)
-        .where(Event.subject_id == user.id, Event.subject_type == User.__name__)
-        .values(changes=[])
     )

@@ -18,6 +18,7 @@ from auth.viewer import Viewer, placeholder_viewer
 from db.models import Project, ProjectMember, Role, Task, User
 from db.read import Statement
 from domain import locks, rights_change, rules
+from domain.tasks import assignments
 from domain.tasks.task_values import record_restored
 from domain.work import Work, archived
 from errors import AlreadyExists, BadInput, Forbidden, NotFound, Problems, check, has_problems
@@ -138,6 +139,15 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
     return project
 
 
+async def close(work: Work, project_id: UUID) -> None:
+    """Move a project of a deleted account, which has no other members, to the trash without its
+    tasks, which follow (`domain.accounts.erasure`).
+    """
+    project = await work.session.get_one(Project, project_id, with_for_update=True)
+    changed = work.apply(project, {"deleted_at": work.now})
+    work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
+
+
 async def restore(work: Work, project_id: UUID) -> Project:
     """Restore a project from the trash, with the tasks that were deleted with it."""
     project = await work.session.scalar(
@@ -229,15 +239,9 @@ async def remove_member(work: Work, member_id: UUID, if_version: int | None = No
         raise Forbidden("The owner cannot leave the project. Transfer it first.", path=("id",))
     work.check_version(member, if_version, fields=[], ref="member")
     before = await rights_change.seen_in_project(work, project.id, member.user_id)
-    await work.session.delete(member)
-    _membership_changed(work, project)
-    unassigned = await _unassign(work, member)
-    work.record(
-        EventKind.PROJECT_MEMBER_REMOVED,
-        member,
-        [("user", member.user_id, None), ("role", member.role, None)],
-        project_id=member.project_id,
-    )
+    await _end_membership(work, project, member)
+    await work.session.flush()
+    unassigned = await assignments.end(work, member.user_id, Task.project_id == project.id)
     work.record(EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id])
     await work.session.flush()
     after = await rights_change.seen_in_project(work, project.id, member.user_id)
@@ -245,6 +249,25 @@ async def remove_member(work: Work, member_id: UUID, if_version: int | None = No
         work, [(task, project.id, people) for task, people in before.items() if task not in after]
     )
     return Removed(project, unassigned)
+
+
+async def leave_for_good(work: Work, member_id: UUID) -> None:
+    """End a membership of a deleted account, whose assignments end apart
+    (`domain.accounts.erasure`). The project is locked.
+    """
+    member = await work.session.get_one(ProjectMember, member_id)
+    await _end_membership(work, await work.session.get_one(Project, member.project_id), member)
+
+
+async def _end_membership(work: Work, project: Project, member: ProjectMember) -> None:
+    await work.session.delete(member)
+    _membership_changed(work, project)
+    work.record(
+        EventKind.PROJECT_MEMBER_REMOVED,
+        member,
+        [("user", member.user_id, None), ("role", member.role, None)],
+        project_id=member.project_id,
+    )
 
 
 async def _lock_project_of(work: Work, member_id: UUID) -> Project:
@@ -419,25 +442,3 @@ def _add_member(work: Work, project_id: UUID, user_id: UUID, role: Role) -> Proj
     )
     work.session.add(member)
     return member
-
-
-async def _unassign(work: Work, member: ProjectMember) -> int:
-    """End the assignments of a former member. Returns how many, without those in the trash."""
-    count = 0
-    tasks = await work.session.scalars(
-        select(Task)
-        .where(Task.project_id == member.project_id, Task.assignee_id == member.user_id)
-        .order_by(Task.id)
-        .with_for_update()
-    )
-    for task in tasks:
-        work.apply(task, {"assignee_id": None})
-        count += task.deleted_at is None
-        work.record(
-            EventKind.TASK_ASSIGNED,
-            task,
-            [("assignee", member.user_id, None)],
-            task_id=task.id,
-            project_id=task.project_id,
-        )
-    return count

@@ -34,6 +34,7 @@ from graph.types.accounts.user import User
 from graph.types.events import event_summary
 from graph.types.events.event_changes import (
     FieldChange,
+    deleted_users,
     field_changes,
     may_show,
     model_named,
@@ -109,7 +110,11 @@ def _is_ones_own(viewer: Viewer, event: Any) -> bool:
 
 
 async def _ips(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
-    return [event.ip if _is_ones_own(info.viewer, event) else None for event in parents]
+    shown = [event for event in parents if event.ip and _is_ones_own(info.viewer, event)]
+    actors = [event.actor_id for event in shown if event.actor_id is not None]
+    gone = await deleted_users(info, actors)
+    own = {event.id: event.ip for event in shown if event.actor_id not in gone}
+    return [own.get(event.id) for event in parents]
 
 
 async def subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:

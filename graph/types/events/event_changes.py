@@ -256,7 +256,7 @@ def field_changes() -> Any:
     return batch(
         _changes,
         "The fields that changed. Empty for a newly created object.",
-        requires=("changes", "subject_type"),
+        requires=("changes", "subject_type", "subject_id"),
         noted=True,
     )
 
@@ -267,7 +267,21 @@ async def _changes(parents: Sequence[Any], info: BatchInfo) -> list[list[Changed
         for model, key in _named(event):
             named.setdefault(model, set()).add(key)
     seen = {model: await _seen(info, model, keys) for model, keys in named.items()}
-    return [_shown(event, seen) for event in parents]
+    gone = await deleted_users(
+        info,
+        [event.subject_id for event in parents if event.subject_type == models.User.__name__],
+    )
+    return [[] if event.subject_id in gone else _shown(event, seen) for event in parents]
+
+
+async def deleted_users(info: BatchInfo, ids_: Sequence[UUID]) -> set[UUID]:
+    """Those of these users whose accounts are deleted, for administrators, who alone read of
+    others: the log is cleared of them some time later (`domain.accounts.erasure`).
+    """
+    if not info.viewer.is_admin:
+        return set()
+    rows = await load_objects(info, models.User, ids_)
+    return {key for key, row in zip(ids_, rows, strict=True) if row is None}
 
 
 def _named(event: Any) -> Iterator[tuple[type[Base], UUID]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from db.models import TaskStatus
+from db.models import TaskStatus, User
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
 
@@ -119,6 +120,35 @@ async def test_administrators_read_the_whole_log_but_not_the_things(world: World
         {"task": {"owner": {"id": {"eq": gid(ada)}}}},
     ):
         assert (await world.run(AUDIT, admin, filter=hidden)).good["adminAuditLog"]["nodes"] == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_nothing_is_read_of_deleted_accounts_that_the_log_still_has(
+    world: World, engine: Engine
+) -> None:
+    """Of a large account, the worker clears the log some time after the deletion."""
+    ada, admin = await world.person(), await world.person(is_admin=True)
+    rename = 'mutation { accountUpdate(input: { fullName: "Their name" }) { errors { code } } }'
+    (await world.run(rename, ada)).good  # noqa: B018
+    audit = """{ adminAuditLog(first: 100, filter: { subjectType: [USER] }) {
+      nodes { kind subjectId ip changes { field } }
+    } }"""
+
+    async def shown() -> list[tuple[str, str | None, Any]]:
+        nodes = (await world.run(audit, admin, engine=engine)).good["adminAuditLog"]["nodes"]
+        return [
+            (node["kind"], node["ip"], node["changes"])
+            for node in nodes
+            if node["subjectId"] == gid(ada) and node["kind"] == "USER_UPDATED"
+        ]
+
+    ((_, address, changes),) = await shown()
+    assert address is not None
+    assert changes == [{"field": "fullName"}]
+    async with world.house.work() as work:
+        gone = update(User).where(User.id == ada.id)
+        await work.session.execute(gone.values(deleted_at=work.now))
+    assert await shown() == [("USER_UPDATED", None, [])]
 
 
 async def test_the_stories_of_a_page_of_tasks_take_few_statements(world: World) -> None:
