@@ -18,11 +18,11 @@ MOST: Final = 2_000
 
 
 async def delete_some(
-    work: Work, model: Any, over: ColumnElement[bool], *, most: int = MOST
+    work: Work, model: Any, over: ColumnElement[bool], *, most: int | None = None
 ) -> int:
-    """Delete up to `most` rows of which this holds; returns how many."""
+    """Delete up to `most` rows (`MOST`) of which this holds; returns how many."""
     keys = inspect(model).primary_key
-    some = select(*keys).where(over).limit(most)
+    some = select(*keys).where(over).limit(MOST if most is None else most)
     statement = delete(model).where(tuple_(*keys).in_(some))
     done = await work.session.execute(statement.execution_options(synchronize_session=False))
     assert isinstance(done, CursorResult)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, literal_column, select
 
 from db.engine import Database
-from db.models import IdempotencyKey, Project, ProjectMember, RefreshToken, Session, Task
-from domain import idempotency, pruning, trash
+from db.models import (
+    CommentRevision,
+    IdempotencyKey,
+    Project,
+    ProjectMember,
+    RefreshToken,
+    Session,
+    Task,
+    TimeEntry,
+)
+from domain import dependents, idempotency, pruning, trash
 from domain.accounts import session as sessions
 from domain.projects import project as projects
 from domain.projects.project import NewProject
+from domain.tasks import comment as comments
 from domain.tasks import task as tasks
 from domain.tasks.task import NewTask
 from jobs import periodic
@@ -93,10 +104,57 @@ async def test_purging_in_portions_counts_each_task_once(house: House) -> None:
     house.clock.forward(days=30)
     counts = []
     while any(gone := await house.do(person.viewer, trash.purge, chunk=2)):
-        counts.append(tuple(gone))
-    assert sum(tasks_gone for _, tasks_gone in counts) == 3
-    assert sum(projects_gone for projects_gone, _ in counts) == 1
-    assert counts[0] == (0, 2)
+        counts.append(gone)
+    assert sum(gone.tasks for gone in counts) == 3
+    assert sum(gone.projects for gone in counts) == 1
+    assert max(gone.tasks for gone in counts) <= 2
+
+
+async def test_purging_changes_few_rows_in_each_transaction(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much belongs to a project or to a task in the trash."""
+    monkeypatch.setattr(dependents, "MOST", 2)
+    person = await house.person()
+    project, (task, *_) = await project_with_tree(house, person)
+    for number in range(5):
+        first = await house.do(person.viewer, comments.create, task.id, f"Comment {number}")
+        for words in ("Reply", "Another reply"):
+            await house.do(person.viewer, comments.create, task.id, words, parent_id=first.id)
+        await house.do(person.viewer, comments.update, first.id, "Changed", None)
+        async with house.work(person.viewer) as work:
+            for task_id in (task.id, None):
+                work.session.add(
+                    TimeEntry(
+                        id=work.new_id(),
+                        user_id=person.id,
+                        project_id=project.id,
+                        task_id=task_id,
+                        started_at=work.now,
+                        ended_at=work.now,
+                        created_at=work.now,
+                        updated_at=work.now,
+                    )
+                )
+    await house.do(person.viewer, projects.delete, project.id, None)
+    house.clock.forward(days=30)
+    await tidy(house)
+    assert not await found(house, Project, project.id)
+    async with house.database.session() as session:
+        entries: Any = await session.execute(
+            select(
+                TimeEntry.project_id,
+                TimeEntry.task_id,
+                literal_column("time_entries.xmin").label("xmin"),
+            ).where(TimeEntry.user_id == person.id)
+        )
+        rows = entries.all()
+        assert len(rows) == 10
+        assert {(row.project_id, row.task_id) for row in rows} == {(None, None)}
+        # Time stays, and tells which transaction has changed it.
+        assert max(Counter(row.xmin for row in rows).values()) <= 2
+        left = select(func.count()).select_from(CommentRevision)
+        assert await session.scalar(left) == 0
 
 
 async def test_idempotency_keys_live_for_a_day(house: House) -> None:
