@@ -56,7 +56,7 @@ _STEP = 200
 # A worker that is killed in the middle costs an attempt of the job, not of the delivery.
 _ATTEMPTS = 500
 _SECONDS = 90.0
-_REPLAY_SECONDS = 600.0
+_LONG_SECONDS = 600.0
 _MOST_FILTERS = 5_000
 
 _NOT_READABLE = "The event is no longer in the log, or the webhook's owner cannot see it."
@@ -231,10 +231,41 @@ async def _skip(context: WorkerContext, delivery_id: UUID, reason: str) -> None:
     await context.do(DELIVER_JOB, skip)
 
 
+@handler(
+    webhook_delivery.SKIP_JOB,
+    on_given_up=nothing_to_end,
+    attempts=_ATTEMPTS,
+    seconds=_LONG_SECONDS,
+)
+async def skip_all(context: WorkerContext, job: RunningJob) -> None:
+    """Skip what a disabled webhook has not sent."""
+    skip = partial(
+        webhook_delivery.skip_some,
+        webhook_id=UUID(job.payload["webhook"]),
+        reason=job.payload["reason"],
+        until=dt.datetime.fromisoformat(job.payload["until"]),
+    )
+    while await context.do(job.name, skip):
+        pass
+
+
+@handler(
+    webhook_delivery.DELETE_JOB,
+    on_given_up=nothing_to_end,
+    attempts=_ATTEMPTS,
+    seconds=_LONG_SECONDS,
+)
+async def delete_all(context: WorkerContext, job: RunningJob) -> None:
+    """Delete the deliveries of a deleted webhook."""
+    delete = partial(webhook_delivery.delete_some_of, webhook_id=UUID(job.payload["webhook"]))
+    while await context.do(job.name, delete):
+        pass
+
+
 # --- replays -------------------------------------------------------------------------------------
 
 
-@handler(REPLAY_JOB, on_given_up=nothing_to_end, seconds=_REPLAY_SECONDS)
+@handler(REPLAY_JOB, on_given_up=nothing_to_end, seconds=_LONG_SECONDS)
 async def replay(context: WorkerContext, job: RunningJob) -> None:
     """Deliver the events of a period again. A replay that was interrupted repeats nothing."""
     start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))

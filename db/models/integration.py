@@ -64,7 +64,10 @@ class Integration(Versioned, Base):
     project: Mapped[Project] = relationship(lazy="raise")
     api_key: Mapped[ApiKey | None] = relationship(lazy="raise")
     problems: Mapped[list[ExternalLink]] = relationship(
-        lazy="raise", back_populates="integration", passive_deletes=True
+        lazy="raise",
+        back_populates="integration",
+        passive_deletes="all",
+        primaryjoin="Integration.id == foreign(ExternalLink.integration_id)",
     )
 
     __table_args__ = (
@@ -83,10 +86,9 @@ class ExternalLink(Identified, Base):
 
     __tablename__ = "external_links"
 
-    # Null while project and target are not connected.
-    integration_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("integrations.id", ondelete="SET NULL")
-    )
+    # Null, or of a deleted one, while project and target are not connected. No foreign key: a
+    # deletion would have to change all links, which can be hundreds of thousands.
+    integration_id: Mapped[UUID | None]
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     # The server that `external_id` belongs to. The id survives a rename or a move of the object.
     source: Mapped[str]
@@ -112,7 +114,11 @@ class ExternalLink(Identified, Base):
     # When it was last sent to the other service, by the database's clock.
     written_at: Mapped[dt.datetime | None]
 
-    integration: Mapped[Integration | None] = relationship(lazy="raise", back_populates="problems")
+    integration: Mapped[Integration | None] = relationship(
+        lazy="raise",
+        back_populates="problems",
+        primaryjoin="Integration.id == foreign(ExternalLink.integration_id)",
+    )
 
     __table_args__ = (
         UniqueConstraint("project_id", "source", "kind", "external_id"),

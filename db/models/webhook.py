@@ -74,7 +74,10 @@ class Webhook(Versioned, Base):
     user: Mapped[User] = relationship(lazy="raise")
     api_key: Mapped[ApiKey | None] = relationship(lazy="raise")
     deliveries: Mapped[list[WebhookDelivery]] = relationship(
-        lazy="raise", back_populates="webhook", passive_deletes=True
+        lazy="raise",
+        back_populates="webhook",
+        passive_deletes="all",
+        primaryjoin="Webhook.id == foreign(WebhookDelivery.webhook_id)",
     )
 
     __table_args__ = (
@@ -89,7 +92,8 @@ class WebhookDelivery(Identified, Base):
 
     __tablename__ = "webhook_deliveries"
 
-    webhook_id: Mapped[UUID] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    # No foreign key: a job deletes the deliveries of a deleted webhook, which can be millions.
+    webhook_id: Mapped[UUID]
     # No foreign key: the log may be pruned.
     event_id: Mapped[UUID]
     is_test: Mapped[bool]
@@ -112,7 +116,11 @@ class WebhookDelivery(Identified, Base):
     # The replay that last requested it, so that an interrupted replay can resume.
     replay_id: Mapped[UUID | None]
 
-    webhook: Mapped[Webhook] = relationship(lazy="raise", back_populates="deliveries")
+    webhook: Mapped[Webhook] = relationship(
+        lazy="raise",
+        back_populates="deliveries",
+        primaryjoin="Webhook.id == foreign(WebhookDelivery.webhook_id)",
+    )
     attempts: Mapped[list[WebhookAttempt]] = relationship(
         lazy="raise", back_populates="delivery", passive_deletes=True
     )

@@ -57,7 +57,9 @@ from events.kinds import EventKind
 
 JOB: Final = "account.erase"
 LIMIT: Final = 1_000
-"""Rows of each kind in one step."""
+"""Rows of each kind that the deletion itself removes."""
+STEP: Final = 200
+"""Rows of each kind in a step of the job: readers of events wait while a transaction writes."""
 # A project takes several statements.
 _PROJECTS: Final = 100
 
@@ -67,14 +69,14 @@ Place = tuple[int, int]
 
 async def begin(work: Work, user_id: UUID, *, first: Collection[UUID]) -> None:
     """Take the first step, and queue the others if there is more. `first`: tasks to begin with."""
-    more = await step(work, user_id, first=first)
-    place = await clear_events(work, user_id, None)
+    more = await step(work, user_id, limit=LIMIT, first=first)
+    place = await clear_events(work, user_id, None, limit=LIMIT)
     if more or place is not None:
         await work.enqueue(JOB, {"user": user_id})
 
 
 async def step(
-    work: Work, user_id: UUID, *, limit: int = LIMIT, first: Collection[UUID] = ()
+    work: Work, user_id: UUID, *, limit: int = STEP, first: Collection[UUID] = ()
 ) -> bool:
     """Remove up to `limit` rows of each kind. Returns whether there may be more."""
     parts: tuple[Callable[[Work, UUID, int], Awaitable[bool]], ...] = (
@@ -218,7 +220,7 @@ async def _delete_notifications(work: Work, user_id: UUID, limit: int) -> bool:
 
 
 async def clear_events(
-    work: Work, user_id: UUID, before: Place | None, *, limit: int = LIMIT
+    work: Work, user_id: UUID, before: Place | None, *, limit: int = STEP
 ) -> Place | None:
     """Erase what identifies the user from their events before a place, the latest first: addresses,
     and changes of the profile. Returns the place to continue from, None if there are no more.

@@ -215,9 +215,9 @@ async def _erase(work: Work, user: User) -> None:
         .values(device_name=None, ip=None, user_agent=None)
     )
     await credentials.forget_pending(work, user.id)
-    await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await webhook.delete_all(work, user.id)
     await integration.delete_all(work, user.id)
+    await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await work.session.execute(delete(Reminder).where(Reminder.user_id == user.id))
     await work.session.execute(delete(Device).where(Device.user_id == user.id))
     await work.session.execute(

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select
 
 from auth.encryption import Encryption
 from db.models import Webhook, WebhookDelivery, WebhookStatus
@@ -176,12 +176,12 @@ async def change(
 
 
 async def delete(work: Work, webhook_id: UUID, if_version: int | None = None) -> UUID:
-    """Delete a webhook and its deliveries; nothing more is sent."""
+    """Delete a webhook; nothing more is sent. A job deletes its deliveries, which nobody sees."""
     webhook = await work.deletable(Webhook, webhook_id)
     work.check_version(webhook, if_version, fields=[], ref="webhook")
     work.record(EventKind.WEBHOOK_DELETED, webhook, audience=[webhook.user_id])
     await work.session.flush()
-    await work.session.execute(delete_rows(Webhook).where(Webhook.id == webhook.id))
+    await _delete(work, Webhook.id == webhook.id)
     return webhook_id
 
 
@@ -286,7 +286,13 @@ async def replay(
 
 async def delete_all(work: Work, user_id: UUID) -> None:
     """Delete all webhooks of a user whose account is deleted."""
-    await work.session.execute(delete_rows(Webhook).where(Webhook.user_id == user_id))
+    await _delete(work, Webhook.user_id == user_id)
+
+
+async def _delete(work: Work, which: ColumnElement[bool]) -> None:
+    ids = await work.session.scalars(delete_rows(Webhook).where(which).returning(Webhook.id))
+    jobs = [({"webhook": id_}, None) for id_ in ids]
+    await work.enqueue_all(webhook_delivery.DELETE_JOB, jobs)
 
 
 async def reencrypt(work: Work, encryption: Encryption) -> int:

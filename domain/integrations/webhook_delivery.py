@@ -33,6 +33,8 @@ from domain.work import Work
 from events.kinds import EventKind
 
 DELIVER_JOB: Final = "webhook.deliver"
+SKIP_JOB: Final = "webhook.skip"
+DELETE_JOB: Final = "webhook.delete_deliveries"
 
 # The schedule that Standard Webhooks proposes. Up to a fifth is added at random, so that deliveries
 # which failed together do not return together.
@@ -46,6 +48,8 @@ _LONGEST_WAIT = dt.timedelta(hours=24)
 GIVEN_UP_AFTER: Final = dt.timedelta(hours=120)
 KEPT: Final = dt.timedelta(days=30)
 _GONE = 410
+# In one transaction: readers of events wait while it writes.
+LIMIT = 500
 # Per statement, which can have at most 32,767 parameters.
 _ROWS = 1_000
 _ERROR = 500
@@ -319,9 +323,35 @@ async def skip(work: Work, delivery_id: UUID, reason: str) -> None:
 
 
 async def skip_pending(work: Work, webhook_id: UUID, reason: str) -> None:
-    """Skip all pending deliveries of a webhook."""
-    waits = WebhookDelivery.state == DeliveryState.PENDING
-    await _skip(work, (WebhookDelivery.webhook_id == webhook_id) & waits, reason)
+    """Skip all pending deliveries of a webhook that is disabled: some here, and if there are more,
+    the others by a job.
+    """
+    if await skip_some(work, webhook_id, reason, work.now) == LIMIT:
+        await work.enqueue(SKIP_JOB, {"webhook": webhook_id, "reason": reason, "until": work.now})
+
+
+async def skip_some(work: Work, webhook_id: UUID, reason: str, until: dt.datetime) -> int:
+    """Skip some pending deliveries of a webhook that were created until then; returns how many."""
+    some = (
+        select(WebhookDelivery.id)
+        .where(
+            WebhookDelivery.webhook_id == webhook_id,
+            WebhookDelivery.state == DeliveryState.PENDING,
+            WebhookDelivery.created_at <= until,
+        )
+        .limit(LIMIT)
+        .with_for_update()
+    )
+    ids = (await work.session.scalars(some)).all()
+    await _skip(work, WebhookDelivery.id.in_(ids), reason)
+    return len(ids)
+
+
+async def delete_some_of(work: Work, webhook_id: UUID) -> int:
+    """Delete some deliveries of a deleted webhook; returns how many."""
+    deleted = ~select(Webhook.id).where(Webhook.id == webhook_id).exists()
+    of_it = (WebhookDelivery.webhook_id == webhook_id) & deleted
+    return await delete_some(work, WebhookDelivery, of_it, most=LIMIT)
 
 
 async def _skip(work: Work, which: object, reason: str) -> None:

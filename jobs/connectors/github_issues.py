@@ -223,22 +223,20 @@ async def _links_of(
 async def _links(
     work: Work, integration: Integration, kind: str, ids: Sequence[str]
 ) -> dict[str, ExternalLink]:
-    """What is recorded of items in this project; records of another integration are adopted."""
+    """What is recorded of items in this project; records of a deleted integration are adopted."""
+    connected = select(Integration.id).where(Integration.id == ExternalLink.integration_id).exists()
     rows = await work.session.scalars(
         select(ExternalLink).where(
             ExternalLink.project_id == integration.project_id,
             ExternalLink.source == source_of(integration),
             ExternalLink.kind == kind,
             ExternalLink.external_id.in_(ids),
-            or_(
-                ExternalLink.integration_id == integration.id,
-                ExternalLink.integration_id.is_(None),
-            ),
+            or_(ExternalLink.integration_id == integration.id, ~connected),
         )
     )
     links = {link.external_id: link for link in rows}
     for link in links.values():
-        if link.integration_id is None:
+        if link.integration_id != integration.id:
             link.integration_id = integration.id
             link.url = link.problem = link.problem_at = link.retry_at = None
     return links
