@@ -14,8 +14,8 @@ from uuid import UUID
 from events.kinds import EventKind
 
 _LOSS = EventKind.ACCESS_LOST.value
-# Often about a task or project, but only its owner receives it, so it does not name them.
-_REMINDER = EventKind.REMINDER_DUE.value
+# Only their owner needs to receive these, so they often name no task or project.
+_OWN = frozenset({"Reminder", "TimeEntry"})
 
 Decide = Callable[[Any], "bool | None"]
 """Whether an event matches: None if the event alone does not tell."""
@@ -40,7 +40,7 @@ class LogFilter:
     # Whether `ACCESS_LOST` passes as described above; False for readers that show nothing that can
     # be lost.
     losses: bool = True
-    # Only events about tasks and projects, and reminders; not accounts and sessions.
+    # Only events about tasks, projects, time and reminders; not accounts and sessions.
     work_only: bool = False
     # The only projects whose events the reader receives, if their credentials are restricted.
     within: frozenset[UUID] | None = None
@@ -66,4 +66,4 @@ class LogFilter:
 
 
 def _about_work(event: Any) -> bool:
-    return event.task_id is not None or event.project_id is not None or event.kind == _REMINDER
+    return event.task_id is not None or event.project_id is not None or event.subject_type in _OWN

@@ -137,7 +137,7 @@ class Subscription(NotificationSubscription):
     task_events: Event = _subscription(
         _task_events,
         "Delivers events of the tasks and projects that you can see, and of their members, from "
-        "the time you can see them. When you lose access to one, you receive `ACCESS_LOST`. A "
-        "client that falls behind by 1,000 events or 45 seconds is disconnected and resumes from "
-        "its last cursor.",
+        "the time you can see them, and events of your own time and reminders. When you lose "
+        "access to a task or project, you receive `ACCESS_LOST`. A client that falls behind by "
+        "1,000 events or 45 seconds is disconnected and resumes from its last cursor.",
     )

@@ -416,6 +416,29 @@ async def test_nobody_can_send_somebody_elses_echo(world: World, engine: Engine)
         assert [node["requestId"] for node in page["nodes"]] == list(shown.values()), name
 
 
+async def test_ones_own_time_and_reminders_are_told_to_oneself(world: World) -> None:
+    """Also if they belong to no task and no project; accounts and sessions are not."""
+    ada, bob = await world.people(2)
+    since = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
+    spend = """mutation { timeEntryCreate(input: {
+      time: { start: { startedAt: "2026-01-01T00:00:00Z", duration: 60 } }
+    }) { timeEntry { id } errors { code } } }"""
+    entry = (await world.run(spend, ada)).good["timeEntryCreate"]["timeEntry"]["id"]
+    remind = """mutation { reminderCreate(input: {
+      message: "Stretch", rule: { once: { at: "2090-01-01T00:00:00Z" } }
+    }) { reminder { id } errors { code message } } }"""
+    reminder = (await world.run(remind, ada)).good["reminderCreate"]["reminder"]["id"]
+    rename = 'mutation { accountUpdate(input: { fullName: "A" }) { errors { code } } }'
+    (await world.run(rename, ada)).good  # noqa: B018
+    query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
+    told = (await world.run(query, ada, c=since)).good["events"]["nodes"]
+    assert [(event["kind"], event["subjectId"]) for event in told] == [
+        ("TIME_ENTRY_CREATED", entry),
+        ("REMINDER_CREATED", reminder),
+    ]
+    assert (await world.run(query, bob, c=since)).good["events"]["nodes"] == []
+
+
 async def test_a_deleted_actor_is_nobody_in_every_list(world: World) -> None:
     ada, bob = await world.people(2)
     project = await world.project(ada, editors=[bob])
