@@ -52,6 +52,7 @@ from domain import locks, rights_change
 from domain.projects import project as projects
 from domain.pruning import delete_some
 from domain.tasks import assignments
+from domain.time import export
 from domain.work import Work
 from events.kinds import EventKind
 
@@ -85,6 +86,7 @@ async def step(
         _unassign,
         _delete_shares,
         _delete_time,
+        _delete_exports,
         _delete_notifications,
     )
     return any([await part(work, user_id, limit) for part in parts])
@@ -212,6 +214,10 @@ async def _delete_time(work: Work, user_id: UUID, limit: int) -> bool:
     """Delete time outside projects, which nobody else can see."""
     alone = and_(TimeEntry.user_id == user_id, TimeEntry.project_id.is_(None))
     return await delete_some(work, TimeEntry, alone, most=limit) == limit
+
+
+async def _delete_exports(work: Work, user_id: UUID, limit: int) -> bool:
+    return await export.delete_some_of(work, user_id, limit) == limit
 
 
 async def _delete_notifications(work: Work, user_id: UUID, limit: int) -> bool:

@@ -47,7 +47,7 @@ from domain.accounts import credentials, erasure
 from domain.accounts.session import end_sessions, proven, still_holding
 from domain.integrations import integration, webhook
 from domain.tasks import placement, ranks, task_values
-from domain.time import export, timer
+from domain.time import timer
 from domain.work import Work
 from errors import BadInput, Forbidden
 from events.kinds import EventKind
@@ -74,7 +74,6 @@ async def delete_oneself(
     await _demand_handed_over(work, user)
     heir = None if transfer_to is None else await _heir(work, user, transfer_to)
     await timer.stop_for(work, user.id)
-    await export.give_up_all(work, user.id)
     lost = await _leave_tasks(work, user, heir)
     work.record(EventKind.USER_DELETED, user, audience=[user.id])
     await end_sessions(work, auth, user.id, "the account was deleted")

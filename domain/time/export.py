@@ -194,13 +194,25 @@ async def sweep(work: Work) -> int:
     return count
 
 
-async def give_up_all(work: Work, user_id: UUID) -> None:
-    """Cancel the unfinished exports of a user whose account is deleted."""
-    await work.session.execute(
-        update(ReportExport)
-        .where(ReportExport.user_id == user_id, ReportExport.status <= ExportState.RUNNING)
-        .values(status=ExportState.CANCELLED, finished_at=work.now)
+async def delete_some_of(work: Work, user_id: UUID, limit: int) -> int:
+    """Delete exports of a user whose account is deleted; returns how many. A worker that writes one
+    stops, and the sweep removes the files.
+    """
+    some = select(ReportExport.id).where(ReportExport.user_id == user_id).limit(limit)
+    gone = await work.session.execute(
+        delete(ReportExport)
+        .where(ReportExport.id.in_(some))
+        .returning(ReportExport.id, ReportExport.file_id)
+        .execution_options(synchronize_session=False)
     )
+    rows = gone.all()
+    await work.session.execute(
+        update(StoredFile)
+        .where(StoredFile.id.in_([row.file_id for row in rows if row.file_id is not None]))
+        .values(expires_at=work.now)
+        .execution_options(synchronize_session=False)
+    )
+    return len(rows)
 
 
 async def _unfinished(work: Work, export_id: UUID) -> ReportExport | None:

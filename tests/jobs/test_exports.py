@@ -217,6 +217,30 @@ async def test_a_deleted_account_has_no_name(world: World, context: WorkerContex
     assert {row["durationSeconds"]: row["user"] for row in rows} == {"5": "", "7": owner.username}
 
 
+async def test_exports_are_deleted_with_their_owner(world: World, context: WorkerContext) -> None:
+    """Those that are made, whose files would be kept for a day, and those that are not."""
+    ada = await world.person()
+    await world.rows(entry(ada, START, 5))
+    made, waiting = [await ask(world, ada, format="JSON") for _ in range(2)]
+    await make(context, made)
+    async with world.database.session() as session:
+        row = await session.get_one(ReportExport, key_of(made))
+        assert row.file_id is not None
+    store = world.services.files.store
+    assert await store.names(row.file_id)
+    await world.house.do(ada.viewer, delete_oneself, world.house.auth, password=PASSWORD)
+    # Another worker has begun it.
+    await make(context, waiting)
+    async with world.database.session() as session:
+        assert await session.get(ReportExport, key_of(made)) is None
+        assert await session.get(ReportExport, key_of(waiting)) is None
+    later = world.house.clock() + dt.timedelta(hours=1)
+    run = partial(world.services.transactions.run, now=later, request=world.request())
+    while await stored_file.sweep(run, store):
+        pass
+    assert not await store.names(row.file_id)
+
+
 async def test_a_task_is_named_by_its_own_project(world: World, context: WorkerContext) -> None:
     """Its time can stay in the project that it left."""
     ada = await world.person()

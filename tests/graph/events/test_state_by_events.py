@@ -233,19 +233,21 @@ class Lives(Play):
     async def spend(self) -> None:
         start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
         start += dt.timedelta(minutes=self.random.randrange(500_000))
+        places = [{"taskId": self.one(self.tasks)}, {"projectId": self.one(self.projects)}, {}]
         payload = await self.run(
             "timeEntryCreate",
             "timeEntry { id }",
             time={"start": {"startedAt": start.isoformat(), "duration": 60}},
-            **self.random.choice(
-                [{"taskId": self.one(self.tasks)}, {"projectId": self.one(self.projects)}, {}]
-            ),
+            **self.random.choice(places),
         )
         if payload.get("timeEntry"):
             self.entries.append(payload["timeEntry"]["id"])
 
     async def move_time(self) -> None:
-        places = [{"taskId": self.one(self.tasks)}, {"projectId": None, "taskId": None}]
+        places: list[dict[str, Any]] = [
+            {"taskId": self.one(self.tasks)},
+            {"projectId": None, "taskId": None},
+        ]
         place = self.random.choice(places)
         await self.run("timeEntryUpdate", id=self.one(self.entries), **place)
 
