@@ -123,26 +123,26 @@ async def _leave_projects(work: Work, user_id: UUID, limit: int) -> bool:
     """End memberships, and delete projects of which the user is the only member. That of an owner
     stays in the trash, with the project.
     """
-    ids = select(ProjectMember.id, ProjectMember.project_id, ProjectMember.role, Project.deleted_at)
-    found = (
-        await work.session.execute(
-            ids.join(Project, Project.id == ProjectMember.project_id)
-            .where(
-                ProjectMember.user_id == user_id,
-                or_(ProjectMember.role != Role.OWNER, Project.deleted_at.is_(None)),
-            )
-            .order_by(ProjectMember.project_id)
-            .limit(min(limit, _PROJECTS))
+    mine = (
+        select(ProjectMember.id, ProjectMember.project_id, ProjectMember.role)
+        .join(Project, Project.id == ProjectMember.project_id)
+        .where(
+            ProjectMember.user_id == user_id,
+            or_(ProjectMember.role != Role.OWNER, Project.deleted_at.is_(None)),
         )
-    ).all()
-    await locks.lock_projects(work, [row.project_id for row in found], alone=True)
-    for row in found:
+        .order_by(ProjectMember.project_id)
+        .limit(min(limit, _PROJECTS))
+    )
+    ids = [row.project_id for row in await work.session.execute(mine)]
+    await locks.lock_projects(work, ids, alone=True)
+    # Once more: what was read before the lock may have changed.
+    for row in (await work.session.execute(mine.where(ProjectMember.project_id.in_(ids)))).all():
         if row.role is Role.OWNER:
             await projects.close(work, row.project_id)
         else:
             await projects.leave_for_good(work, row.id)
     await work.session.flush()
-    return len(found) == min(limit, _PROJECTS)
+    return len(ids) == min(limit, _PROJECTS)
 
 
 async def _delete_tasks(

@@ -96,6 +96,9 @@ async def _heir(work: Work, user: User, heir_id: UUID) -> User:
 
 
 async def _demand_handed_over(work: Work, user: User) -> None:
+    # Neither members nor owners change until the commit.
+    mine = select(ProjectMember.project_id).where(ProjectMember.user_id == user.id)
+    await locks.lock_projects(work, (await work.session.scalars(mine)).all(), alone=True)
     other = aliased(ProjectMember)
     names = list(
         await work.session.scalars(

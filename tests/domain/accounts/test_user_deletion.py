@@ -19,6 +19,7 @@ from domain.projects import project as projects
 from domain.projects.project import NewProject
 from errors import Forbidden, Unauthenticated
 from tests.accounts import PASSWORD, House, Person
+from tests.waiting import begun_beside
 
 
 async def _leave(house: House, person: Person, password: str = PASSWORD) -> UUID:
@@ -128,6 +129,28 @@ async def test_a_project_with_other_members_must_be_handed_over_first(house: Hou
         )
         assert (kept.owner_id, kept.deleted_at) == (member.id, None)
         assert list(left) == [member.id]
+
+
+async def test_a_project_that_is_being_handed_over_to_the_user_keeps_an_owner(
+    house: House,
+) -> None:
+    owner, heir = await house.person(), await house.person()
+    project = await _project(house, owner, heir)
+    async with house.work(owner.viewer) as work:
+        await projects.transfer(work, project.id, heir.id, None)
+        await work.session.flush()
+        leaving = await begun_beside(house.database, work.session, _leave(house, heir))
+    with pytest.raises(Forbidden, match="projectTransfer"):
+        await leaving
+    async with house.work() as work:
+        kept = await work.session.get_one(models.Project, project.id)
+        owners = await work.session.scalars(
+            select(models.ProjectMember.user_id).where(
+                models.ProjectMember.project_id == project.id,
+                models.ProjectMember.role == Role.OWNER,
+            )
+        )
+        assert [kept.owner_id] == list(owners) == [heir.id]
 
 
 async def test_private_data_goes_to_the_trash_and_the_rest_stays(house: House) -> None:
