@@ -22,6 +22,9 @@ from domain.pruning import delete_some
 from domain.work import Work
 
 KEPT = dt.timedelta(days=30)
+"""How long rows can be restored. After that they are gone, though it may take a while until all of
+them are: a project whose tasks are being deleted must not come back without them.
+"""
 CHUNK_SIZE = 500
 
 
@@ -31,6 +34,11 @@ class Purged(NamedTuple):
     projects: int = 0
     tasks: int = 0
     more: bool = False
+
+
+def is_over(work: Work, deleted_at: dt.datetime | None) -> bool:
+    """Whether the time in the trash of something that was deleted then is over."""
+    return deleted_at is not None and deleted_at <= work.now - KEPT
 
 
 async def purge(work: Work, *, chunk: int = CHUNK_SIZE) -> Purged:

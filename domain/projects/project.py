@@ -17,7 +17,7 @@ from auth import access
 from auth.viewer import Viewer, placeholder_viewer
 from db.models import Project, ProjectMember, Role, Task, User
 from db.read import Statement
-from domain import locks, rights_change, rules
+from domain import locks, rights_change, rules, trash
 from domain.tasks import assignments
 from domain.tasks.task_values import record_restored
 from domain.work import Work, archived
@@ -155,7 +155,7 @@ async def restore(work: Work, project_id: UUID) -> Project:
         .where(Project.id == project_id, access.delete(work.viewer, Project, trashed=True))
         .with_for_update()
     )
-    if project is None:
+    if project is None or trash.is_over(work, project.deleted_at):
         raise NotFound("project in the trash", path=("id",))
     deleted_at = project.deleted_at
     changed = work.apply(project, {"deleted_at": None})

@@ -12,7 +12,7 @@ from sqlalchemy import or_, select, update
 
 from auth import access
 from db.models import Project, Task, TaskStatus
-from domain import locks, rights_change, rules
+from domain import locks, rights_change, rules, trash
 from domain.tasks import placement, reference_rows, task_values
 from domain.tasks.task_creation import assignable, create, create_in_one_statement
 from domain.tasks.task_values import (
@@ -156,7 +156,7 @@ async def restore(work: Work, task_id: UUID) -> Task:
             )
         )
     ).first()
-    if found is None:
+    if found is None or trash.is_over(work, found[0].deleted_at):
         raise NotFound("task in the trash", path=("id",))
     task, is_open = found
     if not is_open:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ fragment Item on TrashItem {
   ... on Project { id name deletedAt owner { username } viewerCanDelete }
 }
 """
+FIND = "query ($id: ID!) { task(id: $id) { id } }"
 DELETED = "deletedIds task { id version } parent { id title } project { id stats { total } }"
 
 
@@ -243,3 +245,23 @@ async def test_a_filter_reaches_the_trash_if_it_says_so(
     }
     reply = await world.run(FILTERED, ada, engine=engine, task={"isDeleted": True})
     assert [node["tasks"]["totalCount"] for node in reply.good["projects"]["nodes"]] == [1]
+
+
+async def test_nothing_is_restored_once_its_time_is_over(world: World, ada: Person) -> None:
+    """The worker deletes a large project in steps, which may have begun: it would be restored in
+    part.
+    """
+    project = await world.project(ada)
+    tasks = await world.tasks(ada, ["Gone", "Left"], project_id=project.id)
+    alone = await world.task(ada, "Alone")
+    await do(world, ada, "projectDelete", "project { id }", id=gid(project))
+    await do(world, ada, "taskDelete", "deletedIds", id=gid(alone))
+    later = world.house.clock() + dt.timedelta(days=30)
+    for mutation, row in (("projectRestore", project), ("taskRestore", alone)):
+        query = (
+            f"mutation ($id: ID!) {{ {mutation}(input: {{ id: $id }}) {{ errors {{ code }} }} }}"
+        )
+        reply = await world.run(query, ada, id=gid(row), at=later)
+        assert reply.codes == ["NOT_FOUND"]
+    for row in tasks:
+        assert (await world.run(FIND, ada, id=gid(row))).codes == ["NOT_FOUND"]

@@ -175,6 +175,11 @@ class Lives(Play):
     async def person(self) -> str:
         return gid(self.random.choice(self.people))
 
+    async def found(self) -> None:
+        payload = await self.run("projectCreate", "project { id }", name="Another")
+        if payload.get("project"):
+            self.projects.append(payload["project"]["id"])
+
     async def add_member(self) -> None:
         payload = await self.run(
             "projectMemberAdd",
@@ -267,7 +272,8 @@ STEPS: tuple[Callable[[Lives], Any], ...] = (
     *[Lives.attach, Lives.detach, Lives.uncomment, Lives.edit_comment, Lives.bulk_delete],
     *[Lives.assign, Lives.reshare, Lives.unshare, Lives.unspend, Lives.timer] * 2,
     *[Lives.move_time] * 3,
-    *[Lives.add_member, Lives.change_member, Lives.remove_member, Lives.transfer],
+    *[Lives.found, Lives.add_member] * 2,
+    *[Lives.change_member, Lives.remove_member, Lives.transfer],
     *[Lives.archive, Lives.unarchive, Lives.unarchive],
     *[Lives.delete_project, Lives.restore_project, Lives.purge],
 )
