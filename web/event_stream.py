@@ -12,8 +12,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Final
 
 from graphql import OperationType
@@ -23,6 +24,7 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
 from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
+from files.upload import Upload
 from graph.core.context import Context
 from graph.request.execution import Answer, Prepared, Refused, refusal
 from web.connections import retry_seconds
@@ -52,10 +54,15 @@ class EventStream:
         runtime: Runtime,
         info: RequestInfo,
         credentials: Credentials = NOBODY.credentials,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
+        """`headers` are sent beside those of every stream."""
         self.credentials = credentials
         self._runtime = runtime
         self._info = info
+        self._headers = [*_HEADERS, *headers]
+        # What became of the operation, for the log and the metrics.
+        self._outcome = Answer()
         self._beat_at = 0.0
         # The last events of a stream that ends before its operation.
         self._ending: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -95,11 +102,18 @@ class EventStream:
     # --- serving ----------------------------------------------------------------------------------
 
     async def serve(
-        self, prepared: Prepared, admitted: Context, receive: Receive, send: Send
-    ) -> None:
-        """Run the operation, in the context in which it was charged, and send its answers.
+        self,
+        prepared: Prepared,
+        admitted: Context,
+        receive: Receive,
+        send: Send,
+        uploads: list[Upload],
+    ) -> Answer | None:
+        """Run the operation, in the context in which it was charged, and send its answers; returns
+        what became of it, or None if it continues without its client.
 
-        Raises `Failure` before the first byte only.
+        Raises `Failure` before the first byte only. `uploads`: the request's files, which the
+        caller closes. A mutation that continues takes them out of the list, to close them itself.
         """
         runtime = self._runtime
         if runtime.connections.stopping:
@@ -123,16 +137,19 @@ class EventStream:
             finally:
                 if prepared.kind is OperationType.MUTATION and not work.done():
                     # A mutation that has begun is not undone because its client left.
+                    work.add_done_callback(partial(_close, tuple(uploads)))
+                    uploads.clear()
                     runtime.detach(work)
                     await runtime.end(beats, gone)
                 else:
                     await runtime.end(work, beats, gone)
         finally:
             runtime.connections.close(self)
+        return self._outcome if work.done() else None
 
     async def fail(self, answer: Answer, receive: Receive, send: Send) -> None:
         """A stream that only says why it cannot be opened."""
-        await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await self._start(send)
         await self._close(send, _next(answer) + _COMPLETE)
 
     async def _answers(
@@ -141,7 +158,6 @@ class EventStream:
         """The answers to send; None once a subscription is open."""
         executor, metrics = self._runtime.executor, self._runtime.metrics
         started = time.perf_counter()
-        answer = Answer()
         try:
             if prepared.subscribes:
                 async with self._runtime.connections.turn():
@@ -152,29 +168,37 @@ class EventStream:
                 yield None
                 async with aclosing(deliveries):
                     async for delivered in deliveries:
-                        metrics.deliveries.inc()
+                        if delivered.executed:
+                            metrics.deliveries.inc()
+                        else:
+                            # The last one: the stream has failed.
+                            self._outcome = delivered
                         yield delivered
             else:
-                answer = await self._runtime.execute(prepared, admitted)
-                yield answer
+                self._outcome = await self._runtime.execute(prepared, admitted)
+                yield self._outcome
         except Refused as error:
-            answer = error.answer
-            yield answer
+            self._outcome = error.answer
+            yield self._outcome
         finally:
-            metrics.operation(prepared.kind.value, "sse", answer, started)
+            metrics.operation(prepared.kind.value, "sse", self._outcome, started)
 
     async def _context(self) -> Context:
         """A fresh context for each delivery, with the rights of that moment."""
         return await self._runtime.services.current_context(self.credentials, self._info)
 
     async def _write(self, answers: AsyncGenerator[Answer | None, None], send: Send) -> None:
-        await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await self._start(send)
         async with aclosing(answers):
             async for answer in answers:
                 await self._send_bytes(send, _HEARTBEAT if answer is None else _next(answer))
                 # A long replay, none of whose steps has to wait, must not block other tasks.
                 await asyncio.sleep(0)
         await self._send_bytes(send, _COMPLETE, more=False)
+
+    async def _start(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self._headers}
+        await self._send(send, start)
 
     async def _close(self, send: Send, last: bytes) -> None:
         with suppress(OSError, TimeoutError):
@@ -197,6 +221,11 @@ class EventStream:
 
 def _next(answer: Answer) -> bytes:
     return b"event: next\ndata: " + answer.body() + b"\n\n"
+
+
+def _close(uploads: Sequence[Upload], _: asyncio.Task[None]) -> None:
+    for upload in uploads:
+        upload.close()
 
 
 async def _disconnected(receive: Receive) -> None:

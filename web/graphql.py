@@ -99,9 +99,13 @@ class GraphQLOverHTTP:
                 await self._runtime.executor.admit(prepared, context)
             finally:
                 entry.context(context)
+            headers = _budget(context.budget) + _removal(prepared.operation.removal)
             if streamed:
-                stream = EventStream(self._runtime, info, viewer.credentials)
-                await stream.serve(prepared, context, receive, send)
+                stream = EventStream(self._runtime, info, viewer.credentials, headers)
+                uploads = scope.get(_UPLOADS, [])
+                outcome = await stream.serve(prepared, context, receive, send, uploads)
+                if outcome is not None:
+                    entry.answer(outcome)
                 return
             answer = await self._runtime.execute(prepared, context)
         except Disconnected:
@@ -115,7 +119,6 @@ class GraphQLOverHTTP:
                 await self._refuse(send, error, answer, accepted)
         else:
             status = 200 if answer.executed else status_of(answer, accepted)
-            headers = _budget(context.budget) + _removal(prepared.operation.removal)
             if answer.engine is not None and not self._runtime.settings.server.production:
                 headers.append((b"x-taskloom-engine", answer.engine.encode()))
             await _respond(send, status, answer.body(), accepted.json, headers)

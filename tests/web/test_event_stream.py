@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app import create_app
+from app import Application, create_app
 from settings import Settings
 from tests.accounts import House
 from tests.servers import serving
+from tests.uploads import PREFLIGHT
 from tests.web import toy
 from tests.web.test_http import persist
 from web import event_stream
@@ -169,6 +170,35 @@ async def test_the_server_notices_who_left(http: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE):
         while toy.Subscription.open != before:
             await asyncio.sleep(0.01)
+
+
+async def test_a_mutation_reads_its_file_though_its_client_left(
+    http: httpx.AsyncClient, house: House, toy_app: Application
+) -> None:
+    toy.Mutation.gate.clear()
+    begun, done = toy.Mutation.begun, toy.Mutation.done
+    operations = {
+        "query": "mutation ($file: Upload!) { read(file: $file) }",
+        "variables": {"file": None},
+    }
+    form = {"operations": json.dumps(operations), "map": '{"0": ["variables.file"]}'}
+    headers = {**STREAM, **PREFLIGHT, "Authorization": (await house.person()).header}
+    files = {"0": ("a.txt", b"all of it", "text/plain")}
+    async with (
+        asyncio.timeout(PATIENCE),
+        http.stream("POST", "/graphql", data=form, files=files, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        while toy.Mutation.begun == begun:
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        # Until the server has noticed that the client left.
+        while not toy_app.runtime._detached:
+            await asyncio.sleep(0.01)
+        toy.Mutation.gate.set()
+        while toy.Mutation.done == done:
+            await asyncio.sleep(0.01)
+    assert toy.Mutation.content == b"all of it"
 
 
 async def test_heartbeats_keep_it_open(

@@ -11,7 +11,9 @@ import strawberry
 from strawberry.types import Info
 
 from errors import BadInput, CursorExpired, NotFound
+from files.upload import Upload
 from graph.core.context import Context
+from graph.core.scalars import CONFIG
 
 ToyInfo = Info[Context, None]
 
@@ -90,11 +92,13 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """Changes. `begun` and `done` count them; `wait` is done when `gate` opens."""
+    """Changes. `begun` and `done` count them; `wait` and `read` are done when `gate` opens."""
 
     begun = 0
     done = 0
     gate = asyncio.Event()
+    # What `read` read.
+    content = b""
 
     @strawberry.mutation
     def add(self) -> int:
@@ -111,6 +115,14 @@ class Mutation:
     async def wait(self) -> int:
         Mutation.begun += 1
         await Mutation.gate.wait()
+        Mutation.done += 1
+        return Mutation.done
+
+    @strawberry.mutation
+    async def read(self, file: Upload) -> int:
+        Mutation.begun += 1
+        await Mutation.gate.wait()
+        Mutation.content = file.bytes().read()
         Mutation.done += 1
         return Mutation.done
 
@@ -182,4 +194,4 @@ class Subscription:
         yield 0
 
 
-schema = strawberry.Schema(Query, Mutation, Subscription)
+schema = strawberry.Schema(Query, Mutation, Subscription, config=CONFIG)
