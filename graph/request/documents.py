@@ -188,7 +188,11 @@ class Documents:
         self._limits = limits
         self._suggestions = suggestions
         self._deprecates = bool(reasons(schema))
-        self._known = BoundedCache[str, Document](max_bytes * 3 // 4, size=lambda known: known.size)
+        # By the text, and whether it is trusted: what was not measured is known only to those who
+        # are exempt from the limits.
+        self._known = BoundedCache[tuple[str, bool], Document](
+            max_bytes * 3 // 4, size=lambda known: known.size
+        )
         # By the text without its literals.
         self._shapes = BoundedCache[str, Document](max_bytes // 4, size=lambda known: known.size)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="documents")
@@ -202,7 +206,7 @@ class Documents:
         """The document of this text. Raises `InvalidDocument`, or
         `graph.request.document_limits.TooLarge` unless it is trusted.
         """
-        known = self._known.get(text)
+        known = self._known.get((text, trusted))
         if known is not None:
             return known
         # Longer ones are refused.
@@ -215,8 +219,8 @@ class Documents:
             document = await self._new(text, literals, trusted=trusted)
             if shape is not None and document.shape is not None:
                 self._shapes[shape] = document
-        if text not in self._known:
-            self._known[text] = document
+        if (text, trusted) not in self._known:
+            self._known[text, trusted] = document
         return document
 
     async def _new(self, text: str, literals: Sequence[Literal], *, trusted: bool) -> Document:
@@ -231,10 +235,10 @@ class Documents:
         """Keep the answer of an introspection query with its document."""
         if operation.answer is None:
             operation.answer = answer
-            for text, document in self._known.items():
+            for key, document in self._known.items():
                 if operation in document.operations:
                     document.size += len(answer)
-                    self._known[text] = document
+                    self._known[key] = document
                     break
 
     def __len__(self) -> int:

@@ -86,6 +86,8 @@ async def test_registered_documents_are_free_of_the_limits(
     data = (await send(world.http, digest=sha256_of(text))).json()["data"]
     assert len(data) == 60
     assert (await by_id(world.http, text)).json()["data"] == data
+    # Its text is measured as before, though the server knows it now.
+    assert code(await send(world.http, text)) == "OPERATION_TOO_COMPLEX"
     _, output = register(settings, tmp_path / "documents.json", [text, INFO])
     assert "Documents registered: 2 (1 new)" in output
 
