@@ -50,6 +50,10 @@ class Upload:
         """The hash of all bytes, in hexadecimal."""
         return self._hash.hexdigest()
 
+    def __inspect__(self) -> str:
+        """What graphql-core calls it where something else is expected."""
+        return "a file"
+
     @property
     def fingerprint(self) -> list[str | int]:
         """What distinguishes it from other files when two requests are compared."""

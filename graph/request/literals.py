@@ -6,7 +6,8 @@ since a scalar receives the value alone.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from graphql import (
     ArgumentNode,
@@ -21,6 +22,9 @@ from graphql import (
 )
 from graphql.language import SKIP, VisitorAction
 from graphql.utilities.validate_input_value import validate_input_literal
+
+# What Python says of a literal that it cannot read: a number of thousands of digits.
+_RAISED: Final = re.compile(r", but encountered error '.*'; found", re.DOTALL)
 
 
 class LocatedValuesRule(ValuesOfCorrectTypeRule):
@@ -52,6 +56,8 @@ class LocatedValuesRule(ValuesOfCorrectTypeRule):
         return SKIP
 
     def _located(self, error: GraphQLError, node: Node, path: list[str | int]) -> GraphQLError:
+        if error.original_error is not None:
+            error = GraphQLError(_RAISED.sub(", found", error.message), error.nodes)
         # Lists and objects are copied before a scalar reads them, and the copies have no place.
         if error.locations:
             return error

@@ -15,6 +15,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
+from files.upload import Upload
 from graph.schema import schema
 from tests.factories import World
 
@@ -53,6 +54,15 @@ async def test_a_list_or_an_object_for_a_scalar(world: World, literal: str) -> N
     assert "'id'" in error["message"]
 
 
+async def test_a_number_too_long_for_python(world: World) -> None:
+    """Beyond 4,300 digits it reads none; what it says of them names its own settings."""
+    long = "9" * 4_301
+    query = f"{{ tasks(first: {long}) {{ totalCount }} }}"
+    (error,) = (await world.run(query, await world.person())).errors
+    assert error["message"] == f"Expected value of type 'Int', found: {long}."
+    assert error["locations"] == [{"line": 1, "column": query.index(long) + 1}]
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "shown"),
     [
@@ -61,6 +71,8 @@ async def test_a_list_or_an_object_for_a_scalar(world: World, literal: str) -> N
         ("String!", True, "true"),
         ("Int!", False, "false"),
         ("TaskStatus!", True, "true"),
+        ("String!", Upload("a.txt", 10), "a file"),
+        ("TaskStatus!", Upload("a.txt", 10), "a file"),
     ],
 )
 async def test_messages_write_values_as_json_does(
@@ -77,6 +89,8 @@ async def test_messages_write_values_as_json_does(
     query = f"query ($v: {kind}) {{ {used} }}"
     (error,) = (await world.run(query, ada, v=value)).errors
     assert error["message"].rstrip(".").endswith(f" {shown}")
+    if isinstance(value, Upload):
+        return
     written = "[null]" if value == [None] else shown
     (error,) = (await world.run(f"{{ {used} }}".replace("$v", written), ada)).errors
     assert "None" not in error["message"]
