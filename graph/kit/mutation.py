@@ -418,17 +418,19 @@ async def _in_transaction(
             broken = await references.broken(
                 work.viewer, work.fetch, data, outcome.failures, items=True
             )
-            outcome = replace(outcome, failures=[*outcome.failures, *broken])
+            # Before they are kept, so that a repeat tells them in the same order.
+            failures = _in_order(data, [*outcome.failures, *broken])
+            outcome = replace(outcome, failures=failures)
         if outcome.undo:
             raise _Undone(outcome)
         if keyed:
             await idempotency.remember(work, key, _kept(outcome, secrets))
-        return _value(context, data, outcome)
+        return _value(context, outcome)
 
     try:
         return await context.transact(act)
     except _Undone as undone:
-        return _value(context, data, undone.outcome)
+        return _value(context, undone.outcome)
 
 
 class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more
@@ -437,8 +439,8 @@ class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rol
         self.outcome = outcome
 
 
-def _value(context: Context, data: Any, outcome: Outcome) -> PayloadValue:
-    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
+def _value(context: Context, outcome: Outcome) -> PayloadValue:
+    return PayloadValue(outcome.refs, _shown(context, outcome.failures))
 
 
 def _hash(context: Context, name: str, data: Any) -> list[bytes]:
