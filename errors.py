@@ -1,7 +1,7 @@
 """Everything that can be wrong with a request, as one set of codes and exceptions.
 
 An *expected* failure has a code: domain functions raise a `Failure`, and one place
-(`graph.kit.mutation` for payloads, `graph.request.execution` for top-level errors) turns it into
+(`graph.kit.mutation` for payloads, `graph.request.error_format` for top-level errors) turns it into
 what the client reads. Any other exception is a fault: the client gets a request id and no internal
 detail.
 """

@@ -33,7 +33,7 @@ from db.engine import Database
 from demo.company import LOGIN
 from demo.seed import seed_demo
 from graph.core import ids
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from settings import Settings, load_settings
 
 DOCUMENTS, RUNS = 60, 10

@@ -32,7 +32,7 @@ from db.engine import Database
 from demo.company import LOGIN
 from demo.seed import seed_demo
 from graph.engine.planning import SERIALIZED_AFTER
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from settings import Settings, load_settings
 
 DOCUMENTS, EVERY = 50_000, 5_000

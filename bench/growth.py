@@ -63,7 +63,7 @@ from demo.seed import seed_demo
 from domain.tasks import counters
 from graph.core import ids
 from graph.core.context import utc_now
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from settings import Settings, load_settings
 
 DATA: Final = ROOT / "bench" / ".data" / "growth"

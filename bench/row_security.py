@@ -32,7 +32,7 @@ from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from demo.seed import seed_demo
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from settings import Settings, load_settings
 
 SCALES: Final = (10, 100)

@@ -23,8 +23,8 @@ from domain.integrations.webhook import SECRET_PREFIX, valid_old_secrets
 from domain.integrations.webhook_delivery import Attempt
 from errors import SERVER_FAULTS, Failure
 from graph.core import ids
-from graph.request.execution import Answer as Executed
-from graph.request.execution import Refused as RefusedDocument
+from graph.request.answer import Answer as Executed
+from graph.request.answer import Refused as RefusedDocument
 from graph.types.integrations.webhook_payload import FIELD, body_of, document_of
 from jobs.graph import graph_of
 from jobs.outgoing import Outgoing, Unreachable, asked_wait

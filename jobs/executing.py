@@ -22,7 +22,8 @@ from graph.engine.sql_json import Columns
 from graph.executor import make_executor
 from graph.kit.loading import read_by_keys
 from graph.request import scopes
-from graph.request.execution import Answer, GraphQLRequest, Prepared
+from graph.request.answer import Answer
+from graph.request.preparation import GraphQLRequest, Prepared
 from graph.schema import schema as schema_of_taskloom
 from jobs.outcomes import Later
 from jobs.worker_context import WorkerContext
@@ -68,7 +69,7 @@ class Graph:
 
     async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
         """One delivery of a subscription to events; None if this viewer cannot see the event, or it
-        is no longer in the log. Raises `graph.request.execution.Refused` for the document,
+        is no longer in the log. Raises `graph.request.answer.Refused` for the document,
         `Forbidden` if an API key's scopes do not suffice, and `Later` if the database cannot be
         read: that says nothing about the receiver.
         """

@@ -39,7 +39,9 @@ from domain.tasks import task as tasks
 from domain.tasks.task import NewTask
 from graph.core import ids
 from graph.core.context import Context
-from graph.request.execution import Executor, GraphQLRequest, Refused, refusal
+from graph.request.answer import Refused, refusal
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from settings import Settings
 from tests.accounts import House, Person, RunningClock
 from tests.databases import address_of, fresh_database

@@ -13,7 +13,8 @@ from events.bus import LocalBus
 from files.service import Files
 from graph.core.context import Services
 from graph.engine.executor import execute
-from graph.request.execution import Executor, GraphQLRequest
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from graph.schema import schema
 from tests.accounts import House, Person
 from tests.graph.engine.differential import read

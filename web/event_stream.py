@@ -26,7 +26,8 @@ from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from files.upload import Upload
 from graph.core.context import Context
-from graph.request.execution import Answer, Prepared, Refused, refusal
+from graph.request.answer import Answer, Refused, refusal
+from graph.request.preparation import Prepared
 from web.connections import retry_seconds
 from web.runtime import Runtime
 

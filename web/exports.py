@@ -22,7 +22,7 @@ from domain.time.export import KEPT
 from errors import BadInput, Failure, Forbidden, NotFound
 from files.store import ORIGINAL
 from graph.core import ids
-from graph.request.execution import refusal
+from graph.request.answer import refusal
 from web.runtime import Runtime
 
 _EXPORT: Final = Statement(

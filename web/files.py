@@ -31,7 +31,7 @@ from files.images import AVATAR_SIZES, AVATAR_TYPES, THUMBNAIL_TYPE
 from files.store import ORIGINAL, THUMBNAIL
 from files.upload import Upload
 from graph.core import ids
-from graph.request.execution import refusal
+from graph.request.answer import refusal
 from graph.request.scopes import demand
 from web.requests import BadRequest
 from web.runtime import Runtime

@@ -25,8 +25,9 @@ from auth.limits import BUDGET_SECONDS, Budget
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from errors import ErrorCode, Unauthenticated
+from graph.request.answer import Answer, Refused, refusal
 from graph.request.deprecation import NOTICE
-from graph.request.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
+from graph.request.preparation import GraphQLRequest, Prepared
 from web.content_negotiation import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
 from web.multipart import check_preflight, is_multipart, read_multipart

@@ -20,7 +20,7 @@ from prometheus_client.utils import floatToGoString
 
 from db.engine import PoolUse
 from domain.admin.job import QueueState
-from graph.request.execution import Answer
+from graph.request.answer import Answer
 from web.supervision import State
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

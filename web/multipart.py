@@ -20,7 +20,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.types import Receive, Scope
 
 from files.upload import Upload
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from settings import Settings
 from web.requests import BadRequest, Disconnected, header, parse_json, request_from_object
 

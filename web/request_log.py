@@ -23,7 +23,8 @@ from db.engine import request_statements
 from db.traced import sanitized
 from errors import SERVER_FAULTS
 from graph.core.context import Context
-from graph.request.execution import Answer, Prepared
+from graph.request.answer import Answer
+from graph.request.preparation import Prepared
 from web.log_lines import write_line
 
 LOGGER: Final = "taskloom.access"

@@ -14,7 +14,7 @@ import orjson
 from starlette.types import Receive, Scope
 
 from errors import ErrorCode, Failure
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 
 # How many times the limit is read before a body that is too long is cut off.
 _PATIENCE: Final = 10

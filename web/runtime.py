@@ -15,8 +15,10 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from domain.work import Act
 from graph.core.context import Context, Services
+from graph.request.answer import Answer
 from graph.request.deadlines import Deadlines
-from graph.request.execution import Answer, Executor, Prepared
+from graph.request.execution import Executor
+from graph.request.preparation import Prepared
 from settings import Settings
 from web.connections import Connections
 from web.metrics import Metrics

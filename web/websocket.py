@@ -28,7 +28,8 @@ from auth.viewer import NOBODY, Credentials
 from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
-from graph.request.execution import Answer, GraphQLRequest, Prepared, refusal
+from graph.request.answer import Answer, refusal
+from graph.request.preparation import GraphQLRequest, Prepared
 from web.connections import TooManyConnections, retry_seconds
 from web.origins import Origins
 from web.request_log import Entry, noted

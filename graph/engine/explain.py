@@ -1,7 +1,7 @@
 """What a run of an operation did, field by field: the answer's `extensions.explain`.
 
-For developers only (`graph.request.execution` refuses it in production). It shows the text of each
-statement, which contains no values, and the types of its parameters, but never the parameters.
+For developers only (`graph.request.preparation` refuses it in production). It shows the text of
+each statement, which contains no values, and the types of its parameters, but never the parameters.
 
     {"engine": "batch", "serialized": true, "runs": 4, "fields": [
         {"path": "project.tasks", "field": "Project.tasks", "source": "batch", "batches": [1],

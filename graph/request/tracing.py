@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from errors import SERVER_FAULTS
 from graph.core.context import Context
-from graph.request.execution import Answer, Executor, Prepared
+from graph.request.answer import Answer
+from graph.request.execution import Executor
+from graph.request.preparation import Prepared
 from telemetry import spans
 
 # A name has no limit of its own.

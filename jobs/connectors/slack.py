@@ -65,7 +65,7 @@ class Slack:
     ) -> None:
         """Post the sentence, if the owner can still see what it is about."""
         await load()
-        from graph.request.execution import Refused
+        from graph.request.answer import Refused
 
         del task_id
         assert event_id is not None, "it tells of events alone"

@@ -34,7 +34,8 @@ from db import models
 from domain.accounts import api_key as api_keys
 from graph.core import ids
 from graph.request.document_limits import DocumentLimits
-from graph.request.execution import Executor, GraphQLRequest
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from graph.schema import schema
 from tests.access.test_scope_walk import SCHEMA, missing, needs_of
 from tests.accounts import Person

@@ -32,7 +32,8 @@ from graphql import (
 
 from auth.scopes import SCOPES
 from auth.viewer import Viewer
-from graph.request.execution import GraphQLRequest, Prepared, Refused
+from graph.request.answer import Refused
+from graph.request.preparation import GraphQLRequest, Prepared
 from graph.schema import schema
 from tests.factories import World
 

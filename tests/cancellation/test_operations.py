@@ -22,7 +22,9 @@ from app import create_app
 from auth.request import RequestInfo
 from db.pool import Pool
 from graph.core.context import Context, Services
-from graph.request.execution import Answer, Executor, GraphQLRequest, Refused
+from graph.request.answer import Answer, Refused
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from settings import Settings
 from tests.accounts import Clock
 from tests.cancellation.state import Difference, State, state_of
@@ -174,7 +176,7 @@ class Probe:
         assert left == [], where
         assert {use.in_use for use in self.services.database.pools().values()} == {0}, where
         assert executor._deadlines._running == {}, where
-        assert executor._delivering._running == {}, where
+        assert executor._subscriptions._delivering._running == {}, where
         assert executor._concurrency._free._value == 2, where
         assert not executor._introspecting.locked(), where
         assert self.services.live.listeners == 0, where

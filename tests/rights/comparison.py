@@ -10,7 +10,7 @@ from typing import Any
 from auth.viewer import Viewer
 from db import models
 from graph.core import ids
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from tests.factories import Reply, fresh_id
 from tests.rights.fixtures import Fixtures, Listener
 from tests.rights.model import Model, Right

@@ -18,7 +18,7 @@ from app import create_app
 from db import models, redis
 from graph.core import ids
 from graph.core.context import Context
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from settings import Settings, load_settings
 from tests import servers
 from tests.accounts import Person

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from auth.viewer import NOBODY
 from errors import ErrorCode, Unauthenticated
-from graph.request.execution import refusal
+from graph.request.answer import refusal
 from graph.schema import sdl
 from web.docs.search import search
 from web.docs.site import HOME, Page, content, pages
@@ -60,10 +60,10 @@ def docs_routes(runtime: Runtime) -> list[BaseRoute]:
 class _Routes:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._executor = runtime.executor
-        self._is_public = self._executor.shows_schema(NOBODY)
+        self._visibility = runtime.executor.visibility
+        self._is_public = self._visibility.shows(NOBODY)
         # Those who cannot read the schema can after signing in, or not at all.
-        code = self._executor.hidden_schema().code
+        code = self._visibility.hidden().code
         self._hidden_status = 401 if code is ErrorCode.UNAUTHENTICATED else 403
         # What depends on the viewer must not be kept by a cache in between.
         self._cached = {} if self._is_public else {"Cache-Control": "private, no-store"}
@@ -72,7 +72,7 @@ class _Routes:
         """`GET /schema.graphql`, for code generators."""
         if not await self._shows_schema(request):
             info = request.scope["taskloom.request"]
-            body = refusal(self._executor.hidden_schema(), info.id).body()
+            body = refusal(self._visibility.hidden(), info.id).body()
             headers = dict(self._cached)
             if self._hidden_status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
@@ -123,7 +123,7 @@ class _Routes:
             viewer = await self._runtime.services.authenticator.viewer(authorization)
         except Unauthenticated:
             return False
-        return self._executor.shows_schema(viewer)
+        return self._visibility.shows(viewer)
 
     def _response(
         self,

@@ -26,7 +26,9 @@ from graph.core.context import Context, Services
 from graph.core.executed import ErrorBehavior, Executed
 from graph.engine import execute
 from graph.engine.executor import planner_of
-from graph.request.execution import Answer, Executor, GraphQLRequest, Refused
+from graph.request.answer import Answer, Refused
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from graph.schema import schema
 from settings import Settings
 from tests import uploads

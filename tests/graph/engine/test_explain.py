@@ -20,7 +20,9 @@ from sqlalchemy import text
 from app import create_app
 from graph.engine import execute
 from graph.engine.planning import SERIALIZED_AFTER, SPREAD
-from graph.request.execution import Executor, GraphQLRequest, Refused
+from graph.request.answer import Refused
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from graph.schema import schema
 from settings import Settings
 from tests.accounts import Person

@@ -17,7 +17,7 @@ from db import models
 from graph.engine.explain import Explanation
 from graph.engine.planning import SERIALIZED_AFTER
 from graph.engine.state import EngineState
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, missing, world_of
 

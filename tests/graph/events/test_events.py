@@ -16,7 +16,8 @@ from domain.accounts import api_key
 from domain.accounts.user_deletion import delete_oneself
 from events.cursor import Cursor
 from events.kinds import KIND_DESCRIPTIONS, EventKind
-from graph.request.execution import Answer, GraphQLRequest, Refused
+from graph.request.answer import Answer, Refused
+from graph.request.preparation import GraphQLRequest
 from graph.schema import schema
 from tests.accounts import PASSWORD, Person
 from tests.factories import ENGINES, Engine, Reply, World, gid, missing

@@ -21,7 +21,9 @@ from sqlalchemy import delete, select, update
 from db import models
 from graph.core.sharing import ORDINARY, compared_labels
 from graph.core.together import Together
-from graph.request.execution import Answer, Executor, GraphQLRequest
+from graph.request.answer import Answer
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from graph.request.shared_deliveries import SharedDeliveries
 from graph.schema import schema
 from tests.access.test_scope_walk import SCHEMA

@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from graph.core.single_flight import SingleFlight
-from graph.request.execution import Answer, GraphQLRequest
+from graph.request.answer import Answer
+from graph.request.preparation import GraphQLRequest
 from tests.accounts import Person
 from tests.factories import World, gid
 

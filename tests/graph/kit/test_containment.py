@@ -24,7 +24,8 @@ from graph.core.selection import DEFINITION
 from graph.engine import execute
 from graph.engine.executor import planner_of
 from graph.kit.page_rows import PageReader
-from graph.request.execution import Executor, GraphQLRequest
+from graph.request.execution import Executor
+from graph.request.preparation import GraphQLRequest
 from graph.schema import schema
 from tests.access.test_matrix import sample
 from tests.accounts import Person

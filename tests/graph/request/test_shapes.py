@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from errors import Failure
 from graph.request.document_limits import DocumentLimits, TooLarge
 from graph.request.documents import Document, Documents, InvalidDocument, Operation
-from graph.request.execution import GraphQLRequest, Prepared
+from graph.request.preparation import GraphQLRequest, Prepared
 from graph.request.scopes import scopes_of_variables
 from graph.request.shapes import separated
 from graph.schema import schema

@@ -10,7 +10,7 @@ import pytest
 from db.models import Task
 from domain.tasks import task as tasks
 from graph.kit import look_ups
-from graph.request.execution import GraphQLRequest
+from graph.request.preparation import GraphQLRequest
 from jobs.graph import graph_of, load
 from tests.jobs.webhooks.conftest import Scene
 
