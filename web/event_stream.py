@@ -46,8 +46,9 @@ _HEARTBEAT: Final = b":\n\n"
 
 
 class EventStream:
-    """One response. Ends when its operation ends, its client leaves, its credentials expire, or the
-    server stops, whichever comes first.
+    """One response. Ends when its operation ends or its client leaves; a subscription also when its
+    credentials expire or the server stops. Queries and mutations have their answer all the same, as
+    by POST.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class EventStream:
         # What became of the operation, for the log and the metrics.
         self._outcome = Answer()
         self._beat_at = 0.0
-        # The last events of a stream that ends before its operation.
+        # The last events of a subscription that ends before its time.
         self._ending: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._writing = asyncio.Lock()
         self._heart = asyncio.Event()
@@ -126,7 +127,9 @@ class EventStream:
             beats = asyncio.create_task(self._keep_alive(send))
             gone = asyncio.create_task(_disconnected(receive))
             try:
-                waiting: set[asyncio.Future[Any]] = {work, gone, self._ending}
+                waiting: set[asyncio.Future[Any]] = {work, gone}
+                if prepared.subscribes:
+                    waiting.add(self._ending)
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done() and not gone.done():
                     await runtime.end(work)

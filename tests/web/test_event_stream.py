@@ -257,3 +257,28 @@ async def test_a_server_that_stops_ends_its_streams(settings: Settings) -> None:
             last = b"".join([chunk async for chunk in chunks])
         assert b"complete" not in last
         assert b'"code":"UNAVAILABLE"' in last
+
+
+async def test_a_mutation_ends_before_a_server_that_stops(settings: Settings) -> None:
+    """It would be cut in the middle, and nobody would know whether it was done."""
+    app = create_app(settings, schema=toy.schema)
+    toy.Mutation.gate.clear()
+    begun, done = toy.Mutation.begun, toy.Mutation.done
+    query = {"query": "mutation { wait }"}
+    async with (
+        asyncio.timeout(PATIENCE),
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http,
+        http.stream("POST", "/graphql", json=query, headers=STREAM) as response,
+    ):
+        while toy.Mutation.begun == begun:
+            await asyncio.sleep(0.01)
+        app.runtime.connections.stop()
+        for stream in list(app.runtime.connections._holders):
+            stream.expire()
+        # What is cancelled would have ended by the time that another request is answered.
+        await http.get("/graphql", params={"query": "{ hello }"})
+        toy.Mutation.gate.set()
+        (event, data), last = [event async for event in events(response.aiter_lines())]
+    assert (event, data["data"], last[0]) == ("next", {"wait": done + 1}, "complete")
+    assert toy.Mutation.done == done + 1
