@@ -40,6 +40,7 @@ _BELIEVED: Final = 60.0
 _REDIS_SECONDS: Final = 0.5
 _REDIS_KEPT: Final = 86_400 * 7
 _APOLLO: Final = "apollo-persisted-query-manifest"
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 # The only kind of identifier in the appendix of GraphQL over HTTP that says what it is made of.
 _DOCUMENT_ID: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -58,7 +59,7 @@ def digest_of(extension: object) -> str:
             extra={"reason": "`extensions.persistedQuery` must be an object with `version` 1."},
         )
     digest = extension.get("sha256Hash")
-    if not isinstance(digest, str) or len(digest) != 64:
+    if not isinstance(digest, str) or _SHA256.fullmatch(digest) is None:
         raise Failure(
             "`extensions.persistedQuery.sha256Hash` must be 64 hexadecimal digits.",
             code=ErrorCode.BAD_REQUEST,

@@ -379,6 +379,13 @@ async def test_hashes_that_do_not_fit(
     assert code(response) == expected
 
 
+@pytest.mark.parametrize("wrong", ["z" * 64, "\0" * 64, "0" * 63, "\u0660" * 64])
+async def test_only_a_hash_is_looked_up(http: httpx.AsyncClient, wrong: str) -> None:
+    response = await post(http, extensions={"persistedQuery": {"version": 1, "sha256Hash": wrong}})
+    assert code(response) == "BAD_REQUEST"
+    assert "64 hexadecimal digits" in response.json()["errors"][0]["message"]
+
+
 # Documents by `documentId` (appendix "Persisted Documents" of GraphQL over HTTP)
 
 
