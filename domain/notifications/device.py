@@ -38,8 +38,7 @@ async def register(
     user_id = work.viewer.require()
     where: tuple[str, ...] = ("target", "token") if keys is None else ("target", "web_push")
     place = where if keys is None else (*where, "endpoint")
-    # A longer token would leave no room for a message.
-    clean = rules.text(token, place, least=1, most=2_000)
+    clean = _checked_token(token, place)
     label = rules.optional_text(name, ("name",), most=100)
     p256dh, auth = (
         (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, (*where, "keys"))
@@ -75,6 +74,11 @@ async def register(
     return id_
 
 
+def _checked_token(token: str, path: tuple[str, ...]) -> str:
+    # A longer token would leave no room for a message.
+    return rules.text(token, path, least=1, most=2_000)
+
+
 async def _demand_session(work: Work) -> None:
     """Raise unless the viewer's session is not revoked, and will not be until the commit."""
     valid = select(Session.id).where(
@@ -86,7 +90,9 @@ async def _demand_session(work: Work) -> None:
 
 async def unregister(work: Work, device_id: UUID | None, token: str | None) -> UUID:
     """Delete one of the viewer's devices, by ID or by token."""
-    by = Device.id == device_id if device_id is not None else Device.token == token
+    by = Device.id == device_id
+    if token is not None:
+        by = Device.token == _checked_token(token, ("device", "token"))
     gone: UUID | None = await work.session.scalar(
         delete(Device).where(by, Device.user_id == work.viewer.require()).returning(Device.id)
     )

@@ -147,6 +147,18 @@ async def test_every_form_in_every_place(app: Application, attacker: Attacker, f
     assert not slow
 
 
+async def test_a_text_that_cannot_be_stored_is_refused_before_it_is_looked_up(
+    app: Application, attacker: Attacker
+) -> None:
+    """PostgreSQL's error would be one of the whole field, which names no place in the input."""
+    looked_up = []
+    for position in positions(app.runtime.executor.schema):
+        taken = await attacker.attack(position, "a\0b")
+        if b"cannot be stored" in taken.answer or b"INTERNAL" in taken.answer:
+            looked_up.append(position.name)
+    assert looked_up == []
+
+
 CELLS = ("start", "end", "day", "durationSeconds", "project", "task", "description", "tags", "id")
 
 
