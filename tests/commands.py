@@ -1,14 +1,21 @@
-"""Commands of `taskloom` in this process, since a separate one imports the application first."""
+"""Commands of `taskloom`: in this process, since a separate one imports the application first, or
+in one of their own.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from click.testing import CliRunner
 
 from cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +45,24 @@ def taskloom(*arguments: str, typed: str = "", **variables: str) -> Result:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Result(result.exit_code, result.stdout, result.stderr)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Our environment without settings of Taskloom, plus the given ones."""
+    kept = {name: value for name, value in os.environ.items() if not is_ours(name)}
+    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+
+
+def separately(
+    *arguments: str, folder: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

@@ -36,7 +36,7 @@ PUBLIC_URL = "https://taskloom.example"
 _LONGEST = (
     "rights/test_rights.py",
     "graph/engine/test_schema_corpus.py",
-    "test_cli.py",
+    "cli/test_serve.py",
     "clients/test_typescript.py",
     "e2e/test_board.py",
     "schema/test_schema_checks.py",

@@ -81,7 +81,7 @@ class _Output:
 
 def _run(arguments: list[str], environment: dict[str, str], _: _Output) -> None:
     # Not the code of another folder, where this one is a copy.
-    assert Path(cli.__file__).parent == _ROOT
+    assert Path(cli.__file__).parents[1] == _ROOT
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(_ROOT)

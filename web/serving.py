@@ -71,12 +71,12 @@ def run_server(
     reload: bool,
     stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve `cli:asgi` on this socket until asked to stop, in one process or several. `stopping` is
-    called as soon as that happens.
+    """Serve the application on this socket until asked to stop, in one process or several.
+    `stopping` is called as soon as that happens.
     """
     server = settings.server
     config = uvicorn.Config(
-        "cli:asgi",
+        "cli.processes:application",
         factory=True,
         workers=server.workers,
         reload=reload,

@@ -16,7 +16,7 @@ from tests.jobs.webhooks.conftest import HOME, Scene
 # The command `taskloom worker`; for each line that it reads, it says which of these it has loaded.
 WORKER = """
 import asyncio, sys
-import cli
+from cli.worker import work
 from settings import load_settings
 
 async def answer():
@@ -26,7 +26,7 @@ async def answer():
 
 async def main():
     asking = asyncio.create_task(answer())
-    await cli._work(load_settings())
+    await work(load_settings())
     asking.cancel()
 
 asyncio.run(main())

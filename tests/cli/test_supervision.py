@@ -20,8 +20,8 @@ import httpx
 import pytest
 
 from db.embedded import destroy
+from tests.commands import ROOT, environment
 from tests.servers import UNLIMITED
-from tests.test_cli import ROOT, environment
 from web.supervision import _VARIABLE
 
 SECONDS = 120

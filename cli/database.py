@@ -1,0 +1,123 @@
+"""Commands for the database: `taskloom migrate`, `backup`, `restore`, `check`, `row-security`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from cli.context import connected, running_database
+from cli.errors import errors_as_messages
+from settings import Settings, load_settings
+
+
+@click.command()
+@errors_as_messages
+@click.option("--check", is_flag=True, help="Change nothing; fail if a migration is pending.")
+def migrate(*, check: bool) -> None:
+    """Apply pending migrations to the database."""
+    from db import migrate as migrations
+
+    with running_database(load_settings(), migrate=False) as ready:
+        if check:
+            missing = asyncio.run(migrations.pending(ready.database))
+            if missing:
+                raise click.ClickException(f"pending: {', '.join(missing)}")
+            click.echo("No migration is pending.")
+            return
+        applied = asyncio.run(migrations.upgrade(ready.database))
+        click.echo("\n".join(f"Applied {name}" for name in applied) or "Nothing to migrate.")
+
+
+@click.command()
+@errors_as_messages
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(*, file: Path) -> None:
+    """Write a backup of the database and all files to FILE, a new tar.gz.
+
+    The server can run meanwhile. Keep the secrets (TASKLOOM_SECRET and the like) elsewhere: they
+    are not part of it, and without them nobody can sign in.
+    """
+    from domain.admin.backup import backup as write
+
+    if file.exists():
+        raise click.ClickException(f"{file} exists already")
+    with running_database(load_settings(), migrate=False) as ready:
+        contents = asyncio.run(write(ready, file))
+    rows = sum(contents.rows.values())
+    click.echo(
+        f"Wrote {file}: {rows:,} rows of {len(contents.rows)} tables, {contents.files} files."
+    )
+
+
+@click.command()
+@errors_as_messages
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(*, file: Path) -> None:
+    """Restore a backup into an empty database and the configured file store.
+
+    Later migrations are applied. Clients that resume from an event cursor get CURSOR_EXPIRED.
+    """
+    from domain.admin.backup import restore as read
+
+    with running_database(load_settings(), migrate=False) as ready:
+        contents = asyncio.run(read(ready, file))
+    rows = sum(contents.rows.values())
+    click.echo(f"Restored {rows:,} rows of {len(contents.rows)} tables, {contents.files} files.")
+
+
+@click.command()
+@errors_as_messages
+@click.option("--counters", is_flag=True, help="Recount the counters of tasks, lists and tags.")
+@click.option("--repair", is_flag=True, help="Set right what is wrong.")
+def check(*, counters: bool, repair: bool) -> None:
+    """Check stored values against what they are made from; exit with 1 if one is wrong.
+
+    The server and the worker may run meanwhile.
+    """
+    if not counters:
+        raise click.UsageError("Choose what to check: --counters.")
+
+    async def run(settings: Settings) -> int:
+        from domain.tasks import counters
+
+        wrong = 0
+        async with connected(settings) as database:
+            async for difference in counters.differences(database):
+                wrong += 1
+                click.echo(difference)
+                if repair:
+                    await counters.repair(database, difference)
+        return wrong
+
+    with running_database(load_settings()) as ready:
+        wrong = asyncio.run(run(ready))
+    if not wrong:
+        click.echo("All counters are right.")
+        return
+    click.echo(f"{wrong} wrong{', now right' if repair else ''}.")
+    sys.exit(1)
+
+
+@click.command("row-security")
+@errors_as_messages
+@click.argument("wanted", type=click.Choice(["on", "off"]))
+def row_security(*, wanted: str) -> None:
+    """Turn PostgreSQL's row-level security on or off.
+
+    While it is on, processes without TASKLOOM_ROW_SECURITY see no rows. So set it to `prepared` for
+    all processes before you turn it on or off; `on` turns it on at every start.
+    """
+    from db import migrate as migrations
+
+    settings = load_settings()
+    if wanted == "on" and settings.database.row_security == "off":
+        raise click.ClickException(
+            "TASKLOOM_ROW_SECURITY is not set: processes without it would see no rows. Set it to "
+            "`prepared` for all of them, and for this command, first."
+        )
+    with running_database(settings, migrate=False) as ready:
+        asyncio.run(migrations.secure_rows(ready.database, on=wanted == "on"))
+    click.echo(f"Row-level security is {wanted}.")

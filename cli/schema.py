@@ -1,0 +1,38 @@
+"""`taskloom schema`."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import click
+
+from cli.errors import errors_as_messages
+
+_FILE = Path(__file__).resolve().parents[1] / "schema.graphql"
+
+
+@click.command()
+@errors_as_messages
+@click.option("--check", is_flag=True, help="Fail if schema.graphql is out of date.")
+def schema(*, check: bool) -> None:
+    """Print the GraphQL schema, as stored in schema.graphql."""
+    from graph.schema import sdl
+
+    printed = sdl()
+    if not check:
+        click.echo(printed, nl=False)
+        return
+    stored = _FILE.read_text() if _FILE.exists() else ""
+    if stored != printed:
+        changes = difflib.unified_diff(
+            stored.splitlines(),
+            printed.splitlines(),
+            "schema.graphql",
+            "the code",
+            lineterm="",
+            n=1,
+        )
+        click.echo("\n".join(list(changes)[:60]))
+        raise click.ClickException("schema.graphql is out of date; run `make schema`")
+    click.echo("schema.graphql is up to date.")

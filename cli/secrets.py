@@ -1,0 +1,49 @@
+"""`taskloom secrets`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.context import run_as_operator
+from cli.errors import errors_as_messages
+
+if TYPE_CHECKING:
+    from auth.authenticator import Authenticator
+    from domain.work import Work
+
+
+@click.group()
+def secrets() -> None:
+    """Generate keys, and re-encrypt stored secrets."""
+
+
+@secrets.command()
+def vapid() -> None:
+    """Generate a key for TASKLOOM_VAPID_PRIVATE_KEY, which signs push messages to browsers."""
+    from domain.notifications.web_push import new_signing_key
+
+    click.echo(new_signing_key())
+
+
+@secrets.command()
+@errors_as_messages
+def reencrypt() -> None:
+    """Re-encrypt all stored secrets with the first key, so that former keys can be removed."""
+
+    async def act(work: Work, auth: Authenticator) -> str:
+        from auth.encryption import Encryption, Unreadable
+        from domain.integrations import integration, webhook
+
+        encryption = Encryption(auth.settings)
+        try:
+            counts = (
+                await webhook.reencrypt(work, encryption),
+                await integration.reencrypt(work, encryption),
+            )
+        except Unreadable as error:
+            raise click.ClickException(f"{error}; nothing was changed") from error
+        return f"Re-encrypted the secrets of {counts[0]} webhooks and {counts[1]} integrations."
+
+    run_as_operator(act)
