@@ -74,6 +74,10 @@ schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 	@echo "Wrote schema.graphql"
 
+.PHONY: client-types
+client-types: $(STAMPS)/venv ## Write the TypeScript types of clients from schema.graphql
+	@$(BIN)/python -m scripts.build_npm clients/typescript generate generate:board build
+
 .PHONY: schema-checks
 schema-checks: $(STAMPS)/dev ## Check schema.graphql as clients' tools see it, and for breaking changes
 	@$(BIN)/python -m pytest -q -rs tests/schema

@@ -1,7 +1,7 @@
 """Build a folder with a package.json into its `dist`: `python -m scripts.build_npm explorer`.
 
-Uses the installed Node.js, or that of a wheel. Exits with 1 and the reason if npm packages cannot
-be downloaded.
+Further arguments name other scripts to run in place of `build`. Uses the installed Node.js, or that
+of a wheel. Exits with 1 and the reason if npm packages cannot be downloaded.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,13 +21,13 @@ OLDEST = (20, 19)  # What Vite asks for.
 
 
 def main() -> int:
-    (name,) = sys.argv[1:]
+    name, *scripts = sys.argv[1:]
     print(f"Building {name} …")
-    return build(ROOT / name)
+    return build(ROOT / name, scripts or ["build"])
 
 
-def build(folder: Path) -> int:
-    """Install the npm packages of a folder and run its script `build`; 1 if that fails.
+def build(folder: Path, scripts: Sequence[str]) -> int:
+    """Install the npm packages of a folder and run these scripts of it; 1 if that fails.
 
     Meanwhile the folder has a file `dist.building`, and the server shows that in place of the page.
     """
@@ -36,18 +37,18 @@ def build(folder: Path) -> int:
         fcntl.flock(file, fcntl.LOCK_EX)
         building.touch()
         try:
-            return _build(folder)
+            return _build(folder, scripts)
         finally:
             building.unlink(missing_ok=True)
 
 
-def _build(folder: Path) -> int:
+def _build(folder: Path, scripts: Sequence[str]) -> int:
     npm, environment = npm_command()
     if not npm:
         return 1
     # One retry is enough: without a network, nobody should wait for minutes.
     install = ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
-    for arguments in (install, ["run", "build", "--silent"]):
+    for arguments in (install, *(["run", script, "--silent"] for script in scripts)):
         result = subprocess.run(
             [*npm, *arguments],
             cwd=folder,
@@ -58,7 +59,7 @@ def _build(folder: Path) -> int:
             check=False,
         )
         if result.returncode != 0:
-            print(f"npm {arguments[0]} failed:\n{result.stdout.strip()[-2000:]}")
+            print(f"npm {' '.join(arguments[:2])} failed:\n{result.stdout.strip()[-2000:]}")
             return 1
     return 0
 

@@ -1,6 +1,6 @@
 import { taskloom } from "../typescript/src/codegen.ts";
 
-// GraphQL Code Generator is installed with the client, where `npm run generate:board` writes
+// GraphQL Code Generator is installed with the client; `make client-types` writes
 // src/generated from src/operations.
 export default {
   schema: "../../schema.graphql",

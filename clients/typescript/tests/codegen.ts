@@ -6,7 +6,8 @@ export default {
   importExtension: ".ts",
   generates: {
     "tests/generated/": { ...taskloom, documents: "tests/operations.graphql" },
-    // What is committed as src/generated, to be compared.
+    // What is committed as src/generated, here and in the board, to be compared.
     "tests/generated/client/": { ...taskloom, documents: "src/operations.graphql" },
+    "tests/generated/board/": { ...taskloom, documents: "../board/src/operations/*.graphql" },
   },
 };
