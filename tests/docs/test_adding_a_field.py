@@ -19,7 +19,7 @@ STEP = re.compile(
     r":\n\n```\w+\n(.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
-CODE = re.compile(r"^```(?:python|graphql)$", re.MULTILINE)
+CODE = re.compile(r"^```(?:python|graphql|sql)$", re.MULTILINE)
 TESTS = re.compile(r'^make test ARGS="(.*)"$', re.MULTILINE)
 MIGRATION = re.compile(r'scripts/new_migration\.py "([^"\n]+)"')
 
