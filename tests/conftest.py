@@ -56,7 +56,7 @@ _LONGEST = (
     "telemetry/test_telemetry.py",
     "jobs/test_suspended.py",
     "jobs/webhooks/test_killed.py",
-    "jobs/test_exports.py",
+    "jobs/exports/test_exports.py",
 )
 ROW_SECURITY = os.environ.get("TASKLOOM_TEST_ROW_SECURITY", "off")
 # For the processes that tests start.

@@ -9,6 +9,7 @@ from app import Application, create_app
 from settings import Settings
 from tests.servers import serving
 from tests.web import toy
+from tests.web.websocket_client import Open, opened
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,9 @@ async def http(toy_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of it."""
     async with httpx.AsyncClient(base_url=toy_url, timeout=20) as client:
         yield client
+
+
+@pytest.fixture
+def ws(toy_url: str) -> Open:
+    """Opens connections to it."""
+    return lambda **options: opened(toy_url, **options)

@@ -17,7 +17,7 @@ from app import Application
 from bench.attacks.operations import ATTACKS, INFO, check
 from bench.attacks.texts import FORMS, HERE, SIZE, Attacker, Position, positions, send
 from tests.accounts import House
-from tests.web.test_websocket import opened
+from tests.web.websocket_client import opened
 
 # Messages that are deeper than any may be are not read, and so are no operation's fault.
 UNREADABLE = "variables nested deeply"

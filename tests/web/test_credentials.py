@@ -20,7 +20,7 @@ from tests.accounts import PASSWORD, House, Person
 from tests.factories import fresh_id
 from tests.web.test_event_stream import STREAM, events
 from tests.web.test_live import CREATE, LISTEN, REFRESH, SIGN_IN
-from tests.web.test_websocket import Client, opened
+from tests.web.websocket_client import Client, opened
 
 PATIENCE = 15
 JSON = {"Accept": "application/json"}

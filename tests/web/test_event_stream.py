@@ -16,7 +16,7 @@ from tests.accounts import House
 from tests.servers import serving
 from tests.uploads import PREFLIGHT
 from tests.web import toy
-from tests.web.test_http import persist
+from tests.web.http_calls import persist
 from web import event_stream
 
 STREAM = {"Accept": "text/event-stream"}

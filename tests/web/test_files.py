@@ -17,7 +17,7 @@ from tests.accounts import Person
 from tests.factories import World, gid, missing
 from tests.servers import serving
 from tests.uploads import PREFLIGHT, UPLOAD, attach, local
-from tests.web.test_http import persist
+from tests.web.http_calls import persist
 
 MAP = '{"0": ["variables.input.file"]}'
 

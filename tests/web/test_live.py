@@ -11,7 +11,7 @@ from tests.accounts import PASSWORD, House
 from tests.conftest import LiveServer
 from tests.factories import World
 from tests.web.test_event_stream import STREAM, events
-from tests.web.test_websocket import opened
+from tests.web.websocket_client import opened
 
 SIGN_IN = """
 mutation ($login: String!, $password: String!) {

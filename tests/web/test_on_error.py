@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from tests.web import toy
+from tests.web.http_calls import RESPONSE, code, post
 from tests.web.test_event_stream import PATIENCE, STREAM, events
-from tests.web.test_http import RESPONSE, code, post
-from tests.web.test_websocket import Open, opened
+from tests.web.websocket_client import Open, opened
 
 QUERY = "{ hello again { sure hello } missing }"
 HELLO = {"hello": "hello world"}

@@ -18,7 +18,7 @@ from app import create_app
 from settings import Settings
 from tests.servers import serving
 from tests.web import toy
-from tests.web.test_websocket import Client, opened
+from tests.web.websocket_client import Client, opened
 
 SHORT = {
     "headers_seconds": 0.5,

@@ -30,7 +30,7 @@ from settings import Settings
 from tests.accounts import PASSWORD, House, Person
 from tests.servers import serving
 from tests.web.test_event_stream import STREAM
-from tests.web.test_websocket import Client, opened
+from tests.web.websocket_client import Client, opened
 
 # The promise; what is done in the same process holds at once.
 WITHIN = 5.0

@@ -29,7 +29,7 @@ READING = {
 
 # `Type.field`s that stand in no operation of the corpus, each with its reason.
 LEFT_OUT: dict[str, str] = {
-    "ApiKey.prefix": "random and short; see tests/graph/request/test_scopes.py",
+    "ApiKey.prefix": "random and short; see tests/graph/request/test_api_keys.py",
 }
 
 

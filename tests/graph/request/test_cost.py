@@ -21,7 +21,7 @@ from settings import Settings
 from tests.accounts import Clock
 from tests.factories import World
 from tests.servers import serving
-from tests.web.test_websocket import opened
+from tests.web.websocket_client import opened
 
 DOCUMENTS = Documents(schema._schema, DocumentLimits(), suggestions=False)
 SCHEMA = schema._schema

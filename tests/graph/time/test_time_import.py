@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -338,3 +340,69 @@ async def test_a_key_names_no_task_of_a_hidden_project(world: World) -> None:
     assert [(error["code"], *error["path"][2:]) for error in done["errors"]] == [
         ("NOT_FOUND", "3", "task")
     ]
+
+
+# --- invalid rows --------------------------------------------------------------------------------
+
+
+async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None:
+    ada, bob = await world.people(2)
+    hidden = await world.project(bob)
+    rows = [
+        "start,end,durationSeconds,project,task,user,tags,billable",
+        "2026-03-02 09:00,,60,,,,a;b,yes",
+        "2026-03-02 09:00,2026-03-02 08:00,,,,,,",
+        f"2026-03-02 09:00,,60,{hidden.key},,,,",
+        "yesterday,,60,,,,,",
+        f"2026-03-02 09:00,,60,,,{bob.username},,",
+        "2026-03-02 09:00,,60,,NO-1,,,maybe",
+        ",,,,,,,",
+        "2026-03-02T09:00:00+01:00,2026-03-02T10:00:00Z,,,,,,",
+    ]
+    given = {"csv": "\n".join(rows), "timezone": "Europe/Zurich"}
+    reply = await world.run(IMPORT, ada, input=given | {"dryRun": True})
+    found = [(error["code"], error["path"][1:]) for error in reply.user_errors]
+    assert found == [
+        ("BAD_USER_INPUT", ["csv", "3", "end"]),
+        ("NOT_FOUND", ["csv", "4", "project"]),
+        ("BAD_USER_INPUT", ["csv", "5", "start"]),
+        ("BAD_USER_INPUT", ["csv", "6", "user"]),
+        ("NOT_FOUND", ["csv", "7", "task"]),
+        ("BAD_USER_INPUT", ["csv", "7", "billable"]),
+    ]
+    data = reply.data["timeEntryImport"]
+    assert [result["row"] for result in data["results"]] == [2, 3, 4, 5, 6, 7, 9]
+    assert (data["validCount"], data["doneCount"]) == (2, 0)
+    reply = await world.run(IMPORT, ada, input=given)
+    assert reply.data["timeEntryImport"]["doneCount"] == 0
+    reply = await world.run(IMPORT, ada, input=given | {"onError": "CONTINUE"})
+    data = reply.data["timeEntryImport"]
+    assert data["doneCount"] == 2
+    lengths = [one["timeEntry"]["duration"] for one in data["results"] if one["timeEntry"]]
+    assert lengths == [60, 7200]
+    times = await world.run("{ timeEntries { nodes { startedAt } } }", ada)
+    starts = {node["startedAt"] for node in times.good["timeEntries"]["nodes"]}
+    local = dt.datetime(2026, 3, 2, 9, tzinfo=ZoneInfo("Europe/Zurich"))
+    assert starts == {f"{local.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"}
+
+
+async def test_a_row_with_too_few_or_too_many_cells_fails_alone(world: World) -> None:
+    ada = await world.person()
+    rows = ["start,durationSeconds", "2026-03-02 09:00,60", "2026-03-02 10:00", "a,b,c"]
+    reply = await world.run(IMPORT, ada, input={"csv": "\n".join(rows), "onError": "CONTINUE"})
+    found = [(error["code"], error["path"][1:]) for error in reply.user_errors]
+    assert found == [("BAD_USER_INPUT", ["csv", "3"]), ("BAD_USER_INPUT", ["csv", "4"])]
+    data = reply.data["timeEntryImport"]
+    assert (data["validCount"], data["doneCount"]) == (1, 1)
+    assert [result["row"] for result in data["results"]] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "a,b\n1,2", "start,start\n1,2", "project\nX", 'start\n"un', "start,end\n1", "start\n\0"],
+    ids=repr,
+)
+async def test_what_is_no_file_of_entries_is_refused(world: World, content: str) -> None:
+    ada = await world.person()
+    reply = await world.run(IMPORT, ada, input={"csv": content})
+    assert set(reply.codes) == {"BAD_USER_INPUT"}

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from db import models
 from tests.factories import World, fresh_id, gid
-from tests.graph.request.test_scopes import ask, key_of
+from tests.graph.request.api_keys import ask, key_of
 from tests.graph.time.time_calls import (
     DELETE,
     LIST,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,12 @@ from sqlalchemy import select, update
 
 from db import models
 from db.models import ExportState
-from jobs.worker import worker_context
 from jobs.worker_context import WorkerContext
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
 from tests.graph.time.test_time_report import entry
-from tests.jobs.test_export_rights import change, membership
-from tests.jobs.test_exports import START, ask, fetched, key_of, make
+from tests.jobs.exports.calls import START, ask, fetched, key_of, make
+from tests.jobs.exports.test_rights import change, membership
 
 LIST = """query ($filter: ReportExportFilter, $orderBy: [ReportExportOrder!], $first: Int,
                $after: String) {
@@ -31,13 +29,6 @@ LIST = """query ($filter: ReportExportFilter, $orderBy: [ReportExportOrder!], $f
     }
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-async def context(world: World) -> AsyncIterator[WorkerContext]:
-    """A worker's, of the application's own database."""
-    async with worker_context(world.services.settings) as made:
-        yield made
 
 
 async def listed(world: World, person: Person, engine: Engine = "batch", **given: Any) -> Any:

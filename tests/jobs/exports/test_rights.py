@@ -7,7 +7,6 @@ answers after it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,22 +14,14 @@ from sqlalchemy import text, update
 
 from db import models
 from db.models import Permission
-from jobs.worker import worker_context
 from jobs.worker_context import WorkerContext
 from tests import uploads
 from tests.accounts import Person
 from tests.factories import World, gid
 from tests.graph.time.test_time_report import entry
-from tests.jobs.test_exports import READ, START, ask, key_of, make
+from tests.jobs.exports.calls import READ, START, ask, key_of, make
 
 FORMATS = ["CSV", "JSON", "PDF"]
-
-
-@pytest.fixture(scope="module")
-async def context(world: World) -> AsyncIterator[WorkerContext]:
-    """A worker's, of the application's own database."""
-    async with worker_context(world.services.settings) as made:
-        yield made
 
 
 class File:

@@ -11,7 +11,7 @@ import io
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,12 @@ from sqlalchemy import delete
 from db import models
 from domain import timezones
 from domain.tasks import schedule
-from jobs.worker import worker_context
 from jobs.worker_context import WorkerContext
 from tests.accounts import Person
 from tests.domain.test_timezones import SOME, another
 from tests.factories import World
 from tests.graph.time.test_time_report import TURNS, ZONES, cases, entry, midnight
-from tests.jobs.test_exports import ask, fetched, make
+from tests.jobs.exports.calls import ask, fetched, make
 
 UTC = dt.UTC
 DAY = dt.timedelta(days=1)
@@ -41,12 +40,6 @@ REPORT = """query ($filter: TimeReportFilter, $zone: TimeZone) {
     total billable count groups { day total }
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-async def context(world: World) -> AsyncIterator[WorkerContext]:
-    async with worker_context(world.services.settings) as made:
-        yield made
 
 
 # --- the plain model -----------------------------------------------------------------------------
