@@ -23,8 +23,9 @@ from graphql import (
 
 from graph.schema import schema
 from tests import uploads
+from tests.access.case import Case
 from tests.access.fixtures import AccessRole, Cast, Fixtures, absent, anonymous
-from tests.access.matrix import CASES, PUBLIC, UNADDRESSED, Case
+from tests.access.matrix import CASES, PUBLIC, UNADDRESSED
 from tests.factories import Reply, World
 
 SCHEMA: GraphQLSchema = schema._schema

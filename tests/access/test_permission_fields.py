@@ -19,8 +19,8 @@ from sqlalchemy import update
 from db import models
 from graph.core import ids
 from graph.schema import schema
+from tests.access.case import SIGNED_IN
 from tests.access.fixtures import AccessRole, Cast, Fixtures
-from tests.access.matrix import SIGNED_IN
 from tests.factories import World
 
 

@@ -21,8 +21,8 @@ from domain.accounts import api_key as api_keys
 from files.store import ORIGINAL
 from graph.core import ids
 from tests import uploads
+from tests.access.case import SIGNED_IN, TASK_SEEN
 from tests.access.fixtures import AccessRole, Cast, absent, anonymous
-from tests.access.matrix import SIGNED_IN, TASK_SEEN
 from tests.access.test_keys import with_key
 from tests.accounts import PASSWORD, Person
 from tests.factories import World, fresh_id, gid
