@@ -13,7 +13,8 @@ from graph.core import ids
 from graph.request.preparation import GraphQLRequest
 from tests.factories import Reply, fresh_id
 from tests.rights.fixtures import Fixtures, Listener
-from tests.rights.model import Model, Right
+from tests.rights.model import Model
+from tests.rights.rules import Right
 
 _IN_TRASH = {"TASK_DELETED", "PROJECT_DELETED"}
 

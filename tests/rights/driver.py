@@ -26,7 +26,8 @@ from tests.accounts import PASSWORD
 from tests.factories import fresh_id
 from tests.rights.comparison import Comparison
 from tests.rights.fixtures import DisagreementError
-from tests.rights.model import Model, Refused, Role
+from tests.rights.model import Model, Refused
+from tests.rights.rules import Role
 
 __all__ = ["DisagreementError", "Driver"]
 

@@ -24,7 +24,8 @@ from settings import Settings
 from tests.accounts import PASSWORD
 from tests.factories import World
 from tests.rights.driver import DisagreementError, Driver
-from tests.rights.model import MAX_LEVELS, PEOPLE, Model, Project, Right, Role, Share, Task
+from tests.rights.model import Model
+from tests.rights.rules import MAX_LEVELS, PEOPLE, Project, Right, Role, Share, Task
 
 T = TypeVar("T")
 MOST_TASKS = 14

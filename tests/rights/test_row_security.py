@@ -32,7 +32,7 @@ from settings import Settings
 from tests.factories import World, fresh_id, world_of
 from tests.poolers import small_pooler
 from tests.rights.fixtures import Fixtures
-from tests.rights.model import Comment, Entry, Role
+from tests.rights.rules import Comment, Entry, Role
 from tests.rights.test_rights import random_fixtures
 
 WORLDS: Final = 12
