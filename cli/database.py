@@ -35,15 +35,17 @@ def migrate(*, check: bool) -> None:
 @errors_as_messages
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(*, file: Path) -> None:
-    """Write a backup of the database and all files to FILE, a new tar.gz.
+    """Back up the database and all files.
 
-    The server can run meanwhile. Keep the secrets (TASKLOOM_SECRET and the like) elsewhere: they
-    are not part of it, and without them nobody can sign in.
+    FILE is the tar.gz to write. The server can run meanwhile. Keep the secrets (TASKLOOM_SECRET and
+    the like) elsewhere: they are not part of it, and without them nobody can sign in.
     """
     from domain.admin.backup import backup as write
 
     if file.exists():
         raise click.ClickException(f"{file} exists already")
+    if not file.absolute().parent.is_dir():
+        raise click.ClickException(f"{file.parent} is not a folder; create it first")
     with running_database(load_settings(), migrate=False) as ready:
         contents = asyncio.run(write(ready, file))
     rows = sum(contents.rows.values())
@@ -56,9 +58,10 @@ def backup(*, file: Path) -> None:
 @errors_as_messages
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(*, file: Path) -> None:
-    """Restore a backup into an empty database and the configured file store.
+    """Restore a backup into an empty database.
 
-    Later migrations are applied. Clients that resume from an event cursor get CURSOR_EXPIRED.
+    The files go to the configured file store. Later migrations are applied. Clients that resume
+    from an event cursor get CURSOR_EXPIRED.
     """
     from domain.admin.backup import restore as read
 
@@ -71,11 +74,11 @@ def restore(*, file: Path) -> None:
 @click.command()
 @errors_as_messages
 @click.option("--counters", is_flag=True, help="Recount the counters of tasks, lists and tags.")
-@click.option("--repair", is_flag=True, help="Set right what is wrong.")
+@click.option("--repair", is_flag=True, help="Correct the values that are wrong.")
 def check(*, counters: bool, repair: bool) -> None:
-    """Check stored values against what they are made from; exit with 1 if one is wrong.
+    """Check stored counters, and repair them.
 
-    The server and the worker may run meanwhile.
+    Exits with 1 if one was wrong. The server and the worker may run meanwhile.
     """
     if not counters:
         raise click.UsageError("Choose what to check: --counters.")

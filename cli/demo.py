@@ -15,7 +15,7 @@ from settings import Settings, load_settings
     "--scale",
     type=click.IntRange(1, 10_000),
     default=1,
-    help="Above 1: add this many projects with 400 tasks and 10 people each; a second for three.",
+    help="Above 1: add this many projects, each with 400 tasks and 10 users; three take a second.",
 )
 @click.option(
     "--force", is_flag=True, help="Allow it in production, although the password is public."

@@ -22,11 +22,11 @@ def documents() -> None:
 @errors_as_messages
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def register(*, file: Path) -> None:
-    """Allow the documents in FILE: a JSON list of texts, an object with texts as values, or
-    Apollo's persisted query manifest.
+    """Register the documents in FILE.
 
-    Clients can then send just their SHA-256, and they are exempt from the limits on documents.
-    With TASKLOOM_DOCUMENTS=registered, only registered documents are executed.
+    FILE is JSON: a list of texts, an object with texts as values, or Apollo's persisted query
+    manifest. Clients can then send just their SHA-256, and they are exempt from the limits on
+    documents. With TASKLOOM_DOCUMENTS=registered, only registered documents are executed.
     """
     from graph.request import persisted
     from graph.schema import schema
@@ -48,9 +48,10 @@ def register(*, file: Path) -> None:
 @documents.command()
 @errors_as_messages
 def check() -> None:
-    """List the registered documents that the schema no longer accepts. Fails if there are any.
+    """List registered documents that are no longer valid.
 
-    Run it after an upgrade: the server keeps documents as they are, since their hash is their name.
+    Fails if there are any. Run it after an upgrade: the server keeps documents as they are, since
+    their hash is their name.
     """
     from graph.request import persisted
     from graph.schema import schema

@@ -21,7 +21,10 @@ def secrets() -> None:
 
 @secrets.command()
 def vapid() -> None:
-    """Generate a key for TASKLOOM_VAPID_PRIVATE_KEY, which signs push messages to browsers."""
+    """Generate a key for web push.
+
+    Set it as TASKLOOM_VAPID_PRIVATE_KEY. It signs push messages to browsers.
+    """
     from domain.notifications.web_push import new_signing_key
 
     click.echo(new_signing_key())
@@ -30,7 +33,11 @@ def vapid() -> None:
 @secrets.command()
 @errors_as_messages
 def reencrypt() -> None:
-    """Re-encrypt all stored secrets with the first key, so that former keys can be removed."""
+    """Re-encrypt stored secrets with the current key.
+
+    It is the first of TASKLOOM_ENCRYPTION_KEYS or, without these, TASKLOOM_SECRET. Former keys can
+    then be removed.
+    """
 
     async def act(work: Work, auth: Authenticator) -> str:
         from auth.encryption import Encryption, Unreadable

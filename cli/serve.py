@@ -21,8 +21,15 @@ from web.supervision import Supervisor
 @click.command()
 @errors_as_messages
 @click.option("--reload", is_flag=True, help="Restart when a Python file changes.")
-@click.option("--worker/--no-worker", default=True, help="Run a background worker as well.")
-@click.option("--demo/--no-demo", default=True, help="Fill a new embedded database with demo data.")
+@click.option(
+    "--worker/--no-worker", default=True, show_default=True, help="Run a background worker as well."
+)
+@click.option(
+    "--demo/--no-demo",
+    default=True,
+    show_default=True,
+    help="Fill a new embedded database with demo data.",
+)
 def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     """Migrate the database and serve the API."""
     # The worker, whose process imports this module, does not need it.

@@ -11,7 +11,10 @@ from settings import describe_settings, load_settings, unknown_variables
 @click.command()
 @errors_as_messages
 def settings() -> None:
-    """List all settings with current value, default and description. Secrets are masked."""
+    """List all settings, with values and defaults.
+
+    Secrets are masked.
+    """
     group = ""
     for row in describe_settings(load_settings()):
         if row.group != group:

@@ -18,7 +18,10 @@ from web.supervision import Supervisor
 @click.command()
 @errors_as_messages
 def worker() -> None:
-    """Run background jobs: notifications, mail, deliveries, pruning. Several workers can run."""
+    """Run background jobs.
+
+    They send notifications, mail and webhooks, make exports and prune. Several workers can run.
+    """
     from files.store import open_store
 
     settings = load_settings()

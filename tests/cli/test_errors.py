@@ -37,7 +37,7 @@ def test_a_backup_that_cannot_be_written_is_not_the_databases_fault(
 ) -> None:
     result = taskloom("backup", str(tmp_path / "no" / "backup.tar.gz"), DATABASE_URL=empty)
     assert result.returncode == 1
-    assert "No such file or directory" in result.stderr
+    assert f"{tmp_path / 'no'} is not a folder" in result.stderr
     assert "database" not in result.stderr
 
 
