@@ -1,7 +1,7 @@
 """The database's connection pools, opened and closed together.
 
 Each change is one transaction with timeouts (`db.transaction`); reads go through `db.read`. One
-setting says how many connections a process opens, and the pools share them (`shares`): a pool
+setting says how many connections a process opens, and the pools share them (`pool_sizes`): a pool
 cannot wait for a connection that another pool holds. A connection is opened when it is first
 needed.
 """
@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from db.connecting import connect_driver, sqlalchemy_arguments
 from db.faults import DatabaseFault, database_fault
 from db.pool import Connection, Pool
-from db.read import PLAN_ONCE, AllRows, Reader, acquired, connect_reader, with_settings
+from db.read import PLAN_ONCE, AllRows, Reader, connect_reader, driver_pool, with_settings
 from db.replica import Replica, ReplicatedReader
 from db.row_security import EVERYTHING, PARAMETER
 from db.traced import record_statements
@@ -33,14 +33,13 @@ from telemetry import spans
 
 StatementListener = Callable[[str], None]
 
-
 # Faults of a server that otherwise answers.
 _REFUSALS = frozenset({DatabaseFault.FULL, DatabaseFault.READ_ONLY, DatabaseFault.FAILING})
 # How often connections for changes are renewed while the server accepts none.
 _RENEW_SECONDS = 1.0
 
 
-class Shares(NamedTuple):
+class PoolSizes(NamedTuple):
     """How many connections each pool has."""
 
     changes: int
@@ -49,7 +48,7 @@ class Shares(NamedTuple):
     single_changes: int
 
 
-def shares(connections: int) -> Shares:
+def pool_sizes(connections: int) -> PoolSizes:
     """How the pools share the connections of a process.
 
     A change of one statement takes less than a millisecond, so a few connections do. There are two
@@ -60,7 +59,7 @@ def shares(connections: int) -> Shares:
     filtered_reads = max(min(2, connections // 3), connections // 5)
     reads = (connections - single_changes - filtered_reads) // 2
     changes = connections - single_changes - filtered_reads - reads
-    return Shares(changes, reads, filtered_reads, single_changes)
+    return PoolSizes(changes, reads, filtered_reads, single_changes)
 
 
 # The texts of the statements that one request has run so far, for its line in the log.
@@ -117,9 +116,7 @@ class Database:
         With `shared`, queries may use the read replica, if the settings name one (`replica`).
         """
         listeners: list[StatementListener] = []
-
         heard = partial(_note, listeners)
-
         arguments = settings.connect_args
         changing = {
             "statement_timeout": str(settings.statement_timeout_ms),
@@ -131,7 +128,7 @@ class Database:
         own = await sqlalchemy_arguments(arguments)
         engine = _engine(with_settings(arguments, **changing), own, heard)
         wait = settings.pool_timeout_seconds
-        size = shares(settings.connections)
+        size = pool_sizes(settings.connections)
         changes = Pool(partial(SessionConnection.opened, engine), size.changes, timeout=wait)
         reading = partial(
             connect_reader,
@@ -144,7 +141,7 @@ class Database:
         )
         reader = await reading(arguments, kind=ReplicatedReader)
         assert isinstance(reader, ReplicatedReader)
-        singles = acquired(
+        singles = driver_pool(
             arguments, max_size=size.single_changes, timeout=wait, **changing, **PLAN_ONCE
         )
         secure = settings.row_security != "off"
@@ -178,10 +175,10 @@ class Database:
 
     def pools(self) -> dict[str, PoolUse]:
         """The use of the pools, by what their connections are for."""
-        acquired = {**self.reader.pools(), **self.single.pools()}
+        driver_pools = {**self.reader.pools(), **self.single.pools()}
         return {
             "changes": PoolUse(self._changes.in_use, self._changes.size),
-            **{name: PoolUse(pool.in_use, pool.size) for name, pool in acquired.items()},
+            **{name: PoolUse(pool.in_use, pool.size) for name, pool in driver_pools.items()},
         }
 
     def _heard(self, text: str) -> None:

@@ -22,7 +22,7 @@ from functools import lru_cache, partial
 from itertools import count
 from operator import attrgetter, itemgetter
 from threading import Lock
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, TypeVarTuple
 from uuid import UUID
 from weakref import WeakSet
 
@@ -54,7 +54,7 @@ def _plain(value: Any) -> str:
 
 # Statements that serialize values to text depend on these (`graph.engine.sql_json`); they override
 # what the operator has set for the role or the database.
-AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
+OUTPUT_FORMATS = {"datestyle": "ISO", "standard_conforming_strings": "on"}
 
 
 class Plan(Enum):
@@ -80,7 +80,7 @@ PLAN_ONCE = {"plan_cache_mode": Plan.ONCE.value}
 
 # For all connections: the server notices within half a second that a connection was terminated, so
 # that it stops the statement, whose answer is no longer needed, and releases its locks.
-CUT_OFF = {"client_connection_check_interval": "500"}
+NOTICE_CLOSED = {"client_connection_check_interval": "500"}
 
 _DIALECT = asyncpg_dialect(json_serializer=_dump_json)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
@@ -296,40 +296,40 @@ class Statement:
         return [values[name] for name in sql.names]
 
 
-_P = ParamSpec("_P")
+_Ts = TypeVarTuple("_Ts")
 _S = TypeVar("_S")
 # One thread: several would compete for Python's lock, and the event loop would come last.
 _COMPILER = ThreadPoolExecutor(1, thread_name_prefix="statements")
 
 
-class KeptStatements(Generic[_P, _S]):
+class KeptStatements(Generic[*_Ts, _S]):
     """A function that makes statements, and those that it has made, the most recently used of them.
 
     To build a statement and to compile it takes up to 20 ms. `ready` does it in a thread, so that
     it does not hold the event loop.
     """
 
-    def __init__(self, make: Callable[_P, _S], most: int) -> None:
+    def __init__(self, make: Callable[[*_Ts], _S], most: int) -> None:
         self._make = make
         self._most = most
         self._known = BoundedCache[Any, _S](most)
         self._lock = Lock()
 
-    def __call__(self, *args: _P.args, **options: _P.kwargs) -> _S:
+    def __call__(self, *args: *_Ts) -> _S:
         """The statement for these arguments, made at once if there is none."""
         found = self._find(args)
         if found is None:
-            found = self._make(*args, **options)
+            found = self._make(*args)
             with self._lock:
                 self._known[args] = found
         return found
 
-    async def ready(self, *args: _P.args, **options: _P.kwargs) -> _S:
+    async def ready(self, *args: *_Ts) -> _S:
         """The same, made in a thread."""
         found = self._find(args)
         if found is None:
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(_COMPILER, partial(self, *args, **options))
+            found = await loop.run_in_executor(_COMPILER, partial(self, *args))
         return found
 
     def cache_clear(self) -> None:
@@ -342,7 +342,9 @@ class KeptStatements(Generic[_P, _S]):
             return self._known.get(args)
 
 
-def kept(most: int) -> Callable[[Callable[_P, _S]], KeptStatements[_P, _S]]:
+def kept(
+    most: int,
+) -> Callable[[Callable[[*_Ts], _S]], KeptStatements[*_Ts, _S]]:
     """Decorates a function of what its statements depend on; its arguments are positional."""
     return lambda make: KeptStatements(make, most)
 
@@ -517,18 +519,20 @@ async def connect_reader(
     if row_security == "on":
         # Only if the connection's own role ignores policies.
         read_only["role"] = READER_ROLE
-    once = acquired(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
-    others = acquired(connect_args, max_size=by_values, timeout=pool_timeout, **read_only)
+    once = driver_pool(
+        connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE
+    )
+    others = driver_pool(connect_args, max_size=by_values, timeout=pool_timeout, **read_only)
     if at_once:
         once.release(await once.acquire())
     return kind(once, others, on_statement=on_statement, row_security=row_security != "off")
 
 
-def acquired(
+def driver_pool(
     connect_args: Mapping[str, Any], *, max_size: int, timeout: float, **server_settings: str
 ) -> Pool[Connection]:
     """A pool of connections that keep their prepared statements; none is open yet."""
-    arguments = with_settings(connect_args, **AS_WRITTEN, **server_settings)
+    arguments = with_settings(connect_args, **OUTPUT_FORMATS, **server_settings)
 
     async def connect() -> Connection:
         connection = await connect_driver(
@@ -551,5 +555,5 @@ def acquired(
 
 def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> dict[str, Any]:
     """Arguments of `connect_driver` with additional server settings."""
-    given = {**connect_args.get("server_settings", {}), **CUT_OFF, **server_settings}
+    given = {**connect_args.get("server_settings", {}), **NOTICE_CLOSED, **server_settings}
     return {**connect_args, "server_settings": given}

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from db.connecting import connect_driver
-from db.engine import shares
+from db.engine import pool_sizes
 from db.faults import PoolTimeout
 from db.pool import Connection, Pool
 from settings import Settings, load_settings
@@ -209,7 +209,7 @@ async def test_renewed_connections_are_not_used_again(connections: Pool[Connecti
 
 def test_the_pools_share_the_connections_of_a_process() -> None:
     for total in range(6, 200):
-        found = shares(total)
+        found = pool_sizes(total)
         assert sum(found) == total
         assert min(found) >= 1
         assert min(found.changes, found.filtered_reads) >= 2

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from app import create_app
 from db.base import Base
 from db.embedded import EmbeddedPostgres
-from db.engine import shares
+from db.engine import pool_sizes
 from db.models import Job, JobState, Worker
 from events.filter import LogFilter
 from graph.core.context import Services, utc_now
@@ -156,7 +156,7 @@ async def test_metrics_show_connections_and_subscriptions(settings: Settings) ->
         figures = await server.figures()
         assert (figures[in_use], figures["taskloom_subscriptions"]) == (0, 0)
         size = figures['taskloom_database_connections_max{pool="changes"}']
-        assert size == shares(server.settings.database.connections).changes
+        assert size == pool_sizes(server.settings.database.connections).changes
         async with server.services.database.session() as session:
             await session.execute(select(1))
             assert (await server.figures())[in_use] == 1
