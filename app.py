@@ -15,11 +15,10 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from sqlalchemy import ColumnElement
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -31,7 +30,6 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth import access
 from auth.authenticator import Authenticator
-from auth.viewer import ViewerColumn
 from db.engine import Database
 from demo.login import demo_login
 from errors import ErrorCode
@@ -156,7 +154,7 @@ class Application:
             stack.callback(authenticator.close)
             event_log = EventLog(
                 database.reader,
-                _may_read,
+                access.read_by,
                 replay=dt.timedelta(days=settings.events.replay_days),
             )
             live = LiveEvents(event_log, bus, self._clock)
@@ -285,11 +283,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     request_id = request.scope["taskloom.request"].id
     body = {"errors": [message], "extensions": {"requestId": request_id}}
     return JSONResponse(body, error.status_code, headers=error.headers)
-
-
-def _may_read(viewer_id: ColumnElement[Any], entity: Any) -> ColumnElement[bool]:
-    """The access rule in the form that the event log needs."""
-    return access.read(ViewerColumn(viewer_id), entity)
 
 
 def _gauges(runtime: Runtime) -> None:

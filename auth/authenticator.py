@@ -40,7 +40,7 @@ _MOST_SESSIONS = 20_000
 FORGET = "forget"
 """The bus topic of revocations: `{"session_id": id}` or `{"user_id": id}`."""
 
-_STANDING = Statement(
+_SESSION_STATE = Statement(
     select(
         models.Session.id,
         models.Session.user_id,
@@ -77,7 +77,7 @@ class Bus(Protocol):
         """Call back when `hears` changes, until the returned function is called."""
 
 
-class _Standing:
+class _SessionState:
     """The state of a session in the database, and until when it is cached.
 
     Tokens of a session share it, so that `forget` invalidates all of them with one assignment.
@@ -128,13 +128,13 @@ class _Standing:
 class _Known:
     """A verified token: its viewer, its expiry and its session's state."""
 
-    __slots__ = ("claims", "standing", "until", "viewer")
+    __slots__ = ("claims", "state", "until", "viewer")
 
-    def __init__(self, claims: Claims, standing: _Standing, viewer: Viewer) -> None:
+    def __init__(self, claims: Claims, state: _SessionState, viewer: Viewer) -> None:
         self.claims = claims
-        self.standing = standing
+        self.state = state
         self.viewer = viewer
-        self.until = min(claims.expires_at, standing.until)
+        self.until = min(claims.expires_at, state.until)
 
 
 class _Sessions:
@@ -162,7 +162,7 @@ class _Sessions:
         # Others of this turn join.
         await asyncio.sleep(0)
         wanted, self._wanted, self._next = self._wanted, set(), None
-        rows = await self._database.all_rows.fetch(_STANDING, {"session_ids": [*wanted]})
+        rows = await self._database.all_rows.fetch(_SESSION_STATE, {"session_ids": [*wanted]})
         return {row.id: row for row in rows}
 
 
@@ -191,12 +191,12 @@ class Authenticator:
         self._clock = clock
         self._known = BoundedCache[str, _Known](_MOST_TOKENS)
         # `forget` cannot find a dropped one, so it must not be used either.
-        self._standings = BoundedCache[UUID, _Standing](
-            _MOST_SESSIONS, dropped=lambda _, standing: standing.end()
+        self._states = BoundedCache[UUID, _SessionState](
+            _MOST_SESSIONS, dropped=lambda _, state: state.end()
         )
         self._sessions = _Sessions(database)
         # One read at a time per session, however many requests wait for it.
-        self._asking: dict[UUID, asyncio.Task[_Standing]] = {}
+        self._asking: dict[UUID, asyncio.Task[_SessionState]] = {}
 
     def close(self) -> None:
         """Stop the threads and unsubscribe from the bus."""
@@ -214,7 +214,7 @@ class Authenticator:
         if authorization is None:
             return NOBODY
         known = self._known.get(authorization)
-        if known is not None and known.standing.current and self._clock() < known.until:
+        if known is not None and known.state.current and self._clock() < known.until:
             return known.viewer
         return await self._admit(authorization)
 
@@ -225,7 +225,7 @@ class Authenticator:
         """
         now = self._clock()
         claims = self.tokens.verify_stream(token, now)
-        viewer = _viewer(claims, await self._standing(claims.session_id))
+        viewer = _viewer(claims, await self._state(claims.session_id))
         used = models.UsedStreamToken
         # The row is the lock: of several concurrent attempts, only one inserts it.
         row = {"id": claims.token_id, "expires_at": now + _USED_KEPT}
@@ -253,8 +253,8 @@ class Authenticator:
             raise Unauthenticated("The access token has expired.")
         viewer = self._cached(credentials, now)
         if viewer is None:
-            standing = await self._standing(session_id)
-            viewer = standing.viewer = _viewer_of(user_id, session_id, expires_at, standing)
+            state = await self._state(session_id)
+            viewer = state.viewer = _viewer_of(user_id, session_id, expires_at, state)
         return viewer
 
     def known_valid(self, credentials: Credentials) -> bool:
@@ -266,10 +266,10 @@ class Authenticator:
         """The same object for each delivery to a stream, while the session's state is cached."""
         if credentials.session_id is None:
             return None
-        standing = self._standings.get(credentials.session_id)
-        if standing is None or standing.until <= now:
+        state = self._states.get(credentials.session_id)
+        if state is None or state.until <= now:
             return None
-        viewer = standing.viewer
+        viewer = state.viewer
         if (
             viewer is None
             or viewer.user_id != credentials.user_id
@@ -306,15 +306,15 @@ class Authenticator:
             claims = known.claims
         else:
             claims = self.tokens.verify_access(_bearer(authorization), self._clock())
-        standing = await self._standing(claims.session_id)
-        viewer = _viewer(claims, standing)
-        self._known[authorization] = _Known(claims, standing, viewer)
+        state = await self._state(claims.session_id)
+        viewer = _viewer(claims, state)
+        self._known[authorization] = _Known(claims, state, viewer)
         return viewer
 
-    async def _standing(self, session_id: UUID) -> _Standing:
-        standing = self._standings.get(session_id)
-        if standing is not None and self._clock() < standing.until:
-            return standing
+    async def _state(self, session_id: UUID) -> _SessionState:
+        state = self._states.get(session_id)
+        if state is not None and self._clock() < state.until:
+            return state
         asking = self._asking.get(session_id)
         # A read that runs can have begun before a revocation of which nothing will be heard.
         if asking is None or not self._hears():
@@ -323,19 +323,19 @@ class Authenticator:
         # Shielded: a cancelled request must not cancel the read for the others.
         return await asyncio.shield(asking)
 
-    async def _ask(self, session_id: UUID) -> _Standing:
+    async def _ask(self, session_id: UUID) -> _SessionState:
         this = asyncio.current_task()
         # The time before the read: the answer is cached from then on.
         now, kept = self._clock(), self._recheck()
         try:
             row = await self._sessions.row(session_id)
-            standing = _Standing(row, now, kept)
+            state = _SessionState(row, now, kept)
             if self._asking.get(session_id) is this:
-                self._standings[session_id] = standing
+                self._states[session_id] = state
             else:
                 # `forget` was called in the meantime: the answer can predate the revocation.
-                standing.end()
-            return standing
+                state.end()
+            return state
         finally:
             if self._asking.get(session_id) is this:
                 del self._asking[session_id]
@@ -357,10 +357,10 @@ class Authenticator:
         self.keys.forget(user_id)
         # A running read can have started before the commit, and its user is not known yet.
         self._asking.clear()
-        for known_id, standing in self._standings.items():
-            if known_id == session_id or (user_id is not None and standing.user_id == user_id):
-                self._standings.pop(known_id)
-                standing.end()
+        for known_id, state in self._states.items():
+            if known_id == session_id or (user_id is not None and state.user_id == user_id):
+                self._states.pop(known_id)
+                state.end()
 
     async def forget_everywhere(
         self, *, session_id: UUID | None = None, user_id: UUID | None = None
@@ -379,9 +379,9 @@ class Authenticator:
         if not hears:
             self.keys.forget_all()
             self._asking.clear()
-            for session_id, standing in self._standings.items():
-                self._standings.pop(session_id)
-                standing.end()
+            for session_id, state in self._states.items():
+                self._states.pop(session_id)
+                state.end()
 
     def _on_forget(self, payload: Mapping[str, str]) -> None:
         self.forget(**{name: UUID(hex=value) for name, value in payload.items()})
@@ -393,23 +393,23 @@ def _look_away(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def _viewer(claims: Claims, standing: _Standing) -> Viewer:
-    return _viewer_of(claims.user_id, claims.session_id, claims.expires_at, standing)
+def _viewer(claims: Claims, state: _SessionState) -> Viewer:
+    return _viewer_of(claims.user_id, claims.session_id, claims.expires_at, state)
 
 
 def _viewer_of(
-    user_id: UUID, session_id: UUID, expires_at: dt.datetime, standing: _Standing
+    user_id: UUID, session_id: UUID, expires_at: dt.datetime, state: _SessionState
 ) -> Viewer:
-    if standing.refusal is not None:
-        raise Unauthenticated(standing.refusal)
-    if standing.user_id != user_id:
+    if state.refusal is not None:
+        raise Unauthenticated(state.refusal)
+    if state.user_id != user_id:
         raise Unauthenticated("The token does not belong to its session's user.")
     return Viewer(
         user_id=user_id,
         session_id=session_id,
-        is_admin=standing.is_admin,
-        timezone=standing.timezone,
-        week_start=standing.week_start,
+        is_admin=state.is_admin,
+        timezone=state.timezone,
+        week_start=state.week_start,
         expires_at=expires_at,
     )
 

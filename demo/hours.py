@@ -24,7 +24,7 @@ _RUNNING_SINCE = dt.timedelta(minutes=38)
 
 
 @dataclass(frozen=True, slots=True)
-class TextSegment:
+class WorkPeriod:
     """Work on a task by one person, between two moments; `is_open` if it continues."""
 
     task_id: UUID
@@ -34,37 +34,37 @@ class TextSegment:
     is_open: bool
 
 
-def doings(pieces: Sequence[TextSegment], random: Random, now: dt.datetime) -> Iterator[Doing]:
+def doings(periods: Sequence[WorkPeriod], random: Random, now: dt.datetime) -> Iterator[Doing]:
     """Who records what, and when. Nobody works on two things at once."""
     busy: dict[str, list[tuple[dt.datetime, dt.datetime]]] = {}
-    for piece in pieces:
+    for period in periods:
         if random.random() > _SHARE:
             continue
         for _ in range(random.randint(1, 2)):
-            start = _working_hour(piece, random)
+            start = _working_hour(period, random)
             end = start + dt.timedelta(minutes=random.choice(_MINUTES))
-            taken = busy.setdefault(piece.who, [])
+            taken = busy.setdefault(period.who, [])
             apart = all(end <= begun or start >= ended for begun, ended in taken)
-            if start < piece.begin or end > piece.end or not apart:
+            if start < period.begin or end > period.end or not apart:
                 continue
             taken.append((start, end))
             new = NewTimeEntry(
                 Range(start, end),
-                task_id=piece.task_id,
+                task_id=period.task_id,
                 description=random.choice(_WORDS),
                 is_billable=random.random() < 0.4,
                 tags=random.choice(((), (), ("workshop",), ("desk",), ("on the road",))),
             )
-            yield end, piece.who, _entering(new)
-    ada = [piece for piece in pieces if piece.who == LOGIN and piece.is_open]
+            yield end, period.who, _entering(new)
+    ada = [period for period in periods if period.who == LOGIN and period.is_open]
     if ada:
         yield now - _RUNNING_SINCE, LOGIN, _starting(ada[-1].task_id)
 
 
-def _working_hour(piece: TextSegment, random: Random) -> dt.datetime:
-    at = piece.begin
+def _working_hour(period: WorkPeriod, random: Random) -> dt.datetime:
+    at = period.begin
     for _ in range(12):
-        at = piece.begin + (piece.end - piece.begin) * random.random()
+        at = period.begin + (period.end - period.begin) * random.random()
         if at.weekday() < 5 and 7 <= at.hour < 16:
             break
     return at.replace(minute=at.minute // 5 * 5, second=0, microsecond=0)

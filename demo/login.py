@@ -1,6 +1,4 @@
-"""Whether the demo company is there, and who can sign in. The server asks; it needs no more of the
-demo than this.
-"""
+"""Whether the demo company is there, and who can sign in: all that the server needs of the demo."""
 
 from __future__ import annotations
 
@@ -10,12 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.models import User
 from demo.company import LOGIN, PASSWORD, PEOPLE
-
-
-async def demo_exists(database: Database) -> bool:
-    """Whether the demo company is in this database."""
-    async with database.session() as session:
-        return await exists(session)
 
 
 async def demo_login(database: Database) -> tuple[str, str] | None:

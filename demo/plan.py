@@ -104,7 +104,7 @@ class _Planner:
         self.auth = auth
         self.acts: list[Act] = []
         self.topics: list[comment_texts.Topic] = []
-        self.pieces: list[hours.TextSegment] = []
+        self.periods: list[hours.WorkPeriod] = []
         self.projects: dict[str, UUID] = {}
         # Ada's open tasks that are not due yet.
         self.due: list[UUID] = []
@@ -134,7 +134,7 @@ class _Planner:
 
     def hours(self, random: Random) -> None:
         """The time entries for them."""
-        for at, who, do in hours.doings(self.pieces, random, self.now):
+        for at, who, do in hours.doings(self.periods, random, self.now):
             self._alone(at, who, do)
 
     def reminders(self) -> None:
@@ -314,7 +314,7 @@ class _Planner:
         """What happens to a task after its creation."""
         if where.project_id is not None and fate is not TaskStatus.TODO:
             going_on = fate is TaskStatus.IN_PROGRESS and not where.archived
-            self.pieces.append(hours.TextSegment(task_id, hand, at, end, is_open=going_on))
+            self.periods.append(hours.WorkPeriod(task_id, hand, at, end, is_open=going_on))
         if fate is TaskStatus.COMPLETED:
             if self.random.random() < 0.35:
                 self._update(task_id, hand, {"status": TaskStatus.IN_PROGRESS}, at + (end - at) / 2)

@@ -15,10 +15,9 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 
 # Imported to register their handlers and consumers.
@@ -32,7 +31,6 @@ import jobs.push.notification
 import jobs.shares
 import jobs.webhooks  # noqa: F401
 from auth import access
-from auth.viewer import ViewerColumn
 from db.engine import Database
 from db.models import Worker
 from events.bus import JOBS, make_bus
@@ -85,7 +83,7 @@ async def worker_context(
         await bus.start()
         stack.push_async_callback(bus.close)
         event_log = EventLog(
-            database.reader, may_read, replay=dt.timedelta(days=settings.events.replay_days)
+            database.reader, access.read_by, replay=dt.timedelta(days=settings.events.replay_days)
         )
         push = make_push(settings, clock)
         stack.push_async_callback(push.close)
@@ -153,8 +151,3 @@ async def _be_seen(context: WorkerContext, name: str, stop: asyncio.Event) -> No
     with contextlib.suppress(Exception):
         async with context.database.session() as session, session.begin():
             await session.execute(delete(Worker).where(Worker.name == name))
-
-
-def may_read(viewer_id: ColumnElement[UUID], entity: Any) -> ColumnElement[bool]:
-    """The access rule in the form that the event log needs."""
-    return access.read(ViewerColumn(viewer_id), entity)

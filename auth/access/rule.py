@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from auth.access.grants import ByRow, GrantSource, Who, candidates
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerColumn
 from db.base import Base
 
 Entity = Any  # a mapped class or an alias of one
@@ -68,6 +68,11 @@ def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> Column
     it, None for both.
     """
     return _predicate(viewer, entity, rule_of(entity).read, trashed)
+
+
+def read_by(user_id: ColumnElement[UUID], entity: Entity) -> ColumnElement[bool]:
+    """Rows that the users of a column can see, for statements about many users."""
+    return read(ViewerColumn(user_id), entity)
 
 
 def is_part(model: type[Base], column: str) -> bool:

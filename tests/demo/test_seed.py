@@ -31,7 +31,7 @@ from db.models import (
     WebhookStatus,
 )
 from demo.company import LOGIN, PASSWORD, PEOPLE
-from demo.login import demo_exists, demo_login
+from demo.login import demo_login, exists
 from demo.seed import DemoSummary, seed_demo
 from domain.accounts import session as sessions
 from domain.accounts import user as users
@@ -169,7 +169,6 @@ async def test_everybody_can_sign_in_with_the_printed_password(
 
 async def test_no_login_is_offered_that_would_not_work(fresh: Fresh, settings: Settings) -> None:
     database = await fresh()
-    assert not await demo_exists(database)
     assert await demo_login(database) is None
     auth = Authenticator(settings, database)
     async with Transactions(database, LocalBus()).begin(NOBODY, now=NOW, request=REQUEST) as work:
@@ -182,7 +181,8 @@ async def test_no_login_is_offered_that_would_not_work(fresh: Fresh, settings: S
             work, auth, current_password=PASSWORD, new_password="something of her own"
         )
     auth.close()
-    assert await demo_exists(database)
+    async with database.session() as session:
+        assert await exists(session)
     assert await demo_login(database) is None
 
 

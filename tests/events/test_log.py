@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import column, select, table
 
+from auth import access
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
@@ -23,7 +24,7 @@ from events.cursor import Cursor, Place
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
 from events.log import EventLog, EventPage, cursor_of
-from tests.events.conftest import REPLAY, may_read, read_until
+from tests.events.conftest import REPLAY, read_until
 
 WRITERS = 24
 EVENTS_OF_EACH = 125
@@ -262,7 +263,7 @@ async def read_whole(event_log: EventLog, viewer_id: UUID, place: Place) -> list
 def narrow_log(database: Database, monkeypatch: pytest.MonkeyPatch) -> EventLog:
     """A log whose pages read at most three events."""
     monkeypatch.setattr(log, "_WINDOW", 3)
-    return EventLog(database.reader, may_read, replay=REPLAY)
+    return EventLog(database.reader, access.read_by, replay=REPLAY)
 
 
 async def test_a_page_that_ends_at_its_window_loses_no_event(

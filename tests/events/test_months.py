@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from auth import access
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
@@ -24,7 +25,7 @@ from events.log import EventLog, cursor_of
 from events.pruning import prune
 from settings import DatabaseSettings, load_settings
 from tests.databases import fresh_database
-from tests.events.conftest import REPLAY, World, may_read, read_until
+from tests.events.conftest import REPLAY, World, read_until
 
 KEPT = load_settings({"TASKLOOM_EVENT_RETENTION_DAYS": "30"}, env_file=None).events
 NOW = dt.datetime.now(dt.UTC)
@@ -47,7 +48,7 @@ async def database(event_settings: DatabaseSettings) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def event_log(database: Database) -> EventLog:
-    return EventLog(database.reader, may_read, replay=REPLAY)
+    return EventLog(database.reader, access.read_by, replay=REPLAY)
 
 
 async def fetch(database: Database, query: str, *values: Any) -> list[Any]:

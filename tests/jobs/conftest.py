@@ -22,6 +22,8 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 from sqlalchemy import select
 
+import jobs.worker  # noqa: F401 - for all handlers and consumers
+from auth import access
 from db.engine import Database
 from db.models import Worker
 from events.bus import LocalBus
@@ -32,7 +34,6 @@ from jobs.mail.sender import SmtpSender, make_sender
 from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
-from jobs.worker import may_read  # with all handlers and consumers
 from jobs.worker_context import WorkerContext
 from settings import Settings
 from tests.accounts import House
@@ -61,7 +62,7 @@ def house(settings: Settings, database: Database) -> Iterator[House]:
 @functools.lru_cache(maxsize=1)
 def _log_of(database: Database) -> EventLog:
     """One for all workshops on a database: to compile its statements takes a tenth of a second."""
-    return EventLog(database.reader, may_read, replay=dt.timedelta(days=7))
+    return EventLog(database.reader, access.read_by, replay=dt.timedelta(days=7))
 
 
 class Workshop:
