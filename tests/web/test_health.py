@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -24,8 +27,11 @@ from graph.core.context import Services, utc_now
 from jobs import worker
 from settings import Settings, load_settings
 from tests.databases import address_of, fresh_database
+from tests.servers import free_port
 from tests.web import toy
 from web import health
+
+HEALTHY = Path(__file__).resolve().parents[2] / "scripts" / "healthy.py"
 
 
 @pytest.fixture(autouse=True)
@@ -272,3 +278,11 @@ async def test_metrics(http: httpx.AsyncClient, figure: str) -> None:
 async def test_metrics_name_nothing_that_a_client_chose(http: httpx.AsyncClient) -> None:
     await http.post("/graphql", json={"query": "query Chosen { hello }"})
     assert "Chosen" not in (await http.get("/metrics")).text
+
+
+async def test_the_image_asks_whether_its_server_is_ready(toy_url: str) -> None:
+    for port, status in ((toy_url.rpartition(":")[2], 0), (str(free_port()), 1)):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(HEALTHY), env={**os.environ, "TASKLOOM_PORT": port}
+        )
+        assert await process.wait() == status
