@@ -46,6 +46,19 @@ async def test_a_comment_that_is_refused_can_be_mended(desks: Desks, team: Team)
     await expect(page.get_by_role("region", name="Comments").get_by_text("short")).to_be_visible()
 
 
+async def test_a_description_that_is_refused_can_be_mended(desks: Desks, team: Team) -> None:
+    ada, _, project = team
+    page = await desks.sign_in(ada, project)
+    await opened(page)
+    await page.get_by_role("button", name="Add a description").click()
+    field = page.get_by_label("Description, in Markdown")
+    text = "long " * 5_000
+    await field.fill(text)
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("description must have at most 10,000")).to_be_visible()
+    await expect(field).to_have_value(text)
+
+
 async def test_of_many_comments_the_newest_are_shown(
     desks: Desks, world: World, team: Team
 ) -> None:

@@ -1170,7 +1170,7 @@ export type ProjectQueryVariables = Exact<{
 }>;
 
 
-export type ProjectQuery = { project: { id: string, key: string, name: string, color: string | null, viewerCanCreateTasks: boolean, members: { nodes: Array<{ id: string, user: { id: string, displayName: string, avatarUrl: string | null } | null }> } } | null };
+export type ProjectQuery = { project: { id: string, key: string, name: string, archivedAt: string | null, viewerCanCreateTasks: boolean, members: { nodes: Array<{ id: string, user: { id: string, displayName: string, avatarUrl: string | null } | null }> } } | null };
 
 export type TasksQueryVariables = Exact<{
   filter: TaskFilter;
@@ -1186,7 +1186,7 @@ export type TaskEventsSubscriptionVariables = Exact<{
 }>;
 
 
-export type TaskEventsSubscription = { taskEvents: { cursor: string, kind: EventKind, matches: boolean, subjectId: string | null, requestId: string | null, actor: { displayName: string } | null, task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null } };
+export type TaskEventsSubscription = { taskEvents: { cursor: string, kind: EventKind, matches: boolean, subjectId: string | null, requestId: string | null, task: { id: string, identifier: string | null, title: string, description: string | null, status: TaskStatus, priority: TaskPriority, position: string, dueAt: string | null, dueOn: string | null, isOverdue: boolean, tags: Array<string>, commentCount: number, attachmentCount: number, viewerCanEdit: boolean, version: number, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { id: string } | null, parent: { id: string } | null } | null } };
 
 export type MoveTaskMutationVariables = Exact<{
   input: TaskMoveInput;
@@ -1518,7 +1518,7 @@ export const ProjectDocument = new TypedDocumentString(`
     id
     key
     name
-    color
+    archivedAt
     viewerCanCreateTasks
     members(first: 100) {
       nodes {
@@ -1587,9 +1587,6 @@ export const TaskEventsDocument = new TypedDocumentString(`
     matches
     subjectId
     requestId
-    actor {
-      displayName
-    }
     task {
       ...Card
     }

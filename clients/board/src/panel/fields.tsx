@@ -4,6 +4,7 @@ import { useRef, useState } from "react";
 import type { TaskPriority, TaskStatus } from "../generated/graphql.ts";
 import { failed } from "../parts/messages.tsx";
 import { dateOf } from "../parts/times.tsx";
+import { useStore } from "../store.ts";
 import { type Board, type Card, STATUS_NAMES, STATUSES } from "../project/board.ts";
 
 const PRIORITIES: Record<TaskPriority, string> = {
@@ -16,7 +17,7 @@ const PRIORITIES: Record<TaskPriority, string> = {
 
 export function Fields({ board, task }: { board: Board; task: Card }) {
   const disabled = !task.viewerCanEdit;
-  const people = board.project.members.nodes.flatMap(({ user }) => (user ? [user] : []));
+  const people = useStore(board.project).members.nodes.flatMap(({ user }) => (user ? [user] : []));
   // The assignee need not be a member.
   if (task.assignee && !people.some(({ id }) => id === task.assignee!.id))
     people.push(task.assignee);

@@ -11,7 +11,7 @@ import { Trouble } from "../parts/trouble.tsx";
 import type { Board, Card } from "../project/board.ts";
 import type { Other } from "../project/presence.ts";
 import { linkTo } from "../route.ts";
-import { useLoaded, useMedia } from "../store.ts";
+import { useLoaded, useMedia, useStore } from "../store.ts";
 import { Comments } from "./comments.tsx";
 import { Description, Title } from "./texts.tsx";
 import { Fields } from "./fields.tsx";
@@ -52,8 +52,8 @@ export function Panel({ board, name, card, others, close }: Props) {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = board.touched.subscribe(() => {
-      const { task, parent } = board.touched.value ?? {};
-      if (task !== id && parent !== id) return;
+      const touched = board.touched.value;
+      if (touched && touched.task !== id && touched.parent !== id) return;
       clearTimeout(timer);
       timer = setTimeout(reload, TOGETHER_MS);
     });
@@ -63,6 +63,7 @@ export function Panel({ board, name, card, others, close }: Props) {
     };
   }, [board, id, reload]);
 
+  const project = useStore(board.project);
   // The card is newer than what was read: it shows changes that are under way.
   const task = card ?? data;
   const here = others.filter((other) => other.task === id);
@@ -90,9 +91,9 @@ export function Panel({ board, name, card, others, close }: Props) {
       {Boolean(error) && !data && (
         <Trouble error={error} retry={reload} heading={isPage ? "h2" : "h3"} />
       )}
-      {data && data.project?.id !== board.project.id && (
+      {data && data.project?.id !== project.id && (
         <p className="row" role="status">
-          This task is not in {board.project.name} any more.
+          This task is not in {project.name} any more.
           <a href={`#/tasks/${data.id}`}>Go to where it is</a>
         </p>
       )}
@@ -111,6 +112,7 @@ interface PartsProps {
 }
 
 function Parts({ board, task, data, reload }: PartsProps) {
+  const project = useStore(board.project);
   return (
     <>
       <Description board={board} task={task} html={data.descriptionHtml} />
@@ -121,7 +123,7 @@ function Parts({ board, task, data, reload }: PartsProps) {
               <li key={id}>
                 <StatusIcon status={status} />
                 <span className="quiet">{identifier}</span>
-                <a href={linkTo(board.project.key, identifier)}>{title}</a>
+                <a href={linkTo(project.key, identifier)}>{title}</a>
               </li>
             ))}
           </ul>

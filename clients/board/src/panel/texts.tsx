@@ -27,7 +27,13 @@ function useDraft(board: Board, task: Card, field: Text["field"]) {
     async save() {
       setDraft(null);
       if (!draft || draft.text === draft.base.text) return;
-      await board.write(task, field, draft.text, draft.base).catch(failed);
+      try {
+        await board.write(task, field, draft.text, draft.base);
+      } catch (error) {
+        // What was refused can be mended, unless something else is being written by now.
+        setDraft((now) => now ?? draft);
+        failed(error);
+      }
     },
   };
 }

@@ -5,6 +5,7 @@ import { api, connected } from "../api.ts";
 import { type Change, textChange } from "../changes.ts";
 import {
   type CardFragment,
+  type EventFilter,
   ProjectDocument,
   type ProjectQuery,
   TaskEventsDocument,
@@ -37,35 +38,42 @@ interface Touched {
 }
 
 export class Board {
-  readonly project: Project;
-  readonly tasks: WatchedList<Card>;
-  /** The task of the latest event and its parent, for what is read beside the cards. */
-  readonly touched: Store<Touched | null>;
-
-  private constructor(project: Project, tasks: WatchedList<Card>, touched: Board["touched"]) {
-    this.project = project;
-    this.tasks = tasks;
-    this.touched = touched;
+  private constructor(
+    readonly project: Store<Project>,
+    readonly tasks: WatchedList<Card>,
+    /**
+     * The task of the latest event and its parent, for what is read beside the cards; null if it
+     * was about the project, whose tasks may then all have other rights.
+     */
+    readonly touched: Store<Touched | null>,
+  ) {
     // The outbox says what becomes of them.
     for (const { change, done } of outbox.leftOver((change) => this.#isShown(change)))
       this.#show(change, () => done).catch(() => {});
   }
 
   static async open(key: string): Promise<Board> {
-    const { project } = await api.request(ProjectDocument, { id: key });
-    const filter = { project: { id: { eq: project!.id } }, parent: { isNull: true } };
+    const read = async (id: string) => (await api.request(ProjectDocument, { id })).project!;
+    const project = new Store(await read(key));
+    const { id } = project.value;
+    const filter = { project: { id: { eq: id } }, parent: { isNull: true } };
     const touched = new Store<Touched | null>(null);
-    const tasks = await watchList<Card>({
+    const tasks: WatchedList<Card> = await watchList<Card>({
       async read(after) {
         const { tasks, eventCursor } = await api.request(TasksDocument, { filter, after });
         return { ...tasks, cursor: eventCursor! };
       },
       async *listen(after, signal) {
         const onStatus = (status: string) => connected.set(status === "connected");
-        // Also of subtasks, which have no cards and are shown in panels.
-        const about = { project: filter.project, task: { project: filter.project } };
-        const variables = { filter: about, after };
+        const variables = { filter: eventsOf(id), after };
         for await (const event of api.live(TaskEventsDocument, variables, { signal, onStatus })) {
+          if (event.kind.startsWith("PROJECT_")) {
+            // It may be archived, or one's role may be another one. Events go on from here.
+            project.set(await read(id));
+            await tasks.refresh();
+            touched.set(null);
+            continue;
+          }
           const parent = event.task?.parent?.id ?? null;
           yield { ...event, matches: event.matches && !parent };
           const task = event.task?.id ?? event.subjectId;
@@ -75,7 +83,7 @@ export class Board {
       order: orderBy([{ position: "ASC" }]),
     });
     for (let page = 1; tasks.hasNextPage && page < MOST_PAGES; page += 1) await tasks.more();
-    return new Board(project!, tasks, touched);
+    return new Board(project, tasks, touched);
   }
 
   close(): void {
@@ -121,19 +129,19 @@ export class Board {
       commentCount: 0,
       attachmentCount: 0,
       assignee: null,
-      project: { id: this.project.id },
+      project: { id: this.project.value.id },
       parent: null,
       viewerCanEdit: false,
       version: 0,
     };
-    const input = { id, title, status, projectId: this.project.id };
+    const input = { id, title, status, projectId: this.project.value.id };
     this.#change({ kind: "create", task: id, input, values: { ...values } });
   }
 
   /** Whether a change from before is one of this board. */
   #isShown({ kind, values }: Change): boolean {
     const { project } = values as Partial<Card>;
-    return kind !== "comment" && (kind !== "create" || project?.id === this.project.id);
+    return kind !== "comment" && (kind !== "create" || project?.id === this.project.value.id);
   }
 
   #change(change: Change): void {
@@ -147,4 +155,11 @@ export class Board {
       return send().finally(() => this.touched.set({ task: change.task, parent: null }));
     return this.tasks.change(change.task, change.values as Partial<Card>, send);
   }
+}
+
+/** What a board follows: its tasks, and the project itself with its members. */
+function eventsOf(id: string): EventFilter {
+  const project = { id: { eq: id } };
+  // Also of subtasks, which have no cards and are shown in panels.
+  return { project, or: [{ task: { project } }, { subjectType: ["PROJECT", "PROJECT_MEMBER"] }] };
 }

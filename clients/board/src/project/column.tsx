@@ -3,6 +3,7 @@
 import { type FormEvent, useState } from "react";
 import type { TaskStatus } from "../generated/graphql.ts";
 import { Icon, StatusIcon } from "../parts/icons.tsx";
+import { useStore } from "../store.ts";
 import { type Board, type Card, STATUS_NAMES } from "./board.ts";
 import { CardView } from "./card.tsx";
 import type { Drag } from "./drag.ts";
@@ -18,6 +19,7 @@ interface Props {
 }
 
 export function Column({ status, board, items, drag, others, open }: Props) {
+  const project = useStore(board.project);
   const name = STATUS_NAMES[status];
   const count = items.filter((card) => card.status === status).length;
   const cards = shownIn(status, items, drag);
@@ -35,7 +37,7 @@ export function Column({ status, board, items, drag, others, open }: Props) {
             <li key={card.id} hidden={drag.state?.byPointer && drag.state.card.id === card.id}>
               <CardView
                 card={card}
-                project={board.project.key}
+                project={project.key}
                 drag={drag}
                 isOpen={card.id === open}
                 others={others.filter(({ task }) => task === card.id)}
@@ -44,7 +46,7 @@ export function Column({ status, board, items, drag, others, open }: Props) {
           ),
         )}
       </ul>
-      {board.project.viewerCanCreateTasks && status !== "CANCELLED" && (
+      {project.viewerCanCreateTasks && status !== "CANCELLED" && (
         <NewTask name={name} create={(title) => board.create(title, status)} />
       )}
     </section>

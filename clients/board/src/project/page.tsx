@@ -5,7 +5,8 @@ import type { Viewer } from "../app.tsx";
 import { Panel } from "../panel/panel.tsx";
 import { Person } from "../parts/person.tsx";
 import { Trouble } from "../parts/trouble.tsx";
-import { go } from "../route.ts";
+import { go, goOn } from "../route.ts";
+import { useStore } from "../store.ts";
 import { type Board, type Card, STATUSES } from "./board.ts";
 import { Column } from "./column.tsx";
 import { useDrag } from "./drag.ts";
@@ -23,18 +24,17 @@ export function BoardPage({ projectKey, task, viewer }: Props) {
   const { board, error, retry } = useBoard(projectKey);
   if (error) return <Trouble error={error} retry={retry} />;
   if (!board) return <p className="loading">Loading …</p>;
-  return <Loaded board={board} task={task} viewer={viewer} retry={retry} />;
+  return <Loaded {...{ board, projectKey, task, viewer, retry }} />;
 }
 
-interface LoadedProps {
+interface LoadedProps extends Props {
   board: Board;
-  task: string | null;
-  viewer: Viewer;
   retry: () => void;
 }
 
-function Loaded({ board, task, viewer, retry }: LoadedProps) {
-  const { project, tasks } = board;
+function Loaded({ board, projectKey, task, viewer, retry }: LoadedProps) {
+  const { tasks } = board;
+  const project = useStore(board.project);
   const items = useSyncExternalStore(tasks.subscribe, () => tasks.items);
   const error = useSyncExternalStore(tasks.subscribe, () => tasks.error);
   const [said, announce] = useState("");
@@ -45,6 +45,11 @@ function Loaded({ board, task, viewer, retry }: LoadedProps) {
   useEffect(() => {
     document.title = `${open ? `${open.identifier} ${open.title}` : project.name} · Taskloom`;
   }, [open, project]);
+  useEffect(() => {
+    // It has another key now, and with it its tasks.
+    if (project.key === projectKey) return;
+    goOn(project.key, task?.replace(`${projectKey}-`, `${project.key}-`) ?? null);
+  }, [project.key, projectKey, task]);
 
   if (error) return <Trouble error={error} retry={retry} />;
   return (
@@ -53,6 +58,9 @@ function Loaded({ board, task, viewer, retry }: LoadedProps) {
         <div className="title">
           <h1>{project.name}</h1>
           <Here others={others} items={items} />
+          {project.archivedAt && (
+            <p className="quiet">It is archived: nothing in it can be changed.</p>
+          )}
           {tasks.hasNextPage && (
             <p className="quiet">Only the first {items.length} tasks are shown.</p>
           )}

@@ -1,0 +1,76 @@
+"""What one may do on the board, and that it follows while the page is open."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.async_api import expect
+
+from db import models
+from tests.accounts import Person
+from tests.e2e.test_board import Desks, chromium, column, desks, pytestmark, server, team
+from tests.factories import World, gid
+
+__all__ = ["chromium", "desks", "pytestmark", "server", "team"]
+
+Team = tuple[Person, Person, models.Project]
+
+
+async def done(world: World, person: Person, mutation: str, **given: Any) -> None:
+    """Run a mutation by the fields of its input."""
+    kind = f"{mutation[0].upper()}{mutation[1:]}Input"
+    document = f"mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ errors {{ code }} }} }}"
+    assert (await world.run(document, person, input=given)).good[mutation]["errors"] == []
+
+
+async def member(world: World, owner: Person, project: models.Project, person: Person) -> str:
+    """The ID of a person's membership."""
+    query = "query ($id: ID!) { project(id: $id) { members { nodes { id user { id } } } } }"
+    found = (await world.run(query, owner, id=gid(project))).good["project"]["members"]["nodes"]
+    (one,) = (one["id"] for one in found if one["user"]["id"].endswith(person.id.hex))
+    return str(one)
+
+
+async def test_an_open_board_follows_the_role_of_its_user(
+    desks: Desks, world: World, team: Team
+) -> None:
+    ada, grace, project = team
+    page = await desks.sign_in(grace, project)
+    await page.get_by_role("button", name=re.compile("Cut")).click()
+    new, priority = page.get_by_label("New task in To do"), page.get_by_label("Priority")
+    await expect(priority).to_be_enabled()
+    membership = await member(world, ada, project, grace)
+    await done(world, ada, "projectMemberUpdate", id=membership, role="VIEWER")
+    await expect(new).to_be_hidden()
+    await expect(priority).to_be_disabled()
+    await done(world, ada, "projectMemberUpdate", id=membership, role="EDITOR")
+    await expect(new).to_be_visible()
+    await expect(priority).to_be_enabled()
+    # Events go on.
+    await world.task(ada, project_id=project.id, title="Paint")
+    await expect(column(page, "To do").get_by_text("Paint")).to_be_visible()
+
+
+async def test_an_open_board_follows_its_project(desks: Desks, world: World, team: Team) -> None:
+    ada, grace, project = team
+    page = await desks.sign_in(grace, project)
+    await page.get_by_role("button", name=re.compile("Cut")).click()
+    await expect(page.get_by_label(f"Task {project.key}-2")).to_be_visible()
+    await done(world, ada, "projectArchive", id=gid(project))
+    await expect(page.get_by_text("It is archived")).to_be_visible()
+    await expect(page.get_by_label("Priority")).to_be_disabled()
+    await done(world, ada, "projectUnarchive", id=gid(project))
+    await expect(page.get_by_text("It is archived")).to_be_hidden()
+    await expect(page.get_by_label("Priority")).to_be_enabled()
+
+    key = f"Z{project.key[1:]}"
+    await done(world, ada, "projectUpdate", id=gid(project), key=key, name="Garden")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Garden")
+    await expect(page.get_by_label(f"Task {key}-2")).to_be_visible()
+    assert page.url.endswith(f"#/{key}/{key}-2")
+    # Whom tasks can be assigned to.
+    kay = await world.person(full_name="Kay Lund")
+    new = {"projectId": gid(project), "userId": gid(kay), "role": "EDITOR"}
+    await done(world, ada, "projectMemberAdd", **new)
+    await expect(page.get_by_label("Assignee").get_by_text("Kay Lund")).to_be_attached()
