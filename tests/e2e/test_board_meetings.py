@@ -139,7 +139,10 @@ async def test_a_comment_that_outlives_the_page_and_is_refused_is_shown(
     await page.goto("about:blank")
     await page.unroute_all()
     await page.goto(f"{desks.server.url}/board/")
-    await expect(page.get_by_text("Your comment was: “mind the grain”")).to_be_visible()
+    dialog = page.get_by_role("dialog", name="This was not saved")
+    await expect(dialog.get_by_label("What you wrote")).to_have_value("mind the grain")
+    await dialog.get_by_role("button", name="Close").click()
+    await expect(dialog).to_be_hidden()
 
 
 async def test_a_new_task_of_another_project_is_not_shown(

@@ -7,8 +7,10 @@ import { BootDocument, type BootQuery } from "./generated/graphql.ts";
 import { Header } from "./header/header.tsx";
 import { LinkedProject, LinkedTask } from "./links.tsx";
 import { outbox } from "./outbox.ts";
+import { writes } from "./panel/drafts.ts";
 import { ConflictDialog } from "./parts/conflict.tsx";
 import { Messages } from "./parts/messages.tsx";
+import { RefusedDialog } from "./parts/refused.tsx";
 import { Trouble } from "./parts/trouble.tsx";
 import { BoardPage } from "./project/page.tsx";
 import { Projects } from "./projects.tsx";
@@ -29,6 +31,7 @@ export function App() {
       {!page && signedIn && <SignedIn key={number} />}
       <Messages />
       <ConflictDialog />
+      <RefusedDialog />
     </>
   );
 }
@@ -40,6 +43,7 @@ function SignedIn() {
   const id = viewer?.user.id;
   useEffect(() => {
     if (!id) return;
+    writes(id);
     outbox.open(id);
     return () => outbox.close();
   }, [id]);

@@ -31,3 +31,10 @@ export function textChange(task: string, text: Text): Change {
   const input = { id: task, ...values, ifVersion: text.base.version };
   return { kind: "update", task, input, values, text };
 }
+
+/** What its author has written, if that is not a choice. */
+export function wordsOf({ kind, input, text }: Change): string | null {
+  if (text) return text.mine;
+  if (kind === "comment") return String(input.body);
+  return kind === "create" ? String(input.title) : null;
+}

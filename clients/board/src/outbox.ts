@@ -6,57 +6,54 @@
  * laptop closed. Its idempotency key makes sure that it is done once, however often it is sent.
  */
 
-import { SignInError, TaskloomError, UnavailableError } from "@taskloom/client";
-import { api, connected } from "./api.ts";
-import { type Change, DOCUMENTS, textChange } from "./changes.ts";
-import { type Text, sendText } from "./parts/conflict.tsx";
-import { failed, say, textOf } from "./parts/messages.tsx";
+import { ConflictError, SignInError } from "@taskloom/client";
+import { api } from "./api.ts";
+import { type Change, DOCUMENTS, textChange, wordsOf } from "./changes.ts";
+import { type Entry, forget, placesOf, store, stored, watch } from "./entries.ts";
+import { dismiss, settle } from "./parts/conflict.tsx";
+import { refused } from "./parts/refused.tsx";
 import { newId } from "./project/places.ts";
+import { passes, pause } from "./retry.ts";
 import { Store } from "./store.ts";
+import { PAGE, whenGone } from "./tabs.ts";
 
-const RETRY_MS = [500, 1_000, 2_000, 5_000];
-
-interface Entry extends Change {
-  key: string;
-  /** Where it is stored. The user may have signed out when it is answered. */
-  place: string;
-  at: number;
-  requestId?: string;
-}
-
-interface Answer {
-  promise: Promise<any>;
-  resolve: (object: any) => void;
-  reject: (error: unknown) => void;
-}
+type Answer = PromiseWithResolvers<any>;
+type LeftOver = (change: Change, done: Promise<any>) => void;
 
 class Outbox {
   /** The changes that the server has not answered, and whether it can be reached. */
   readonly state = new Store({ count: 0, reachable: true });
-  // Of what is stored, by user; each change by itself, since several tabs may have some.
-  #prefix: string | null = null;
+  /** Where those of the user are stored. */
+  #places: string | null = null;
   #entries: Entry[] = [];
+  #stop = new AbortController();
   readonly #answers = new Map<string, Answer>();
-  // The keys of those that were sent by this page; their callers are told the results.
-  readonly #sentHere = new Set<string>();
+  // The keys of those whose authors are asked about a conflict; they stay stored meanwhile.
+  readonly #asked = new Set<string>();
+  readonly #watched = new Set<string>();
+  readonly #listeners = new Set<LeftOver>();
   #running = false;
 
-  /**
-   * Go on with the changes of a user, from before the page was loaded. If they are those of another
-   * tab, both send them, and they are done once.
-   */
+  /** Go on with the changes of a user that this page had, and with those of pages that are gone. */
   open(user: string): void {
-    const prefix = (this.#prefix = `taskloom-board:outbox:${user}:`);
-    this.#entries = Object.keys(localStorage)
-      .filter((key) => key.startsWith(prefix))
-      .map((key) => JSON.parse(localStorage.getItem(key)!) as Entry)
-      .sort((one, other) => one.at - other.at);
-    this.#counted();
-    void this.#run();
+    const places = placesOf(user);
+    if (places !== this.#places) {
+      // What somebody else was asked is asked again when they return.
+      dismiss();
+      this.#asked.clear();
+    }
+    this.#places = places;
+    this.#entries = [];
+    const { signal } = (this.#stop = new AbortController());
+    this.#take(PAGE);
+    const seen = ({ page }: Entry) => void this.#goOnFor(page, signal);
+    stored(places).forEach(seen);
+    watch(places, signal, seen);
   }
 
   /** Stop; what was not sent stays for the next time, as does what the same user still sends. */
   close(): void {
+    this.#stop.abort();
     this.#entries = [];
     this.#counted();
   }
@@ -64,28 +61,50 @@ class Outbox {
   /** Send a change. Resolves with the payload's object, once the server has answered. */
   send(change: Change, requestId?: string): Promise<any> {
     const key = newId("change");
-    const place = `${this.#prefix}${key}`;
-    const entry = { ...change, key, place, at: Date.now(), ...(requestId && { requestId }) };
-    this.#entries.push(entry);
-    this.#sentHere.add(key);
-    this.#save(entry);
-    this.#counted();
-    void this.#run();
+    const place = `${this.#places}${key}`;
+    const entry = { ...change, key, place, page: PAGE, at: Date.now(), settled: 0, requestId };
+    this.#add(entry);
     return this.#answer(entry).promise;
   }
 
-  /** The changes under way, some from before the page was loaded, and what becomes of them. */
-  leftOver(wanted: (change: Change) => boolean): { change: Change; done: Promise<any> }[] {
-    return this.#entries
-      .filter(wanted)
-      .map((entry) => ({ change: entry, done: this.#answer(entry).promise }));
+  /**
+   * Call a function with each change under way, and what becomes of it: now, and with those that
+   * other pages leave. Returns a function that ends it.
+   */
+  leftOver(listener: LeftOver): () => void {
+    for (const entry of this.#entries) listener(entry, this.#answer(entry).promise);
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async #goOnFor(page: string, signal: AbortSignal): Promise<void> {
+    if (page === PAGE || this.#watched.has(page)) return;
+    this.#watched.add(page);
+    const closed = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await whenGone(page, signal, async () => {
+      const answers = signal.aborted ? [] : this.#take(page);
+      await Promise.race([closed, Promise.allSettled(answers)]);
+    });
+    this.#watched.delete(page);
+  }
+
+  #take(page: string): Promise<any>[] {
+    const taken = stored(this.#places!).filter((one) => one.page === page && !this.#asked.has(one.key));
+    this.#entries.push(...taken);
+    const answers = taken.map((entry) => this.#answer(entry).promise);
+    for (const listener of this.#listeners)
+      taken.forEach((entry, index) => listener(entry, answers[index]!));
+    this.#counted();
+    void this.#run();
+    return answers;
   }
 
   #answer({ key }: Entry): Answer {
     const known = this.#answers.get(key);
     if (known) return known;
-    const made = {} as Answer;
-    made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+    const made: Answer = Promise.withResolvers();
+    // Not everybody waits for it.
+    made.promise.catch(() => {});
     this.#answers.set(key, made);
     return made;
   }
@@ -97,9 +116,8 @@ class Outbox {
       try {
         const object = await this.#sent(entry);
         failures = 0;
-        this.#remove(entry);
         this.#follow(entry, object);
-        this.#answers.get(entry.key)?.resolve(object);
+        this.#done(entry).resolve(object);
       } catch (error) {
         // Signed out: they are sent after the next sign-in.
         if (error instanceof SignInError) break;
@@ -108,30 +126,34 @@ class Outbox {
           await pause(failures++);
           continue;
         }
-        this.#remove(entry);
-        this.#answers.get(entry.key)?.reject(error);
-        if (!this.#sentHere.has(entry.key)) this.#refused(entry, error);
+        if (error instanceof ConflictError && error.current && entry.text)
+          void this.#ask(entry, error.current);
+        else {
+          // Nobody here waits for it.
+          if (entry.page !== PAGE) refused(wordsOf(entry), error);
+          this.#done(entry).reject(error);
+        }
       }
-      this.#answers.delete(entry.key);
-      this.#sentHere.delete(entry.key);
       this.state.set({ ...this.state.value, reachable: true });
     }
     this.#running = false;
   }
 
-  async #sent({ kind, input, key, requestId }: Entry): Promise<any> {
-    const variables: any = { input: { ...input, idempotencyKey: key } };
+  async #sent({ kind, input, key, settled, requestId }: Entry): Promise<any> {
+    const variables: any = { input: { ...input, idempotencyKey: `${key}.${settled}` } };
     const data = await api.request<any, any>(DOCUMENTS[kind], variables, { requestId, attempts: 1 });
     const payload: any = Object.values(data)[0];
     return payload.task ?? payload.comment;
   }
 
-  /** A change from before the page was loaded was refused: its author's words are not lost. */
-  #refused({ kind, task, input, text }: Entry, error: unknown): void {
-    const send = (next: Text) => this.send(textChange(task, next));
-    if (text) sendText(text, send, Promise.reject(error)).catch(failed);
-    else if (kind === "comment") say(`${textOf(error)} Your comment was: “${input.body}”`);
-    else failed(error);
+  /** Ask the author of a text that somebody else has changed. Other changes go on meanwhile. */
+  async #ask(entry: Entry, current: any): Promise<void> {
+    this.#asked.add(entry.key);
+    this.#leave(entry);
+    const next = await settle(entry.text!, current);
+    this.#asked.delete(entry.key);
+    if (!next) return this.#done(entry).resolve(current);
+    this.#add({ ...entry, ...textChange(entry.task, next), settled: entry.settled + 1 });
   }
 
   /** What was changed on top of a change is meant for the version that this one has made. */
@@ -140,18 +162,30 @@ class Outbox {
     for (const later of this.#entries)
       if (later.task === task && later.input.ifVersion === version - 1) {
         later.input.ifVersion = version;
-        this.#save(later);
+        store(later);
       }
   }
 
-  #remove(entry: Entry): void {
+  #add(entry: Entry): void {
+    this.#entries.push(entry);
+    store(entry);
+    this.#counted();
+    void this.#run();
+  }
+
+  /** Take it off the queue. */
+  #leave(entry: Entry): void {
     this.#entries = this.#entries.filter(({ key }) => key !== entry.key);
-    localStorage.removeItem(entry.place);
     this.#counted();
   }
 
-  #save(entry: Entry): void {
-    localStorage.setItem(entry.place, JSON.stringify(entry));
+  /** Forget it, after somebody is told what became of it. */
+  #done(entry: Entry): Answer {
+    const answer = this.#answer(entry);
+    this.#leave(entry);
+    forget(entry);
+    this.#answers.delete(entry.key);
+    return answer;
   }
 
   #counted(): void {
@@ -160,26 +194,3 @@ class Outbox {
 }
 
 export const outbox = new Outbox();
-
-function passes(error: unknown): boolean {
-  return (
-    error instanceof UnavailableError ||
-    (error instanceof TaskloomError && error.code === "RATE_LIMITED")
-  );
-}
-
-/** Wait a little longer each time, but no longer than until the server can be reached again. */
-function pause(failures: number): Promise<void> {
-  const ms = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]!;
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    const stop = connected.subscribe(() => connected.value && done());
-    addEventListener("online", done);
-    function done() {
-      clearTimeout(timer);
-      stop();
-      removeEventListener("online", done);
-      resolve();
-    }
-  });
-}

@@ -49,6 +49,16 @@ export function useMedia(query: string): boolean {
   return useSyncExternalStore(listen, () => media.matches);
 }
 
+/** Whether the component is still in the page. */
+export function useShown(): { readonly current: boolean } {
+  const shown = useRef(false);
+  useEffect(() => {
+    shown.current = true;
+    return () => void (shown.current = false);
+  }, []);
+  return shown;
+}
+
 export interface Loaded<T> {
   data: T | null;
   error: unknown;

@@ -2,22 +2,29 @@
 
 import { type FormEvent, type KeyboardEvent, useRef, useState } from "react";
 import { outbox } from "../outbox.ts";
+import { failed } from "../parts/messages.tsx";
 import { Person } from "../parts/person.tsx";
+import { refused } from "../parts/refused.tsx";
 import { Ago } from "../parts/times.tsx";
 import { newId } from "../project/places.ts";
+import { comments as drafts } from "./drafts.ts";
 import { type Details, Part } from "./panel.tsx";
 
 interface Props {
   task: Details;
   reload: () => void;
-  failed: (error: unknown) => void;
 }
 
-export function Comments({ task, reload, failed }: Props) {
+export function Comments({ task, reload }: Props) {
   const [sending, setSending] = useState<readonly { id: string; body: string }[]>([]);
-  const form = useRef<HTMLFormElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
   const comments = task.comments.nodes;
   const waiting = sending.filter(({ id }) => !comments.some((comment) => comment.id === id));
+
+  function show(body: string) {
+    field.current!.value = body;
+    drafts.set(task.id, body);
+  }
 
   async function send(body: string) {
     const id = newId("comment");
@@ -29,21 +36,22 @@ export function Comments({ task, reload, failed }: Props) {
     } catch (error) {
       setSending((all) => all.filter((one) => one.id !== id));
       // What was refused can be mended, unless something else is being written by now.
-      const field = form.current?.elements.namedItem("body") as HTMLTextAreaElement | null;
-      if (field && !field.value) field.value = body;
+      if (!field.current || field.current.value) return refused(body, error);
+      show(body);
       failed(error);
     }
   }
 
   function submitted(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
-    const body = String(new FormData(event.currentTarget).get("body")).trim();
-    event.currentTarget.reset();
+    const body = (field.current?.value ?? "").trim();
+    show("");
     if (body) void send(body);
   }
 
   function pressed(event: KeyboardEvent) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.current?.requestSubmit();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey))
+      field.current?.form?.requestSubmit();
   }
 
   return (
@@ -74,10 +82,12 @@ export function Comments({ task, reload, failed }: Props) {
         ))}
       </ul>
       {task.viewerCanComment && (
-        <form ref={form} onSubmit={submitted} className="write">
+        <form onSubmit={submitted} className="write">
           <textarea
-            name="body"
+            ref={field}
             rows={2}
+            defaultValue={drafts.get(task.id)}
+            onChange={(event) => drafts.set(task.id, event.target.value)}
             aria-label="Write a comment"
             placeholder="Write a comment; @name mentions somebody"
             onKeyDown={pressed}

@@ -4,7 +4,6 @@ import { type ReactNode, useEffect, useRef } from "react";
 import { api } from "../api.ts";
 import { PanelDocument, type PanelQuery } from "../generated/graphql.ts";
 import { Icon, StatusIcon } from "../parts/icons.tsx";
-import { failed } from "../parts/messages.tsx";
 import { Person } from "../parts/person.tsx";
 import { Ago } from "../parts/times.tsx";
 import { Trouble } from "../parts/trouble.tsx";
@@ -134,7 +133,7 @@ function Parts({ board, task, data, reload }: PartsProps) {
       )}
       <Files task={data} reload={reload} />
       <Time task={data} />
-      <Comments task={data} reload={reload} failed={failed} />
+      <Comments task={data} reload={reload} />
       <Part title="History">
         <ul className="history">
           {data.activity.nodes.map(({ id, at, summary }) => (

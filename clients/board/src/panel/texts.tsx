@@ -3,22 +3,26 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { Text } from "../parts/conflict.tsx";
 import { failed } from "../parts/messages.tsx";
+import { refused } from "../parts/refused.tsx";
 import type { Board, Card } from "../project/board.ts";
+import { useShown } from "../store.ts";
+import { type Draft, texts } from "./drafts.ts";
 
 interface Props {
   board: Board;
   task: Card;
 }
 
-/** A text that is being written, and what it was when that began. */
-interface Draft {
-  text: string;
-  base: Text["base"];
-}
-
 function useDraft(board: Board, task: Card, field: Text["field"]) {
-  const [draft, setDraft] = useState<Draft | null>(null);
+  const name = `${task.id} ${field}`;
+  const [draft, show] = useState(texts.get(name) ?? null);
+  const shown = useShown();
   const text = task[field] ?? "";
+  function setDraft(next: Draft | null) {
+    if (next) texts.set(name, next);
+    else texts.delete(name);
+    show(next);
+  }
   return {
     draft: draft?.text ?? null,
     edit: (next: string) =>
@@ -28,10 +32,11 @@ function useDraft(board: Board, task: Card, field: Text["field"]) {
       setDraft(null);
       if (!draft || draft.text === draft.base.text) return;
       try {
-        await board.write(task, field, draft.text, draft.base);
+        await board.write(task, { field, mine: draft.text, base: draft.base });
       } catch (error) {
         // What was refused can be mended, unless something else is being written by now.
-        setDraft((now) => now ?? draft);
+        if (!shown.current || texts.has(name)) return refused(draft.text, error);
+        setDraft(draft);
         failed(error);
       }
     },

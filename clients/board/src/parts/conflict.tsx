@@ -4,9 +4,9 @@
  * changed something else, nobody needs to be asked.
  */
 
-import { ConflictError } from "@taskloom/client";
 import { useEffect, useRef } from "react";
 import { Store, useStore } from "../store.ts";
+import { Modal } from "./modal.tsx";
 
 /** A text of a task, as somebody has written it. */
 export interface Text {
@@ -31,25 +31,20 @@ const conflicts = new Store<readonly Conflict[]>([]);
 let count = 0;
 
 /**
- * Send a text. Returns once it is sent, or given up. `send` throws `ConflictError` if the task has
- * changed; `first` is what it returned if the text is on its way already.
+ * What becomes of a text that met the task as it is `current`: the text to send next, or null if
+ * theirs stays.
  */
-export async function sendText(
-  text: Text,
-  send: (text: Text) => Promise<unknown>,
-  first: Promise<unknown> | null = null,
-): Promise<void> {
+export async function settle(text: Text, current: any): Promise<Text | null> {
   const { field, mine, base } = text;
-  try {
-    await (first ?? send(text));
-  } catch (error) {
-    if (!(error instanceof ConflictError) || !error.current) throw error;
-    const { version } = error.current;
-    const theirs: string = error.current[field] ?? "";
-    const chosen = theirs === base.text || theirs === mine ? mine : await ask(text, theirs);
-    if (chosen !== null && chosen !== theirs)
-      await sendText({ ...text, mine: chosen, base: { text: theirs, version } }, send);
-  }
+  const theirs: string = current[field] ?? "";
+  const chosen = theirs === base.text || theirs === mine ? mine : await ask(text, theirs);
+  if (chosen === null || chosen === theirs) return null;
+  return { ...text, mine: chosen, base: { text: theirs, version: current.version } };
+}
+
+/** Ask no more; who was asked gets no answer. */
+export function dismiss(): void {
+  conflicts.set([]);
 }
 
 function ask({ field, of, mine }: Text, theirs: string): Promise<string | null> {
@@ -69,15 +64,10 @@ export function ConflictDialog() {
 }
 
 function Dialog({ what, mine, theirs, choose }: Conflict) {
-  const dialog = useRef<HTMLDialogElement>(null);
   const text = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-    text.current?.focus();
-  }, []);
+  useEffect(() => text.current?.focus(), []);
   return (
-    <dialog ref={dialog} aria-labelledby="conflict" onClose={() => choose(null)}>
-      <h2 id="conflict">Somebody else has changed the {what}</h2>
+    <Modal title={`Somebody else has changed the ${what}`} close={() => choose(null)}>
       <p className="quiet">You both worked on it at the same time. Which one shall it be?</p>
       <div className="versions">
         <label>
@@ -97,6 +87,6 @@ function Dialog({ what, mine, theirs, choose }: Conflict) {
           Use mine
         </button>
       </p>
-    </dialog>
+    </Modal>
   );
 }

@@ -2,7 +2,7 @@
 
 import { type WatchedList, orderBy, watchList } from "@taskloom/client";
 import { api, connected } from "../api.ts";
-import { type Change, textChange } from "../changes.ts";
+import { type Change, textChange, wordsOf } from "../changes.ts";
 import {
   type CardFragment,
   type EventFilter,
@@ -13,8 +13,8 @@ import {
   type TaskStatus,
 } from "../generated/graphql.ts";
 import { outbox } from "../outbox.ts";
-import { type Text, sendText } from "../parts/conflict.tsx";
-import { failed } from "../parts/messages.tsx";
+import type { Text } from "../parts/conflict.tsx";
+import { refused } from "../parts/refused.tsx";
 import { Store } from "../store.ts";
 import { newId, placeOf } from "./places.ts";
 
@@ -38,6 +38,8 @@ interface Touched {
 }
 
 export class Board {
+  readonly #stop: () => void;
+
   private constructor(
     readonly project: Store<Project>,
     readonly tasks: WatchedList<Card>,
@@ -48,8 +50,9 @@ export class Board {
     readonly touched: Store<Touched | null>,
   ) {
     // The outbox says what becomes of them.
-    for (const { change, done } of outbox.leftOver((change) => this.#isShown(change)))
-      this.#show(change, () => done).catch(() => {});
+    this.#stop = outbox.leftOver((change, done) => {
+      if (this.#isShown(change)) this.#show(change, () => done).catch(() => {});
+    });
   }
 
   static async open(key: string): Promise<Board> {
@@ -87,6 +90,7 @@ export class Board {
   }
 
   close(): void {
+    this.#stop();
     this.tasks.close();
     connected.set(true);
   }
@@ -106,9 +110,8 @@ export class Board {
   }
 
   /** Change a text. Its author is asked if somebody else has changed it meanwhile. */
-  async write(card: Card, field: Text["field"], mine: string, base: Text["base"]): Promise<void> {
-    const text = { field, mine, base, of: card.identifier ?? card.title };
-    await sendText(text, (next) => this.#show(textChange(card.id, next)));
+  write(card: Card, text: Omit<Text, "of">): Promise<Card | null> {
+    return this.#show(textChange(card.id, { ...text, of: card.identifier ?? card.title }));
   }
 
   create(title: string, status: TaskStatus): void {
@@ -145,7 +148,7 @@ export class Board {
   }
 
   #change(change: Change): void {
-    this.#show(change).catch(failed);
+    this.#show(change).catch((error: unknown) => refused(wordsOf(change), error));
   }
 
   #show(change: Change, send = (id?: string) => outbox.send(change, id)): Promise<Card | null> {
