@@ -528,7 +528,7 @@ async def test_a_forgotten_password(
     context.set_default_timeout(LONG)
     page = await context.new_page()
     await page.goto(f"{server.url}/board/")
-    await page.get_by_role("button", name="Forgotten your password?").click()
+    await page.get_by_role("link", name="Forgotten your password?").click()
     await page.get_by_label("Email address").fill(ada.email)
     await page.get_by_role("button", name="Send me a link").click()
     await expect(page.get_by_text("a mail is on its way")).to_be_visible()

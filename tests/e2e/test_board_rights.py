@@ -9,7 +9,17 @@ from playwright.async_api import expect
 
 from db import models
 from tests.accounts import Person
-from tests.e2e.test_board import Desks, chromium, column, desks, pytestmark, server, team
+from tests.e2e.test_board import (
+    Desks,
+    check,
+    chromium,
+    column,
+    desks,
+    mention,
+    pytestmark,
+    server,
+    team,
+)
 from tests.factories import World, gid
 
 __all__ = ["chromium", "desks", "pytestmark", "server", "team"]
@@ -74,3 +84,41 @@ async def test_an_open_board_follows_its_project(desks: Desks, world: World, tea
     new = {"projectId": gid(project), "userId": gid(kay), "role": "EDITOR"}
     await done(world, ada, "projectMemberAdd", **new)
     await expect(page.get_by_label("Assignee").get_by_text("Kay Lund")).to_be_attached()
+
+
+async def test_a_task_of_a_project_that_one_does_not_see(
+    desks: Desks, world: World, team: Team
+) -> None:
+    """It is on the first page, and where a notification and a search lead to."""
+    ada, _, project = team
+    kay = await world.person(full_name="Kay Lund")
+    own = await world.project(kay, name="Garden")
+    find = "query ($id: ID!) { project(id: $id) { tasks { nodes { id title } } } }"
+    nodes = (await world.run(find, ada, id=gid(project))).good["project"]["tasks"]["nodes"]
+    (weld,) = (node["id"] for node in nodes if node["title"] == "Weld")
+    await done(world, ada, "taskShareCreate", taskId=weld, userId=gid(kay), permission="EDIT")
+    await mention(world, ada, kay)
+    page = await desks.sign_in(kay, own)
+    title = page.get_by_role("heading", name="Weld", level=1)
+
+    await page.get_by_label("Search").fill("Weld")
+    await page.get_by_role("option", name="Weld").click()
+    await expect(title).to_be_visible()
+    await page.get_by_role("link", name="Projects", exact=True).click()
+    await page.get_by_role("link", name="Weld").click()
+    await expect(title).to_be_visible()
+    await page.get_by_role("link", name="Projects", exact=True).click()
+    await page.get_by_role("button", name=re.compile("^Notifications")).click()
+    await page.get_by_role("button", name=re.compile("mentioned you on “Weld”")).click()
+    await expect(title).to_be_visible()
+    await check(page)
+
+    await page.get_by_label("Write a comment").fill("Mind the grain")
+    await page.get_by_role("button", name="Comment", exact=True).click()
+    await expect(page.get_by_role("region", name="Comments").get_by_text("grain")).to_be_visible()
+    await page.get_by_role("button", name="Mark as done").click()
+    await expect(page.get_by_role("button", name="Reopen")).to_be_visible()
+    await done(world, ada, "taskUpdate", id=weld, title="Weld the tubes")
+    await expect(page.get_by_role("heading", name="Weld the tubes", level=1)).to_be_visible()
+    await done(world, ada, "taskDelete", id=weld)
+    await expect(page.get_by_role("heading", name="Not found")).to_be_visible()

@@ -1,30 +1,30 @@
-/** All projects that one can see. */
+/** All projects that one can see, and one's tasks that are on no board. */
 
-import { useEffect } from "react";
 import { api } from "./api.ts";
 import { ProjectsDocument } from "./generated/graphql.ts";
+import { StatusIcon } from "./parts/icons.tsx";
 import { Trouble } from "./parts/trouble.tsx";
-import { linkTo } from "./route.ts";
-import { useLoaded } from "./store.ts";
+import { STATUS_NAMES } from "./project/board.ts";
+import { linkTo, linkToTask } from "./route.ts";
+import { useLoaded, useTitle } from "./store.ts";
 
 export function Projects() {
   const { data, error, reload } = useLoaded("projects", () => api.request(ProjectsDocument));
-  useEffect(() => {
-    document.title = "Projects · Taskloom";
-  }, []);
+  useTitle("Projects");
   if (error) return <Trouble error={error} retry={reload} />;
   if (!data) return <p className="loading">Loading …</p>;
   const projects = data.projects!.nodes;
+  const tasks = data.tasks.nodes;
   return (
     <main className="projects">
       <h1>Projects</h1>
       {projects.length === 0 && <p>You are not a member of any project yet.</p>}
-      <ul>
+      <ul hidden={projects.length === 0}>
         {projects.map(({ id, key, name, color, stats }) => (
           <li key={id}>
             <a href={linkTo(key)}>
               <span className="swatch" style={{ background: color ?? "var(--faint)" }} />
-              <strong>{name}</strong>
+              <strong className="written">{name}</strong>
               <span className="quiet">{key}</span>
               <meter
                 aria-label={`${stats!.completed} of ${stats!.total} tasks are done`}
@@ -36,6 +36,22 @@ export function Projects() {
           </li>
         ))}
       </ul>
+      {tasks.length > 0 && (
+        <>
+          <h2>Open tasks that are on no board</h2>
+          <ul>
+            {tasks.map((task) => (
+              <li key={task.id}>
+                <a href={linkToTask(task)}>
+                  <StatusIcon status={task.status} name={STATUS_NAMES[task.status]} />
+                  <span className="written">{task.title}</span>
+                </a>
+              </li>
+            ))}
+          </ul>
+          {data.tasks.pageInfo.hasNextPage && <p className="quiet">There are more.</p>}
+        </>
+      )}
     </main>
   );
 }

@@ -37,6 +37,16 @@ export function linkTo(project: string | null, task: string | null = null): stri
   return `#/${parts.map(encodeURIComponent).join("/")}`;
 }
 
+/** Where a task is shown: on its board, or by itself if it is in no project that one sees. */
+export function linkToTask(task: {
+  id: string;
+  identifier: string | null;
+  project: { key: string } | null;
+}): string {
+  const { id, identifier, project } = task;
+  return project && identifier ? linkTo(project.key, identifier) : linkTo("tasks", id);
+}
+
 export function go(project: string | null, task: string | null = null): void {
   location.hash = linkTo(project, task);
 }

@@ -1,9 +1,10 @@
 /** Signing in with a password; a development server also offers its demo user. */
 
 import { type FormEvent, useEffect, useState } from "react";
-import { ForgottenPassword } from "./account.tsx";
 import { SERVER, api } from "./api.ts";
 import { textOf } from "./parts/messages.tsx";
+import { linkTo } from "./route.ts";
+import { useTitle } from "./store.ts";
 
 interface Demo {
   login: string;
@@ -14,10 +15,9 @@ export function SignIn() {
   const [demo, setDemo] = useState<Demo | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const [forgotten, setForgotten] = useState(false);
 
+  useTitle("Sign in");
   useEffect(() => {
-    document.title = "Sign in · Taskloom";
     fetch(`${SERVER}/explorer/config.json`)
       .then((response) => response.json())
       .then(({ demo }: { demo: Demo | null }) => setDemo(demo))
@@ -41,13 +41,6 @@ export function SignIn() {
     void signIn(String(form.get("login")), String(form.get("password")));
   }
 
-  if (forgotten)
-    return (
-      <main className="sign-in">
-        <h1>Forgotten password</h1>
-        <ForgottenPassword close={() => setForgotten(false)} />
-      </main>
-    );
   return (
     <main className="sign-in">
       <h1>Taskloom</h1>
@@ -64,9 +57,7 @@ export function SignIn() {
         <button type="submit" className="primary" disabled={busy}>
           Sign in
         </button>
-        <button type="button" className="bare" onClick={() => setForgotten(true)}>
-          Forgotten your password?
-        </button>
+        <a href={linkTo("reset-password")}>Forgotten your password?</a>
         {demo && (
           <button
             type="button"

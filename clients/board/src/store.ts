@@ -36,6 +36,13 @@ export function useStore<T>(store: Store<T>): T {
   return useSyncExternalStore(store.subscribe, () => store.value);
 }
 
+/** Says in the window's title, and so in the list of tabs, what the page shows. */
+export function useTitle(what: string | null | undefined): void {
+  useEffect(() => {
+    if (what) document.title = `${what} · Taskloom`;
+  }, [what]);
+}
+
 /** Whether a media query holds. */
 export function useMedia(query: string): boolean {
   const media = useMemo(() => matchMedia(query), [query]);

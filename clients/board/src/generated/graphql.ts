@@ -144,6 +144,12 @@ export type DateTimeFilter = {
   within?: string | null | undefined;
 };
 
+/** Input for `emailVerificationRequest`; no field is required. */
+export type EmailVerificationRequestInput = {
+  /** A unique key of your choice, up to 255 characters. If you repeat the mutation with the same key and input within 24 hours, nothing is done again; the payload has the object of the first call and `replayed: true`. */
+  idempotencyKey?: string | null | undefined;
+};
+
 /** The code of an error, for programs. Top-level errors have the same codes in `extensions.code`. New codes may be added; show the message of one that you do not know. */
 export type ErrorCode =
   /** The account was deactivated by an administrator. */
@@ -1163,7 +1169,7 @@ export type BootQuery = { eventCursor: string, viewer: { unreadNotificationCount
 export type ProjectsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ProjectsQuery = { projects: { nodes: Array<{ id: string, key: string, name: string, color: string | null, stats: { open: number, completed: number, total: number } }> } };
+export type ProjectsQuery = { projects: { nodes: Array<{ id: string, key: string, name: string, color: string | null, stats: { open: number, completed: number, total: number } }> }, tasks: { nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus, project: { key: string } | null }>, pageInfo: { hasNextPage: boolean } } };
 
 export type ProjectQueryVariables = Exact<{
   id: string;
@@ -1299,7 +1305,7 @@ export type LinkedTaskQueryVariables = Exact<{
 }>;
 
 
-export type LinkedTaskQuery = { task: { id: string, identifier: string | null, title: string, descriptionHtml: string | null, status: TaskStatus, assignee: { id: string, displayName: string, avatarUrl: string | null } | null, project: { key: string } | null } | null };
+export type LinkedTaskQuery = { task: { id: string, identifier: string | null, project: { key: string } | null } | null };
 
 export type LinkedProjectQueryVariables = Exact<{
   id: string;
@@ -1321,6 +1327,13 @@ export type ResetPasswordMutationVariables = Exact<{
 
 
 export type ResetPasswordMutation = { passwordReset: { errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
+
+export type RequestVerificationMutationVariables = Exact<{
+  input: EmailVerificationRequestInput;
+}>;
+
+
+export type RequestVerificationMutation = { emailVerificationRequest: { errors: Array<{ code: ErrorCode, message: string, path: Array<string>, conflictingFields: Array<string> | null }> } };
 
 export type PanelQueryVariables = Exact<{
   id: string;
@@ -1508,6 +1521,24 @@ export const ProjectsDocument = new TypedDocumentString(`
         completed
         total
       }
+    }
+  }
+  tasks(
+    filter: {isOpen: true, project: {isNull: true}}
+    orderBy: [{dueAt: ASC}]
+    first: 50
+  ) {
+    nodes {
+      id
+      identifier
+      title
+      status
+      project {
+        key
+      }
+    }
+    pageInfo {
+      hasNextPage
     }
   }
 }
@@ -2010,22 +2041,12 @@ export const LinkedTaskDocument = new TypedDocumentString(`
   task(id: $id) {
     id
     identifier
-    title
-    descriptionHtml
-    status
-    assignee {
-      ...Person
-    }
     project {
       key
     }
   }
 }
-    fragment Person on User {
-  id
-  displayName
-  avatarUrl
-}`) as unknown as TypedDocumentString<LinkedTaskQuery, LinkedTaskQueryVariables>;
+    `) as unknown as TypedDocumentString<LinkedTaskQuery, LinkedTaskQueryVariables>;
 export const LinkedProjectDocument = new TypedDocumentString(`
     query LinkedProject($id: ID!) {
   project(id: $id) {
@@ -2061,6 +2082,20 @@ export const ResetPasswordDocument = new TypedDocumentString(`
   path
   conflictingFields
 }`) as unknown as TypedDocumentString<ResetPasswordMutation, ResetPasswordMutationVariables>;
+export const RequestVerificationDocument = new TypedDocumentString(`
+    mutation RequestVerification($input: EmailVerificationRequestInput!) {
+  emailVerificationRequest(input: $input) {
+    errors {
+      ...Problem
+    }
+  }
+}
+    fragment Problem on UserError {
+  code
+  message
+  path
+  conflictingFields
+}`) as unknown as TypedDocumentString<RequestVerificationMutation, RequestVerificationMutationVariables>;
 export const PanelDocument = new TypedDocumentString(`
     query Panel($id: ID!) {
   task(id: $id) {

@@ -12,7 +12,7 @@ import {
 import { Icon } from "../parts/icons.tsx";
 import { failed, say } from "../parts/messages.tsx";
 import { Ago } from "../parts/times.tsx";
-import { go } from "../route.ts";
+import { linkToTask } from "../route.ts";
 import { useLoaded } from "../store.ts";
 import { textOf } from "./notices.ts";
 import { followed } from "./own.ts";
@@ -86,7 +86,7 @@ function Latest({ count, setCount, close }: LatestProps) {
 
   function open({ id, isRead, task }: NoticeFragment) {
     if (!isRead) void read([id]);
-    if (task?.project && task.identifier) go(task.project.key, task.identifier);
+    if (task) location.hash = linkToTask(task);
     close();
   }
 
@@ -104,7 +104,10 @@ function Latest({ count, setCount, close }: LatestProps) {
         {notices.map((notice) => (
           <li key={notice.id} className={notice.isRead ? "" : "unread"}>
             <button type="button" onClick={() => open(notice)}>
-              <span>{textOf(notice)}</span>
+              <span>
+                {!notice.isRead && <span className="unseen">New: </span>}
+                {textOf(notice)}
+              </span>
               <span className="quiet">
                 {notice.task?.identifier} <Ago at={notice.createdAt} />
               </span>

@@ -5,7 +5,7 @@ import { api } from "../api.ts";
 import { SearchDocument, type SearchQuery } from "../generated/graphql.ts";
 import { Icon } from "../parts/icons.tsx";
 import { textOf } from "../parts/messages.tsx";
-import { go } from "../route.ts";
+import { linkTo, linkToTask } from "../route.ts";
 
 // After the last key.
 const PAUSE_MS = 180;
@@ -15,8 +15,8 @@ type Subject = NonNullable<NonNullable<SearchQuery["search"]>["nodes"][number]["
 interface Found {
   id: string;
   name: string;
-  where: string;
-  open: () => void;
+  where: string | null;
+  href: string;
 }
 
 export function Search() {
@@ -41,7 +41,7 @@ export function Search() {
   useEffect(() => setActive(0), [found]);
 
   function open(one: Found) {
-    one.open();
+    location.hash = one.href;
     setText("");
     close();
     input.current?.blur();
@@ -99,7 +99,7 @@ export function Search() {
             onPointerEnter={() => setActive(index)}
             onClick={() => open(one)}
           >
-            <span>{one.name}</span>
+            <span className="written">{one.name}</span>
             <span className="quiet">{one.where}</span>
           </li>
         ))}
@@ -142,16 +142,13 @@ function useFound(text: string): Answer & { close: () => void } {
   return { ...answer, close: () => setAnswer(NONE) };
 }
 
-/** A result, if it has a place on a board. */
 function foundOf(subject: Subject | null): Found[] {
   if (subject?.__typename === "Project") {
     const { id, name, key } = subject;
-    return [{ id, name, where: key, open: () => go(key) }];
+    return [{ id, name, where: key, href: linkTo(key) }];
   }
   const task = subject?.__typename === "Comment" ? subject.task : subject;
-  if (!task?.project || !task.identifier) return [];
-  const { key } = task.project;
-  const { identifier } = task;
+  if (!task) return [];
   const name = subject?.__typename === "Comment" ? `“${subject.bodyText}”` : task.title;
-  return [{ id: subject!.id, name, where: identifier, open: () => go(key, identifier) }];
+  return [{ id: subject!.id, name, where: task.identifier, href: linkToTask(task) }];
 }

@@ -56,10 +56,10 @@ export function Timer({ running, cursor }: Props) {
   const { task } = entry;
   return (
     <div className="timer" role="group" aria-label="Running timer">
-      {task?.project && task.identifier ? (
+      {task ? (
         // By its ID: it may move to another project meanwhile.
         <a href={linkTo("tasks", task.id)} title={task.title}>
-          {task.identifier}
+          {task.identifier ?? task.title}
         </a>
       ) : (
         <span>Timer</span>

@@ -76,7 +76,7 @@ export function Comments({ task, reload }: Props) {
           <li key={id} className="waiting">
             <div>
               <p className="quiet">Sending …</p>
-              <p>{body}</p>
+              <p className="written">{body}</p>
             </div>
           </li>
         ))}

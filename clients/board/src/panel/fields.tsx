@@ -5,15 +5,7 @@ import type { TaskPriority, TaskStatus } from "../generated/graphql.ts";
 import { failed } from "../parts/messages.tsx";
 import { dateOf } from "../parts/times.tsx";
 import { useStore } from "../store.ts";
-import { type Board, type Card, STATUS_NAMES, STATUSES } from "../project/board.ts";
-
-const PRIORITIES: Record<TaskPriority, string> = {
-  NONE: "No priority",
-  LOW: "Low",
-  MEDIUM: "Medium",
-  HIGH: "High",
-  URGENT: "Urgent",
-};
+import { type Board, type Card, PRIORITY_NAMES, STATUS_NAMES, STATUSES } from "../project/board.ts";
 
 export function Fields({ board, task }: { board: Board; task: Card }) {
   const disabled = !task.viewerCanEdit;
@@ -55,7 +47,7 @@ export function Fields({ board, task }: { board: Board; task: Card }) {
             change({ priority }, { priority });
           }}
         >
-          {Object.entries(PRIORITIES).map(([priority, name]) => (
+          {Object.entries(PRIORITY_NAMES).map(([priority, name]) => (
             <option key={priority} value={priority}>
               {name}
             </option>

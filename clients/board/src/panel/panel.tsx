@@ -1,13 +1,13 @@
 /** Everything about one task, beside the board; on a phone, instead of it. */
 
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, createContext, useContext, useEffect, useRef } from "react";
 import { api } from "../api.ts";
 import { PanelDocument, type PanelQuery } from "../generated/graphql.ts";
 import { Icon, StatusIcon } from "../parts/icons.tsx";
 import { Person } from "../parts/person.tsx";
 import { Ago } from "../parts/times.tsx";
 import { Trouble } from "../parts/trouble.tsx";
-import type { Board, Card } from "../project/board.ts";
+import { type Board, type Card, STATUS_NAMES } from "../project/board.ts";
 import type { Other } from "../project/presence.ts";
 import { linkTo } from "../route.ts";
 import { useLoaded, useMedia, useStore } from "../store.ts";
@@ -24,6 +24,9 @@ const TOGETHER_MS = 120;
 
 // So narrow, the panel is shown instead of the board; as in the style sheet.
 const NARROW = "(max-width: 860px)";
+
+/** The level that the headings of parts have. */
+export const Level = createContext<"h2" | "h3">("h3");
 
 interface Props {
   board: Board;
@@ -98,7 +101,11 @@ export function Panel({ board, name, card, others, close }: Props) {
       )}
       {task && <Title key={`title ${task.id}`} board={board} task={task} />}
       {task && <Fields board={board} task={task} />}
-      {data && task && <Parts board={board} task={task} data={data} reload={reload} />}
+      {data && task && (
+        <Level value={isPage ? "h2" : "h3"}>
+          <Parts board={board} task={task} data={data} reload={reload} />
+        </Level>
+      )}
     </Element>
   );
 }
@@ -120,9 +127,11 @@ function Parts({ board, task, data, reload }: PartsProps) {
           <ul className="subtasks">
             {data.subtasks.nodes.map(({ id, identifier, title, status }) => (
               <li key={id}>
-                <StatusIcon status={status} />
+                <StatusIcon status={status} name={STATUS_NAMES[status]} />
                 <span className="quiet">{identifier}</span>
-                <a href={linkTo(project.key, identifier)}>{title}</a>
+                <a className="written" href={linkTo(project.key, identifier)}>
+                  {title}
+                </a>
               </li>
             ))}
           </ul>
@@ -134,21 +143,27 @@ function Parts({ board, task, data, reload }: PartsProps) {
       <Files task={data} reload={reload} />
       <Time task={data} />
       <Comments task={data} reload={reload} />
-      <Part title="History">
-        <ul className="history">
-          {data.activity.nodes.map(({ id, at, summary }) => (
-            <li key={id}>
-              {summary} <Ago at={at} />
-            </li>
-          ))}
-        </ul>
-      </Part>
+      <History task={data} />
     </>
   );
 }
 
+export function History({ task }: { task: Details }) {
+  return (
+    <Part title="History">
+      <ul className="history">
+        {task.activity.nodes.map(({ id, at, summary }) => (
+          <li key={id}>
+            {summary} <Ago at={at} />
+          </li>
+        ))}
+      </ul>
+    </Part>
+  );
+}
+
 export function Part({ title, children }: { title: string; children: ReactNode }) {
-  const Heading = useMedia(NARROW) ? "h2" : "h3";
+  const Heading = useContext(Level);
   return (
     <section aria-label={title}>
       <Heading>{title}</Heading>

@@ -1,4 +1,4 @@
-/** Icons that say the same as the words beside them; screen readers leave them out. */
+/** Icons that say the same as words beside them, perhaps unseen; screen readers leave them out. */
 
 import type { TaskPriority, TaskStatus } from "../generated/graphql.ts";
 
@@ -26,7 +26,17 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
 const CHECK = "M5 8.2 7.2 10.4 11 6";
 const CROSS = "M6 6l4 4M10 6l-4 4";
 
-export function StatusIcon({ status }: { status: TaskStatus }) {
+/** With its name for screen readers, unless it stands beside that. */
+export function StatusIcon({ status, name }: { status: TaskStatus; name?: string }) {
+  return (
+    <>
+      <StatusSign status={status} />
+      {name && <span className="unseen">{name}</span>}
+    </>
+  );
+}
+
+function StatusSign({ status }: { status: TaskStatus }) {
   return (
     <svg className={`icon status ${status.toLowerCase()}`} viewBox="0 0 16 16" aria-hidden="true">
       <circle cx="8" cy="8" r="5.5" />

@@ -3,14 +3,17 @@
 import { TaskloomError } from "@taskloom/client";
 import { Store, useStore } from "../store.ts";
 
+// As long as it takes to read them.
 const SHOWN_MS = 6_000;
+const LETTER_MS = 80;
 const messages = new Store<readonly { id: number; text: string }[]>([]);
 let count = 0;
 
 export function say(text: string): void {
   const id = (count += 1);
   messages.set([...messages.value, { id, text }]);
-  setTimeout(() => messages.set(messages.value.filter((one) => one.id !== id)), SHOWN_MS);
+  const shownMs = Math.max(SHOWN_MS, text.length * LETTER_MS);
+  setTimeout(() => messages.set(messages.value.filter((one) => one.id !== id)), shownMs);
 }
 
 /** Say why something was not done. */

@@ -2,6 +2,8 @@
 
 import type { PersonFragment } from "../generated/graphql.ts";
 
+const LETTERS = new Intl.Segmenter();
+
 interface Props {
   person: PersonFragment;
   /** What to say of them; their name by default. */
@@ -21,8 +23,13 @@ export function Person({ person, label = person.displayName }: Props) {
 
 function initialsOf(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);
-  const letters = words.length > 1 ? [words[0]![0], words.at(-1)![0]] : [words[0]?.[0]];
-  return letters.join("").toUpperCase();
+  const shown = words.length > 1 ? [words[0]!, words.at(-1)!] : words;
+  return shown.map(firstOf).join("").toUpperCase();
+}
+
+/** What people take for one letter, such as an emoji, may be several characters. */
+function firstOf(word: string): string {
+  return LETTERS.segment(word)[Symbol.iterator]().next().value?.segment ?? "";
 }
 
 /** Dark enough for white letters, whatever the hue. */

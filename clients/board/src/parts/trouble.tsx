@@ -2,6 +2,7 @@
 
 import { NotFoundError } from "@taskloom/client";
 import { linkTo } from "../route.ts";
+import { useTitle } from "../store.ts";
 import { textOf } from "./messages.tsx";
 
 interface Props {
@@ -12,11 +13,14 @@ interface Props {
 }
 
 export function Trouble({ error, retry, heading: Heading = "h1" }: Props) {
-  const Element = Heading === "h1" ? "main" : "div";
+  const isPage = Heading === "h1";
+  const Element = isPage ? "main" : "div";
+  const title = error instanceof NotFoundError ? "Not found" : "This could not be loaded";
+  useTitle(isPage ? title : null);
   return (
     <Element className="trouble">
       <div role="alert">
-        <Heading>{error instanceof NotFoundError ? "Not found" : "This could not be loaded"}</Heading>
+        <Heading>{title}</Heading>
         <p>{textOf(error)}</p>
       </div>
       <p className="row">

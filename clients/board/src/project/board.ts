@@ -10,6 +10,7 @@ import {
   type ProjectQuery,
   TaskEventsDocument,
   TasksDocument,
+  type TaskPriority,
   type TaskStatus,
 } from "../generated/graphql.ts";
 import { outbox } from "../outbox.ts";
@@ -27,6 +28,14 @@ export const STATUS_NAMES: Record<TaskStatus, string> = {
   IN_PROGRESS: "In progress",
   COMPLETED: "Done",
   CANCELLED: "Cancelled",
+};
+
+export const PRIORITY_NAMES: Record<TaskPriority, string> = {
+  NONE: "No priority",
+  LOW: "Low",
+  MEDIUM: "Medium",
+  HIGH: "High",
+  URGENT: "Urgent",
 };
 
 // More are not shown; a board of thousands of cards helps nobody.

@@ -4,7 +4,7 @@ import { Icon, PriorityIcon } from "../parts/icons.tsx";
 import { Person } from "../parts/person.tsx";
 import { dayOf } from "../parts/times.tsx";
 import { go } from "../route.ts";
-import type { Card } from "./board.ts";
+import { type Card, PRIORITY_NAMES } from "./board.ts";
 import type { Drag } from "./drag.ts";
 import type { Other } from "./presence.ts";
 
@@ -23,6 +23,7 @@ export function CardView({ card, project, drag, isOpen, others }: Props) {
       type="button"
       className={`card ${isLifted ? "lifted" : ""} ${isOpen ? "open" : ""}`}
       data-card={card.id}
+      aria-current={isOpen || undefined}
       aria-describedby={card.viewerCanEdit ? "how-to-move" : undefined}
       onClick={() => card.identifier && !drag.wasDragged() && go(project, card.identifier)}
       onPointerDown={(event) => drag.pressed(event, card)}
@@ -42,6 +43,9 @@ export function Face({ card, others = [] }: { card: Card; others?: readonly Othe
       <span className="line quiet">
         <PriorityIcon priority={card.priority} />
         <span>{card.identifier ?? "Saving …"}</span>
+        {card.priority !== "NONE" && (
+          <span className="unseen">{PRIORITY_NAMES[card.priority]} priority</span>
+        )}
         <span className="people">
           {others.map(({ user }) => (
             <Person key={user.id} person={user} label={`${user.displayName} is looking at it`} />
@@ -51,7 +55,7 @@ export function Face({ card, others = [] }: { card: Card; others?: readonly Othe
           )}
         </span>
       </span>
-      <span className="name">{card.title}</span>
+      <span className="name written">{card.title}</span>
       <span className="line quiet">
         {due && (
           <span className={card.isOverdue ? "overdue" : ""}>
@@ -59,7 +63,7 @@ export function Face({ card, others = [] }: { card: Card; others?: readonly Othe
           </span>
         )}
         {card.tags.slice(0, 3).map((tag) => (
-          <span key={tag} className="tag">
+          <span key={tag} className="tag written">
             {tag}
           </span>
         ))}

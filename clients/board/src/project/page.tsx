@@ -6,7 +6,7 @@ import { Panel } from "../panel/panel.tsx";
 import { Person } from "../parts/person.tsx";
 import { Trouble } from "../parts/trouble.tsx";
 import { go, goOn } from "../route.ts";
-import { useStore } from "../store.ts";
+import { useStore, useTitle } from "../store.ts";
 import { type Board, type Card, STATUSES } from "./board.ts";
 import { Column } from "./column.tsx";
 import { useDrag } from "./drag.ts";
@@ -42,9 +42,7 @@ function Loaded({ board, projectKey, task, viewer, retry }: LoadedProps) {
   const open = items.find(({ identifier, id }) => identifier === task || id === task) ?? null;
   const others = usePresence(project.id, open?.id ?? null, viewer.user.id);
 
-  useEffect(() => {
-    document.title = `${open ? `${open.identifier} ${open.title}` : project.name} · Taskloom`;
-  }, [open, project]);
+  useTitle(open ? `${open.identifier ?? ""} ${open.title}` : project.name);
   useEffect(() => {
     // It has another key now, and with it its tasks.
     if (project.key === projectKey) return;
@@ -56,7 +54,7 @@ function Loaded({ board, projectKey, task, viewer, retry }: LoadedProps) {
     <div className={task ? "split" : "split alone"}>
       <main className="board-page">
         <div className="title">
-          <h1>{project.name}</h1>
+          <h1 className="written">{project.name}</h1>
           <Here others={others} items={items} />
           {project.archivedAt && (
             <p className="quiet">It is archived: nothing in it can be changed.</p>
