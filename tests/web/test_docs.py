@@ -123,6 +123,10 @@ async def test_sections_are_found_by_their_words(client: httpx.AsyncClient) -> N
     heading = Links((await client.get("/docs/search?q=taskBulkUpdate")).text)
     hits = [link for link in heading.links if "#" in link and not link.startswith("#")]
     assert hits[0] == "reference-tasks#mutation-taskBulkUpdate"
+    # An operation before its input and its payload.
+    part = Links((await client.get("/docs/search?q=archive")).text)
+    hits = [link for link in part.links if "#" in link and not link.startswith("#")]
+    assert hits[0] == "reference-projects#mutation-projectArchive"
     nothing = await client.get("/docs/search", params={"q": "<script>nonsense"})
     assert "<script>" not in nothing.text
     assert "No section contains" in nothing.text

@@ -71,11 +71,13 @@ def search(query: str, *, of_schema: bool = True) -> list[Hit]:
     return [_hit(entry, words[0]) for entry in found[:MOST]]
 
 
-def _rank(entry: _Entry, words: list[str]) -> tuple[bool, bool, bool, int]:
+def _rank(entry: _Entry, words: list[str]) -> tuple[bool, bool, bool, int, int]:
     """What sorts first is found first."""
     exact = entry.heading_key == " ".join(words)
     in_heading = all(word in entry.heading_key for word in words)
-    return not exact, not in_heading, entry.is_reference, len(entry.key)
+    # An operation before its input and its payload, which have its name and more.
+    more = len(entry.heading_key) if in_heading else 0
+    return not exact, not in_heading, entry.is_reference, more, len(entry.key)
 
 
 def _hit(entry: _Entry, word: str) -> Hit:
