@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from db import models
 from tests.accounts import Person
@@ -85,6 +85,22 @@ async def test_the_keyboard_goes_on_behind_a_description(desks: Desks, team: Tea
     await page.keyboard.insert_text("Of *oak*")
     await page.get_by_role("button", name="Save").press("Enter")
     await expect(page.get_by_role("button", name="Edit description")).to_be_focused()
+
+
+async def test_that_the_server_is_away_is_said_on_every_page(desks: Desks, team: Team) -> None:
+    ada, _, project = team
+    page = await desks.sign_in(ada, project)
+
+    # The connection that is open ends with the page.
+    await page.route_web_socket("**/graphql", WebSocketRoute.close)
+    await page.goto(f"{desks.server.url}/board/?#/")
+    await expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+    await expect(page.get_by_text("Offline")).to_be_visible()
+    await page.get_by_role("link", name="Web shop").click()
+    await expect(page.get_by_role("heading", name="Web shop")).to_be_visible()
+    await page.get_by_role("link", name="Projects", exact=True).click()
+    await expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+    await expect(page.get_by_text("Offline")).to_be_visible()
 
 
 async def test_a_timer_without_a_network_says_so(desks: Desks, team: Team) -> None:

@@ -16,15 +16,21 @@ import { STATUS_NAMES } from "./project/board.ts";
 import { linkTo } from "./route.ts";
 import { useLoaded, useTitle } from "./store.ts";
 
-export function Alone({ id }: { id: string }) {
+interface Props {
+  id: string;
+  /** The cursor from which its events are followed. */
+  after: string | null;
+}
+
+export function Alone({ id, after }: Props) {
   const load = async () => (await api.request(PanelDocument, { id })).task!;
   const { data: task, error, reload } = useLoaded(`alone ${id}`, load);
   useTitle(task?.title);
   useEffect(() => {
     const stop = new AbortController();
-    void follow(id, stop.signal, reload);
+    void follow(id, after, stop.signal, reload);
     return () => stop.abort();
-  }, [id, reload]);
+  }, [id, after, reload]);
   if (error) return <Trouble error={error} retry={reload} />;
   if (!task) return <p className="loading">Loading …</p>;
   return (
@@ -71,8 +77,13 @@ function Done({ task, reload }: { task: Details; reload: () => void }) {
   );
 }
 
-async function follow(id: string, signal: AbortSignal, changed: () => void): Promise<void> {
-  const variables = { filter: { task: { id: { eq: id } } }, after: null };
+async function follow(
+  id: string,
+  after: string | null,
+  signal: AbortSignal,
+  changed: () => void,
+): Promise<void> {
+  const variables = { filter: { task: { id: { eq: id } } }, after };
   try {
     for await (const _ of api.live(TaskEventsDocument, variables, { signal })) changed();
   } catch {

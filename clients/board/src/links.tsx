@@ -18,13 +18,14 @@ export function LinkedProject({ id }: { id: string }) {
 }
 
 export function LinkedTask({ id }: { id: string }) {
-  const load = async () => (await api.request(LinkedTaskDocument, { id })).task!;
-  const { data: task, error, reload } = useLoaded(`task ${id}`, load);
+  const load = () => api.request(LinkedTaskDocument, { id });
+  const { data, error, reload } = useLoaded(`task ${id}`, load);
+  const task = data?.task;
   const key = task?.project?.key;
   useEffect(() => {
     if (task && key) goOn(key, task.identifier);
   }, [task, key]);
   if (error) return <Trouble error={error} retry={reload} />;
   if (!task || key) return <p className="loading">Loading …</p>;
-  return <Alone key={task.id} id={task.id} />;
+  return <Alone key={task.id} id={task.id} after={data!.eventCursor} />;
 }

@@ -1305,7 +1305,7 @@ export type LinkedTaskQueryVariables = Exact<{
 }>;
 
 
-export type LinkedTaskQuery = { task: { id: string, identifier: string | null, project: { key: string } | null } | null };
+export type LinkedTaskQuery = { eventCursor: string, task: { id: string, identifier: string | null, project: { key: string } | null } | null };
 
 export type LinkedProjectQueryVariables = Exact<{
   id: string;
@@ -2038,6 +2038,7 @@ export const TimerChangesDocument = new TypedDocumentString(`
 }`) as unknown as TypedDocumentString<TimerChangesSubscription, TimerChangesSubscriptionVariables>;
 export const LinkedTaskDocument = new TypedDocumentString(`
     query LinkedTask($id: ID!) {
+  eventCursor
   task(id: $id) {
     id
     identifier

@@ -1,7 +1,7 @@
 /** Notifications: how many are new, and a list of the latest. */
 
 import { useEffect, useRef, useState } from "react";
-import { api } from "../api.ts";
+import { api, connected } from "../api.ts";
 import {
   InboxDocument,
   MarkAllReadDocument,
@@ -124,11 +124,15 @@ async function follow(
   signal: AbortSignal,
   show: (count: number) => void,
 ): Promise<void> {
+  // This stream is always open, so it tells for all.
+  const onStatus = (status: string) => connected.set(status === "connected");
   const listen = async (after: string | null) => {
-    for await (const event of api.live(NotifiedDocument, { after }, { signal })) {
+    for await (const event of api.live(NotifiedDocument, { after }, { signal, onStatus })) {
       show(event.unreadCount);
       if (event.notification) say(textOf(event.notification));
     }
   };
   await followed(cursor, signal, listen, (viewer) => show(viewer.unreadNotificationCount));
+  // Nothing tells from here on.
+  connected.set(true);
 }

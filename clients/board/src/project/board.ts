@@ -1,7 +1,7 @@
 /** The tasks of a project: read once, kept up to date by events, and changed at once. */
 
 import { type WatchedList, orderBy, watchList } from "@taskloom/client";
-import { api, connected } from "../api.ts";
+import { api } from "../api.ts";
 import { type Change, textChange, wordsOf } from "../changes.ts";
 import {
   type CardFragment,
@@ -76,9 +76,8 @@ export class Board {
         return { ...tasks, cursor: eventCursor! };
       },
       async *listen(after, signal) {
-        const onStatus = (status: string) => connected.set(status === "connected");
         const variables = { filter: eventsOf(id), after };
-        for await (const event of api.live(TaskEventsDocument, variables, { signal, onStatus })) {
+        for await (const event of api.live(TaskEventsDocument, variables, { signal })) {
           if (event.kind.startsWith("PROJECT_")) {
             // It may be archived, or one's role may be another one. Events go on from here.
             project.set(await read(id));
@@ -101,7 +100,6 @@ export class Board {
   close(): void {
     this.#stop();
     this.tasks.close();
-    connected.set(true);
   }
 
   /** Move a card to a column, before another card of it or to its end. */
