@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from db import models
 from tests.accounts import Person
@@ -102,3 +102,30 @@ async def test_a_link_that_does_not_work_leads_to_a_new_one(desks: Desks, team: 
     await expect(page.get_by_text("A new mail is on its way.")).to_be_visible()
     await page.goto(f"{desks.server.url}/email-verified?status=error&code=RATE_LIMITED")
     await expect(page.get_by_text("open the link again")).to_be_visible()
+
+
+async def test_arrow_keys_lead_through_the_cards(desks: Desks, world: World, team: Team) -> None:
+    ada, _, project = team
+    await world.task(ada, project_id=project.id, title="Paint", status=models.TaskStatus.COMPLETED)
+    page = await desks.sign_in(ada, project)
+
+    def card(title: str) -> Locator:
+        return page.get_by_role("button", name=re.compile(f"-[0-9]+ {title}"))
+
+    await card("Measure").focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(card("Cut")).to_be_focused()
+    await page.keyboard.press("ArrowRight")
+    await expect(card("Paint")).to_be_focused()
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("ArrowDown")
+    await expect(card("Cut")).to_be_focused()
+    # One stop for each column, however many cards it has.
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_label("New task in To do")).to_be_focused()
+    await page.keyboard.press("Shift+Tab")
+    await expect(card("Cut")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("region", name="History")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(card("Cut")).to_be_focused()

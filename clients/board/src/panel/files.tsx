@@ -96,5 +96,6 @@ async function download(event: MouseEvent, id: string): Promise<void> {
 }
 
 function sizeOf(bytes: number): string {
+  if (bytes < 1e3) return `${bytes} B`;
   return bytes < 1e6 ? `${SIZE.format(bytes / 1e3)} kB` : `${SIZE.format(bytes / 1e6)} MB`;
 }

@@ -13,21 +13,26 @@ interface Props {
   project: string;
   drag: Drag;
   isOpen: boolean;
+  /** Whether the Tab key stops here. */
+  isStop: boolean;
+  focused: () => void;
   others: readonly Other[];
 }
 
-export function CardView({ card, project, drag, isOpen, others }: Props) {
+export function CardView({ card, project, drag, isOpen, isStop, focused, others }: Props) {
   const isLifted = drag.state?.card.id === card.id;
   return (
     <button
       type="button"
       className={`card ${isLifted ? "lifted" : ""} ${isOpen ? "open" : ""}`}
       data-card={card.id}
+      tabIndex={isStop ? 0 : -1}
       aria-current={isOpen || undefined}
-      aria-describedby={card.viewerCanEdit ? "how-to-move" : undefined}
+      aria-describedby={card.viewerCanEdit ? "how-to-move" : "how-to-go"}
       onClick={() => card.identifier && !drag.wasDragged() && go(project, card.identifier)}
       onPointerDown={(event) => drag.pressed(event, card)}
       onKeyDown={(event) => drag.key(event, card)}
+      onFocus={focused}
       onBlur={drag.blurred}
     >
       <Face card={card} others={others} />

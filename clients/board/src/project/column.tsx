@@ -23,6 +23,9 @@ export function Column({ status, board, items, drag, others, open }: Props) {
   const name = STATUS_NAMES[status];
   const count = items.filter((card) => card.status === status).length;
   const cards = shownIn(status, items, drag);
+  // Tab stops once in a column, however long it is: at the card that had the focus last.
+  const [last, setLast] = useState<string | null>(null);
+  const stop = cards.find((card) => card?.id === last) ?? cards.find((card) => card !== null);
   return (
     <section className="column" data-status={status} aria-label={`${name}, ${count} tasks`}>
       <h2>
@@ -39,6 +42,8 @@ export function Column({ status, board, items, drag, others, open }: Props) {
                 card={card}
                 project={project.key}
                 drag={drag}
+                isStop={card === stop}
+                focused={() => setLast(card.id)}
                 isOpen={card.id === open}
                 others={others.filter(({ task }) => task === card.id)}
               />

@@ -3,7 +3,8 @@
 import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 import type { TaskStatus } from "../generated/graphql.ts";
 import { type Board, type Card, STATUS_NAMES, STATUSES } from "./board.ts";
-import { follow } from "./pointer.ts";
+import { neighbour } from "./places.ts";
+import { elementOf, follow } from "./pointer.ts";
 
 /** Where the card would go: before another card of a column, or to its end. */
 export interface Over {
@@ -35,7 +36,7 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
 
   useEffect(() => {
     if (!state || state.byPointer) return;
-    const element = document.querySelector<HTMLElement>(`[data-card="${state.card.id}"]`);
+    const element = elementOf(state.card.id);
     element?.focus();
     element?.scrollIntoView({ block: "nearest", inline: "nearest" });
     isMoving.current = false;
@@ -84,7 +85,12 @@ export function useDrag(board: Board, announce: (text: string) => void): Drag {
       setState({ card, over, byPointer: false });
       return announce(`Lifted ${card.title}. ${describe(over, card)}.`);
     }
-    if (!state) return;
+    if (!state) {
+      if (!event.key.startsWith("Arrow")) return;
+      event.preventDefault();
+      const next = neighbour(board.tasks.items, card, event.key, STATUSES);
+      return elementOf(next?.id)?.focus();
+    }
     event.preventDefault();
     const over = event.key.startsWith("Arrow") ? moved(state, event.key) : null;
     if (over) {

@@ -11,6 +11,7 @@ import { type Board, type Card, STATUSES } from "./board.ts";
 import { Column } from "./column.tsx";
 import { useDrag } from "./drag.ts";
 import { Ghost } from "./ghost.tsx";
+import { elementOf } from "./pointer.ts";
 import { type Other, usePresence } from "./presence.ts";
 import { useBoard } from "./use-board.ts";
 
@@ -64,8 +65,11 @@ function Loaded({ board, projectKey, task, viewer, retry }: LoadedProps) {
           )}
         </div>
         <p id="how-to-move" hidden>
-          Press Enter to open the task. Press Space to lift it, the arrow keys to move it, Space
-          again to drop it, and Escape to leave it where it was.
+          Press Enter to open the task, and the arrow keys to go to others. Press Space to lift it,
+          the arrow keys to move it, Space again to drop it, and Escape to leave it where it was.
+        </p>
+        <p id="how-to-go" hidden>
+          Press Enter to open the task, and the arrow keys to go to others.
         </p>
         <div className={`columns ${drag.state ? "dragging" : ""}`}>
           {STATUSES.map((status) => (
@@ -102,9 +106,7 @@ function Loaded({ board, projectKey, task, viewer, retry }: LoadedProps) {
 /** Back to the board, and to the card that was open. */
 function closed(key: string, card: Card | null): void {
   go(key);
-  requestAnimationFrame(() => {
-    document.querySelector<HTMLElement>(`[data-card="${card?.id}"]`)?.focus();
-  });
+  requestAnimationFrame(() => elementOf(card?.id)?.focus());
 }
 
 /** “Grace is here”: who else is looking at this project. */

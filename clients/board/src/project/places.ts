@@ -35,6 +35,24 @@ function nextOf(items: readonly Card[], card: Card): string | null {
   return column[column.findIndex(({ id }) => id === card.id) + 1]?.id ?? null;
 }
 
+/** The card that an arrow key leads to: in its column, or in the next one that has any. */
+export function neighbour(
+  items: readonly Card[],
+  card: Card,
+  arrow: string,
+  statuses: readonly TaskStatus[],
+): Card | undefined {
+  const columnOf = (status: TaskStatus) => items.filter((item) => item.status === status);
+  const column = columnOf(card.status);
+  const index = column.findIndex(({ id }) => id === card.id);
+  if (arrow === "ArrowUp") return column[index - 1];
+  if (arrow === "ArrowDown") return column[index + 1];
+  const at = statuses.indexOf(card.status);
+  const others = arrow === "ArrowRight" ? statuses.slice(at + 1) : statuses.slice(0, at).reverse();
+  const next = others.map(columnOf).find(({ length }) => length > 0);
+  return next?.[Math.min(index, next.length - 1)];
+}
+
 /** Sorts directly behind a position: positions consist of letters and digits, all greater. */
 function behind(position: string): string {
   return `${position}!`;

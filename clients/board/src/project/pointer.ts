@@ -74,6 +74,11 @@ export function follow(start: PointerEvent<HTMLElement>, tell: (result: Result) 
   on("contextmenu", (event) => isTouch && event.preventDefault());
 }
 
+/** A card in the page. */
+export function elementOf(card: string | undefined): HTMLElement | null {
+  return document.querySelector<HTMLElement>(`[data-card="${card}"]`);
+}
+
 /** The place below a point: a column, and the card before which it is. */
 function overOf({ x, y }: { x: number; y: number }, card: string): Over | null {
   const column = document.elementFromPoint(x, y)?.closest<HTMLElement>("[data-status]");
