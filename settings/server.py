@@ -71,7 +71,7 @@ class ServerSettings(Group):
         validation_alias="TASKLOOM_FRONTEND_URL",
         json_schema_extra={"default_text": "TASKLOOM_PUBLIC_URL"},
     )
-    """Address of the web application that the `url` fields and links in e-mails lead to; see
+    """Address of the web application that the `url` fields and links in mails lead to; see
     docs/web-application.md for its pages."""
     board: bool = Field(True, validation_alias="TASKLOOM_BOARD")
     """Whether `/board/` serves the board, an example of a web application."""

@@ -38,14 +38,14 @@ class _Link:
 
 _LINKS = {
     "/auth/verify-email": _Link(
-        "Confirm your e-mail address",
+        "Confirm your email address",
         "Press the button to confirm that this address is yours.",
         "Confirm this address",
         account_mail.verify_by_link,
         "/email-verified",
     ),
     "/auth/undo-email-change": _Link(
-        "Undo the change of your e-mail address",
+        "Undo the change of your email address",
         "This restores the previous address, ends all sessions, and sends you a mail to choose a "
         "new password.",
         "Undo the change",

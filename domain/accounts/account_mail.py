@@ -237,7 +237,7 @@ async def undo_change(work: Work, auth: Authenticator, *, token: str) -> models.
     previous = user.email
     await _set_address(work, user, used.email)
     await void_pending(work, user, Change.EMAIL_RESTORED, previous_email=previous)
-    await end_sessions(work, auth, user.id, "a change of the e-mail address was undone")
+    await end_sessions(work, auth, user.id, "a change of the email address was undone")
     await work.enqueue(RESET_JOB, {"email": user.email})
     return user
 

@@ -61,8 +61,8 @@ function SignInForm({ demo, session, problem }: Pick<ExplorerConfig, "demo"> & P
         </span>
       )}
       <input
-        aria-label="Username or e-mail"
-        placeholder="Username or e-mail"
+        aria-label="Username or email"
+        placeholder="Username or email"
         name="login"
         autoComplete="username"
         autoCapitalize="none"

@@ -78,7 +78,7 @@ async def send_verification(context: WorkerContext, job: RunningJob) -> None:
         id_=job.id,
         to=address,
         name=user.full_name or user.username,
-        subject="Confirm your e-mail address",
+        subject="Confirm your email address",
         now=job.created_at,
     )
     await _send(context, message)
@@ -94,11 +94,11 @@ _NOTICES = {
         "The password of your account was reset with a link from a mail. All sessions have ended.",
     ),
     Change.EMAIL_CHANGED: (
-        "Your e-mail address was changed",
-        "The e-mail address of your account was changed. This address no longer belongs to it.",
+        "Your email address was changed",
+        "The email address of your account was changed. This address no longer belongs to it.",
     ),
     Change.EMAIL_RESTORED: (
-        "A change of your e-mail address was undone",
+        "A change of your email address was undone",
         "The owner of the previous address undid the change to this one. All sessions have ended.",
     ),
     Change.SESSIONS_REVOKED: (

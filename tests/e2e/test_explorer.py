@@ -84,7 +84,7 @@ class Visit:
         return page
 
     async def sign_in(self, page: Page, password: str | None = None) -> None:
-        await page.get_by_label("Username or e-mail").fill(self.server.demo_login)
+        await page.get_by_label("Username or email").fill(self.server.demo_login)
         await page.get_by_label("Password").fill(password or self.server.demo_password)
         await page.get_by_role("button", name="Sign in", exact=True).click()
 

@@ -246,7 +246,7 @@ async def test_everything_by_keyboard(visit: Visit) -> None:
                 return
         pytest.fail(f"Tab does not reach {name}")
 
-    await go_to("Username or e-mail")
+    await go_to("Username or email")
     await page.keyboard.type(visit.server.demo_login)
     await go_to("Password")
     await page.keyboard.type(visit.server.demo_password)
@@ -342,3 +342,15 @@ async def test_the_schema_pane_begins_with_an_introduction(visit: Visit) -> None
     pane = page.locator(".graphiql-plugin")
     await expect(pane).to_contain_text("Taskloom is an API for projects, tasks", timeout=20_000)
     await page.screenshot(path=SCREENSHOTS / "explorer-schema.png")
+
+
+async def test_without_colours_one_sees_the_button_and_the_tab(visit: Visit) -> None:
+    page = await visit.open()
+    await page.emulate_media(forced_colors="active")
+    icon = page.get_by_role("button", name=re.compile("^Execute")).locator("svg")
+    colours = """(icon) => [icon, icon.parentElement].map((element, index) =>
+      getComputedStyle(element)[index ? "backgroundColor" : "color"])"""
+    white, pink = await icon.evaluate(colours)
+    assert white != pink
+    tab = page.get_by_role("tab", selected=True)
+    await expect(tab).not_to_have_css("outline-style", "none")

@@ -281,6 +281,8 @@ async def test_comments_are_rendered_in_html_and_plain_in_text(
     assert 'href="https://x.example/plan"' in letter.html
     assert "<li>one</li>" in letter.html
     assert "<script>" not in letter.html
+    # Some languages are written from right to left.
+    assert '<blockquote dir="auto"' in letter.html
     quoted = [line for line in letter.text.splitlines() if line.startswith(">")]
     assert quoted == ["> Hi the plan code", "> one", "> two <script>x</script>"]
     assert "**" not in letter.text + letter.html

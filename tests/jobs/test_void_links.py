@@ -142,7 +142,7 @@ async def test_what_a_thief_asked_for_is_void(post: Post, change: str, mailed: b
 _SUBJECTS = {
     "Your password was changed",
     "Your password was reset",
-    "Your e-mail address was changed",
+    "Your email address was changed",
     "An administrator ended your sessions",
     "Your account was deactivated",
 }
