@@ -129,3 +129,15 @@ async def test_arrow_keys_lead_through_the_cards(desks: Desks, world: World, tea
     await expect(page.get_by_role("region", name="History")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(card("Cut")).to_be_focused()
+
+
+async def test_how_long_ago_something_was_stays_right(desks: Desks, team: Team) -> None:
+    ada, _, project = team
+    page = await desks.sign_in(ada, project)
+    await page.clock.install()
+    await page.reload()
+    await opened(page, "Cut")
+    created = page.get_by_role("region", name="History").locator("time")
+    await expect(created).to_have_text("this minute")
+    await page.clock.fast_forward("05:00")
+    await expect(created).to_have_text(re.compile("5 min"))

@@ -12,8 +12,18 @@ const UNITS = [
 const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "narrow" });
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
+/** The time, again after so many milliseconds. */
+function useNow(everyMs: number): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}
+
 export function Ago({ at }: { at: string }) {
-  const seconds = (Date.parse(at) - Date.now()) / 1000;
+  const seconds = (Date.parse(at) - useNow(60_000)) / 1000;
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["minute", 60];
   return (
     <time dateTime={at} title={new Date(at).toLocaleString()}>
@@ -43,12 +53,7 @@ export function duration(seconds: number): string {
 
 /** “0:12:34”, counting. */
 export function Running({ since }: { since: string }) {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1000));
+  const seconds = Math.max(0, Math.floor((useNow(1000) - Date.parse(since)) / 1000));
   const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
   const text = `${Math.floor(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
   // Not read out every second.
