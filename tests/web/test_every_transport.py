@@ -18,9 +18,9 @@ import pytest
 from app import Application
 from tests.accounts import House
 from tests.uploads import PREFLIGHT
+from tests.web.http_calls import RESPONSE
 from tests.web.test_event_stream import STREAM
-from tests.web.test_http import RESPONSE
-from tests.web.test_websocket import opened
+from tests.web.websocket_client import opened
 
 NAMED = 'query A($n: String = "x") { hello(name: $n) } query B { again { hello } }'
 TEXT = "Zo\u00eb \u2028 \U0001f600"
