@@ -15,7 +15,7 @@ RESPONSE_JSON: Final = "application/graphql-response+json"
 PLAIN_JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 
-_WILDCARDS: Final = {"*/*": PLAIN_JSON, "application/*": PLAIN_JSON}
+_WILDCARDS: Final = {"*/*", "application/*"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,16 @@ def wanted(accept: str | None) -> Wanted:
     """Parse an `Accept` header; None (no header) means plain JSON."""
     if accept is None or not accept.strip():
         return Wanted(PLAIN_JSON)
-    best: dict[str, tuple[float, int]] = {}
-    for position, entry in enumerate(accept.split(",")):
+    entries: list[tuple[str, float, list[str]]] = []
+    for entry in accept.split(","):
         name, *parameters = (part.strip().lower() for part in entry.split(";"))
-        served = _WILDCARDS.get(name, name)
-        weight = _weight(parameters)
+        entries.append((name, _weight(parameters), parameters))
+    # A type that is named itself with a weight of 0 is not meant by a wildcard.
+    excluded = {name for name, weight, _ in entries if weight <= 0}
+    meant = next((name for name in (PLAIN_JSON, RESPONSE_JSON) if name not in excluded), None)
+    best: dict[str, tuple[float, int]] = {}
+    for position, (name, weight, parameters) in enumerate(entries):
+        served = meant if name in _WILDCARDS else name
         if served not in {RESPONSE_JSON, PLAIN_JSON, EVENT_STREAM} or weight <= 0:
             continue
         if not _utf8(parameters):

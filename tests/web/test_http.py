@@ -28,6 +28,8 @@ from tests.web.http_calls import JSON, RESPONSE, code, post
         (f"{RESPONSE}, application/graphql+json, {JSON}, text/event-stream", RESPONSE),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", JSON),
         (f"{RESPONSE}; charset=utf-8", RESPONSE),
+        (f"{JSON};q=0, */*", RESPONSE),
+        (f"{RESPONSE};q=0, */*", JSON),
         (f"{RESPONSE}; charset=iso-8859-1, {JSON}", JSON),
     ],
 )
@@ -56,7 +58,15 @@ async def test_what_will_be_removed_is_told_in_headers(
     assert not {"sunset", "deprecation"} & set(lasting.headers)
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/png, text/plain"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html",
+        f"{JSON};q=0",
+        "image/png, text/plain",
+        f"{JSON};q=0, {RESPONSE};q=0, */*",
+    ],
+)
 async def test_what_nobody_can_read_is_refused(http: httpx.AsyncClient, accept: str) -> None:
     response = await post(http, accept, query="{ hello }")
     assert response.status_code == 406
