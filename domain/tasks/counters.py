@@ -14,8 +14,9 @@ from uuid import UUID
 
 from db.engine import Database
 from db.pool import Connection
-from db.transaction import WITHOUT_TIME_LIMITS
 
+# Changes that are merged in one transaction: readers of events wait while it writes.
+MERGED: Final = 5_000
 # Rows of one statement.
 BATCH: Final = 2_000
 LISTS: Final = 100
@@ -61,26 +62,31 @@ _COUNTS: Final = (
 def _merging(counts: _Counts) -> str:
     keys = ", ".join(counts.keys)
     return (
-        f"WITH gone AS (DELETE FROM {counts.changes} RETURNING {keys}, tasks), "
+        f"WITH first AS (SELECT id FROM {counts.changes} ORDER BY id LIMIT $1), "
+        f"gone AS (DELETE FROM {counts.changes} WHERE id IN (SELECT id FROM first) "
+        f"RETURNING {keys}, tasks), "
         f"added AS (SELECT {keys}, sum(tasks) AS tasks FROM gone GROUP BY {keys} "
-        f"HAVING sum(tasks) <> 0 ORDER BY {keys}) "
-        f"INSERT INTO {counts.table} AS counts ({keys}, tasks) SELECT * FROM added "
-        f"ON CONFLICT ({keys}) DO UPDATE SET tasks = counts.tasks + excluded.tasks"
+        f"HAVING sum(tasks) <> 0 ORDER BY {keys}), "
+        f"kept AS (INSERT INTO {counts.table} AS counts ({keys}, tasks) SELECT * FROM added "
+        f"ON CONFLICT ({keys}) DO UPDATE SET tasks = counts.tasks + excluded.tasks) "
+        "SELECT count(*) FROM gone"
     )
 
 
-async def merge(database: Database) -> bool:
-    """Move all changes into the counts. False if another process is doing it."""
-    async with database.connection() as connection, connection.transaction():
-        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
-            return False
-        for counts in _COUNTS:
-            if not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {counts.changes})"):
-                continue
-            # After a large import, this may take longer than a request.
-            await connection.execute(WITHOUT_TIME_LIMITS)
-            await connection.execute(_merging(counts))
-            await connection.execute(f"DELETE FROM {counts.table} WHERE tasks = 0")
+async def merge(database: Database, *, most: int = MERGED) -> bool:
+    """Move all changes into the counts, some in each transaction. False if another process is doing
+    it.
+    """
+    for counts in _COUNTS:
+        moved = most
+        while moved == most:
+            async with database.connection() as connection, connection.transaction():
+                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+                    return False
+                if not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {counts.changes})"):
+                    break
+                moved = await connection.fetchval(_merging(counts), most)
+                await connection.execute(f"DELETE FROM {counts.table} WHERE tasks = 0")
     return True
 
 
