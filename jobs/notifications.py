@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,12 @@ from sqlalchemy import ARRAY, ColumnElement, Uuid, and_, bindparam, exists, or_,
 
 from db.models import Comment, Event, NotificationKind, Task
 from db.read import Statement
-from domain.notifications.notification import Notice, notify
+from domain.notifications.notification import READ_JOB, Notice, mark_some_read, notify
 from domain.work import Work
 from events.kinds import EventKind
 from jobs.consumer import consumer
+from jobs.handlers import handler, nothing_to_end
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 Candidate = tuple[UUID, NotificationKind]
@@ -78,6 +81,18 @@ async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any
     await notify(
         work, notices, mail_delay=dt.timedelta(seconds=context.settings.mail.delay_seconds)
     )
+
+
+@handler(READ_JOB, on_given_up=nothing_to_end)
+async def mark_rest_read(context: WorkerContext, job: RunningJob) -> None:
+    """Mark as read what its mutation has not, if there were very many."""
+    mark = partial(
+        mark_some_read,
+        user_id=UUID(job.payload["user"]),
+        until=dt.datetime.fromisoformat(job.payload["until"]),
+    )
+    while await context.do(job.name, mark):
+        pass
 
 
 async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Any]:

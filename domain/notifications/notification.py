@@ -40,6 +40,9 @@ from events.kinds import EventKind
 
 MAIL_JOB = "mail.notifications"
 PUSH_JOB = "push.device"
+READ_JOB = "notification.read_all"
+# In one transaction: readers of events wait while it writes.
+READ_AT_ONCE = 2_000
 MAIL_DELAY = dt.timedelta(seconds=30)
 
 # The kinds, and whether each is on by default in all channels. Every kind can be switched off, so
@@ -303,15 +306,38 @@ async def count_unread(work: Work) -> int:
 
 
 async def mark_all_read(work: Work, *, until: dt.datetime | None = None) -> int:
-    """Mark all the viewer's notifications as read, up to a time. Returns how many were unread."""
-    unread = locked(
-        Notification.recipient_id == work.viewer.require(),
+    """Mark all the viewer's notifications as read, up to a time: the latest here, and if there are
+    more, the others by a job. Returns how many were unread.
+    """
+    user_id, end = work.viewer.require(), until or work.now
+    marked = await mark_some_read(work, user_id, end)
+    if marked < READ_AT_ONCE:
+        return marked
+    await work.enqueue(READ_JOB, {"user": user_id, "until": end})
+    others = select(func.count()).select_from(Notification).where(*_unread(user_id, end))
+    return marked + (await work.session.scalar(others) or 0)
+
+
+async def mark_some_read(work: Work, user_id: UUID, until: dt.datetime) -> int:
+    """Mark some of a user's notifications up to a time as read; returns how many."""
+    latest = (
+        select(Notification.id)
+        .where(*_unread(user_id, until))
+        .order_by(Notification.created_at.desc())
+        .limit(READ_AT_ONCE)
+    )
+    some = locked(Notification.id.in_(latest), Notification.read_at.is_(None))
+    read = update(Notification).where(Notification.id.in_(some)).values(read_at=work.now)
+    return len(list(await work.session.scalars(read.returning(Notification.id))))
+
+
+def _unread(user_id: UUID, until: dt.datetime) -> tuple[Any, ...]:
+    return (
+        Notification.recipient_id == user_id,
         Notification.read_at.is_(None),
         Notification.in_app,
-        Notification.created_at <= (until or work.now),
+        Notification.created_at <= until,
     )
-    read = update(Notification).where(Notification.id.in_(unread)).values(read_at=work.now)
-    return len(list(await work.session.scalars(read.returning(Notification.id))))
 
 
 def locked(*conditions: Any) -> Select[UUID]:

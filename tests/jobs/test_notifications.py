@@ -278,3 +278,19 @@ async def test_an_event_that_cannot_be_acted_on_is_put_aside_and_stops_nobody(
     scene.house.clock.forward(minutes=1)
     await scene.workshop.run_due()
     assert acted[-1] == "TASK_COMPLETED"
+
+
+async def test_any_number_of_notifications_is_marked_as_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The latest at once, the others by the worker; those that come later stay unread."""
+    monkeypatch.setattr(notifications, "READ_AT_ONCE", 2)
+    for number in range(5):
+        await scene.task(scene.ada, f"Task {number}", assignee_id=scene.ben.id)
+    await scene.workshop.catch_up()
+    assert await scene.house.do(scene.ben.viewer, notifications.count_unread) == 5
+    assert await scene.house.do(scene.ben.viewer, notifications.mark_all_read) == 5
+    assert await scene.house.do(scene.ben.viewer, notifications.count_unread) == 3
+    await scene.task(scene.ada, "Later", assignee_id=scene.ben.id)
+    await scene.workshop.all_done()
+    assert await scene.house.do(scene.ben.viewer, notifications.count_unread) == 1

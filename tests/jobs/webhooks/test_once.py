@@ -196,6 +196,7 @@ def test_what_has_a_state_of_its_own_says_how_it_ends() -> None:
         "webhook.skip",
         "webhook.delete_deliveries",
         "account.erase",
+        "notification.read_all",
     }
     assert {DELIVER_JOB, "report_export", "integration.sync", "integration.tell"} <= ending
     # A handler that is new here has to be thought about: does anything wait for its job?
