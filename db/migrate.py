@@ -86,24 +86,24 @@ async def upgrade(settings: DatabaseSettings) -> list[str]:
             # The settings check the name; it is quoted because it may be an SQL keyword.
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
         nonlocal secure
-        up = row_security.is_up(connection)
-        if up and settings.row_security == "off":
+        secured = row_security.is_on(connection)
+        if secured and settings.row_security == "off":
             raise MigrationError(
                 "Row-level security is on in this database. Set TASKLOOM_ROW_SECURITY=on, or turn "
                 "it off with `taskloom row-security off`."
             )
-        secure |= up
+        secure |= secured
         missing = _pending(connection)
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
         if not missing:
             # A newer version has policies for tables that this one does not know.
-            if secure and not (up and _is_newer(connection)):
-                row_security.put_up(connection)
+            if secure and not (secured and _is_newer(connection)):
+                row_security.turn_on(connection)
             elif settings.row_security == "prepared":
                 row_security.prepare(connection)
             return [], False
-        if up:
-            row_security.take_down(connection)
+        if secured:
+            row_security.turn_off(connection)
         config = _config(connection)
         scripts = ScriptDirectory.from_config(config)
         # Nobody uses an empty database yet.
@@ -158,7 +158,7 @@ async def secure_rows(settings: DatabaseSettings, *, on: bool) -> None:
 
     def run(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
-        (row_security.put_up if on else row_security.take_down)(connection)
+        (row_security.turn_on if on else row_security.turn_off)(connection)
 
     await _patiently(lambda: _locked(settings, run))
 
@@ -249,7 +249,7 @@ async def create(
     """
 
     def run(connection: Connection) -> None:
-        _take_turns(connection)
+        _lock_out_others(connection)
         if settings.schema_name is not None:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
         if _current(connection):
@@ -296,13 +296,13 @@ async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]
 
 async def _locked(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
     def run(connection: Connection) -> T:
-        _take_turns(connection)
+        _lock_out_others(connection)
         return work(connection)
 
     return await _connected(settings, run)
 
 
-def _take_turns(connection: Connection) -> None:
+def _lock_out_others(connection: Connection) -> None:
     """Wait for other processes that change the tables, however long this and what follows takes."""
     connection.execute(text(WITHOUT_TIME_LIMITS))
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

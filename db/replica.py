@@ -7,7 +7,7 @@ replica has repeated the log up to there. If the replica does not answer, lags b
 `MOST_LAG`, or cancels a query in favour of repeating the log, the primary serves.
 
 What is not known counts against the replica. A process that starts uses it once it has repeated
-what the primary had written by then. A Redis that was empty, or that could not be told of a change,
+what the primary had written by then. A Redis that was empty, or that lacks the note of a change,
 may lack notes of any process: for `MOST_LAG` nobody uses the replica (see `_NOTED`).
 
 Within an operation nothing goes back in time: once a statement was left to the primary, those after
@@ -107,9 +107,9 @@ class Replica:
         # when that was. None if it has reached none yet, so that its lag is not known.
         self._positions: deque[tuple[float, int]] = deque()
         self._reached: float | None = None
-        # How often a change could not be noted, and whether Redis is yet to be told of it.
-        self._doubts = 0
-        self._untold = False
+        # How often a change could not be noted; and whether Redis lacks a note without saying so.
+        self._unnoted = 0
+        self._redis_lacks_note = False
         self._written = BoundedCache[str, int](_MOST_KEPT)
         self._redis: Any = None
         if settings.url is not None:
@@ -149,24 +149,24 @@ class Replica:
             log.warning("the position of the primary is unknown: %s", error)
             # The replica has the change once it has reached a position that was asked for later.
             self._forget_positions()
-            await self._tell()
+            await self._report_missing_note()
             return
         self._written[author] = position
         if self._redis is None:
             return
         if self._availability.away:
-            self._untold = True
+            self._redis_lacks_note = True
             return
         try:
             await self._redis.set(f"{self._prefix}{author}", position, ex=_KEPT_SECONDS)
         except redis.failures() as error:
             # Redis may be full, and the others can read what it has nevertheless.
             log.warning("a change could not be noted in Redis: %s", error)
-            await self._tell()
+            await self._report_missing_note()
 
     async def serves(self, readers: Collection[str]) -> bool:
         """Whether it has all that these have changed, in whichever process."""
-        if self._replayed is None or self._untold:
+        if self._replayed is None or self._redis_lacks_note:
             return False
         if any(self._written.get(reader, 0) > self._replayed for reader in readers):
             return False
@@ -196,22 +196,22 @@ class Replica:
         pipeline.set(self._prefix + _NOTED, 1)
         await pipeline.execute()
 
-    async def _tell(self) -> None:
+    async def _report_missing_note(self) -> None:
         """Let the other processes know that Redis lacks a change, as soon as it can be reached."""
         if self._redis is None:
             return
-        self._untold = True
+        self._redis_lacks_note = True
         if self._availability.away:
             return
         try:
             # A Redis that is full takes this.
             await self._redis.delete(self._prefix + _NOTED)
-            self._untold = False
+            self._redis_lacks_note = False
         except redis.failures() as error:
             self._availability.failed(error)
 
     def _forget_positions(self) -> None:
-        self._doubts += 1
+        self._unnoted += 1
         self._replayed = self._reached = None
         self._positions.clear()
 
@@ -226,7 +226,7 @@ class Replica:
 
     async def look(self) -> None:
         """See how far both servers are."""
-        doubts, now = self._doubts, self._clock()
+        unnoted, now = self._unnoted, self._clock()
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 (primary,) = await self._primary.fetch(_WRITTEN, {})
@@ -236,7 +236,7 @@ class Replica:
                 log.warning("the read replica is not used: %s", error)
             self._replayed = None
             return
-        if doubts != self._doubts:
+        if unnoted != self._unnoted:
             # The position may be from before the change that could not be noted.
             return
         # A service without positions (NULL) cannot be used.
@@ -257,8 +257,8 @@ class Replica:
         while True:
             await asyncio.sleep(_EVERY)
             await self.look()
-            if self._untold:
-                await self._tell()
+            if self._redis_lacks_note:
+                await self._report_missing_note()
 
 
 class ReplicatedReader(Reader):

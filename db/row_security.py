@@ -1,4 +1,4 @@
-"""A second wall: PostgreSQL itself hides the rows that the viewer may not see.
+"""Row-level security: PostgreSQL itself hides the rows that the viewer may not see.
 
 `auth.access` adds the access rules to each statement. With TASKLOOM_ROW_SECURITY, policies of the
 tables repeat the part of them that is about people, so that a statement without its rule finds
@@ -325,7 +325,7 @@ SELECT c.relname FROM pg_class c
 WHERE c.relispartition AND c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
 """
 
-# --- putting it up and taking it down ------------------------------------------------------------
+# --- turning it on and off -----------------------------------------------------------------------
 
 
 STATE: Final = (
@@ -342,7 +342,7 @@ def suits(wanted: str, *, prepared: bool, version: str | None) -> bool:
     return prepared and (version == _digest() if wanted == "on" else True)
 
 
-def is_up(connection: Connection) -> bool:
+def is_on(connection: Connection) -> bool:
     """Whether the policies apply."""
     return connection.execute(text(STATE)).one()[1] is not None
 
@@ -353,11 +353,11 @@ def prepare(connection: Connection) -> None:
         connection.execute(text(_DOMAIN))
 
 
-def put_up(connection: Connection) -> None:
+def turn_on(connection: Connection) -> None:
     """Let the policies apply, in this transaction; those of another version are replaced."""
     prepare(connection)
     if connection.execute(text(STATE)).one()[1] != _digest():
-        take_down(connection)
+        turn_off(connection)
         schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
         for definition in _definitions(schema):
             connection.exec_driver_sql(definition)
@@ -368,7 +368,7 @@ def put_up(connection: Connection) -> None:
     _allow_reader(connection)
 
 
-def take_down(connection: Connection) -> None:
+def turn_off(connection: Connection) -> None:
     """Let the policies apply no longer, in this transaction."""
     present = set(
         connection.scalars(

@@ -104,14 +104,14 @@ async def seed_demo(
     moment = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
     async with database.transaction() as transaction:
         await transaction.session.execute(text(WITHOUT_TIME_LIMITS))
-        await _take_turns(transaction.session)
+        await _lock_out_others(transaction.session)
         made = not await exists(transaction.session)
         if made:
             await _make_company(transaction, database, settings, moment)
     if scale > 1:
         async with database.session() as session, session.begin():
             await session.execute(text(WITHOUT_TIME_LIMITS))
-            await _take_turns(session)
+            await _lock_out_others(session)
             made = await bulk.make(session, moment, scale, progress) or made
     async with database.session() as session, session.begin():
         await session.execute(text(WITHOUT_TIME_LIMITS))
@@ -121,7 +121,7 @@ async def seed_demo(
         return await _summary(session, created=made)
 
 
-async def _take_turns(session: AsyncSession) -> None:
+async def _lock_out_others(session: AsyncSession) -> None:
     """Wait for another process that does the same."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 

@@ -1,4 +1,4 @@
-"""The server: its address, what it accepts, and what it tells about itself."""
+"""The server: its address, what it accepts, and what it reports about itself."""
 
 from __future__ import annotations
 
