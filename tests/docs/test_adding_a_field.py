@@ -1,4 +1,4 @@
-"""The guide to adding a field, followed to the letter in a copy of the repository."""
+"""The guides to adding a field and a noun, followed to the letter in a copy of the repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FIELD, NOUN = (ROOT / "docs" / "adding-a-field.md").read_text().split("\n## A noun\n")
+FIELD = (ROOT / "docs" / "adding-a-field.md").read_text()
+NOUN = (ROOT / "docs" / "adding-a-noun.md").read_text()
 # A file, the line above which something goes (none: the file is new), and what.
 STEP = re.compile(
     r"(?:`([\w/.]+)`,\s+above\s+`([^`\n]+)`|[Nn]ew file \*\*([\w/.]+)\*\*)"

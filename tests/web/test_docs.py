@@ -16,7 +16,7 @@ from web.docs.site import FILES, FOLDER
 
 CORE = schema._schema
 # For those who work on the code, and not for those who use the server.
-INTERNAL = {"adding-a-field.md", "architecture.md", "development.md"}
+INTERNAL = {"adding-a-field.md", "adding-a-noun.md", "architecture.md", "development.md"}
 # The file is sent beside the variables.
 UPLOADS = {"attachmentUpload", "avatarUpload"}
 # In the repository, beside the pages.
