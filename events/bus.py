@@ -27,7 +27,7 @@ import orjson
 from db import redis
 from settings import RedisSettings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("taskloom.events")
 
 EVENTS = "events"
 """The topic of announcements: `{"projects": [id, …], "users": [id, …]}`, with IDs as text."""

@@ -25,7 +25,7 @@ from db.engine import Database
 from db.models import Event, EventMonth, LogConsumer, LogEpoch
 from db.models.event import Xid8
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("taskloom.events")
 
 ROW = 1
 """The key of the only row."""

@@ -33,7 +33,7 @@ from events.filter import LogFilter
 from events.log import EventLog, EventPage
 from events.subscription import SlowConsumer, Subscription
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("taskloom.events")
 
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 1.5

@@ -27,7 +27,7 @@ from events.bus import Bus
 from events.log import EventLog
 from settings import RedisSettings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("taskloom.events")
 
 SIGN_SECONDS: Final = 30.0
 """For how long a sign counts."""

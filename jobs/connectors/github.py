@@ -45,7 +45,7 @@ from jobs.connectors.github_issues import (
     without_attempts,
 )
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("taskloom.integrations")
 
 PAGE = 100
 _EVERY = dt.timedelta(minutes=10)
