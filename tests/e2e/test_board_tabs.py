@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import Dialog, Page, Request, expect
 
 from db import models
 from tests.accounts import Person
@@ -56,6 +56,16 @@ async def test_of_two_pages_the_one_that_was_used_sends(
     await two.get_by_label("Write a comment").fill("Hello")
     await two.get_by_role("button", name="Comment", exact=True).click()
     await expect(two.get_by_role("region", name="Comments").get_by_text("Hello")).to_be_visible()
+    await expect(two.get_by_text("Sending")).to_be_hidden()
+    asked: list[str] = []
+
+    async def stay(question: Dialog) -> None:
+        asked.append(question.message)
+        await question.dismiss()
+
+    two.on("dialog", stay)
+    await two.get_by_role("button", name="Sign out").click()
+    assert asked[0].startswith("1 of your changes")
     await one.unroute_all()
     dialog = one.get_by_role("dialog")
     await expect(dialog.get_by_label("Yours")).to_have_value("Cut, says Ada")

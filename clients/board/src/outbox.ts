@@ -67,6 +67,9 @@ class Outbox {
     return this.#answer(entry).promise;
   }
 
+  /** How many changes of the user wait, in all pages. */
+  readonly waiting = () => (this.#places ? stored(this.#places).length : 0);
+
   /**
    * Call a function with each change under way, and what becomes of it: now, and with those that
    * other pages leave. Returns a function that ends it.

@@ -37,7 +37,7 @@ export function Header({ viewer, cursor, project }: Props) {
 }
 
 async function signOut(): Promise<void> {
-  const waiting = outbox.state.value.count;
+  const waiting = outbox.waiting();
   const question = `${waiting} of your changes have not been sent. They are sent when you sign in \
 here again.`;
   if (waiting === 0 || confirm(question)) await api.signOut();
