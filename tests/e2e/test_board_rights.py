@@ -122,3 +122,18 @@ async def test_a_task_of_a_project_that_one_does_not_see(
     await expect(page.get_by_role("heading", name="Weld the tubes", level=1)).to_be_visible()
     await done(world, ada, "taskDelete", id=weld)
     await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+
+
+async def test_the_list_of_projects_follows(desks: Desks, world: World, team: Team) -> None:
+    ada, _, project = team
+    kay = await world.person(full_name="Kay Lund")
+    page = await desks.sign_in(kay, await world.project(kay, name="Garden"))
+    await page.get_by_role("link", name="Projects", exact=True).click()
+    await expect(page.get_by_role("link", name="Garden")).to_be_visible()
+    shop = page.get_by_role("link", name=re.compile("Web shop"))
+    new = {"projectId": gid(project), "userId": gid(kay), "role": "VIEWER"}
+    await done(world, ada, "projectMemberAdd", **new)
+    await expect(shop).to_be_visible()
+    membership = await member(world, ada, project, kay)
+    await done(world, ada, "projectMemberRemove", id=membership)
+    await expect(shop).to_be_hidden()

@@ -1,8 +1,8 @@
 /** A task that is on no board: a personal one, or one of a project that only others see. */
 
-import { useEffect } from "react";
 import { api } from "./api.ts";
-import { PanelDocument, TaskEventsDocument, type TaskStatus } from "./generated/graphql.ts";
+import { useEvents } from "./events.ts";
+import { PanelDocument, type TaskStatus } from "./generated/graphql.ts";
 import { outbox } from "./outbox.ts";
 import { Comments } from "./panel/comments.tsx";
 import { Files } from "./panel/files.tsx";
@@ -26,11 +26,7 @@ export function Alone({ id, after }: Props) {
   const load = async () => (await api.request(PanelDocument, { id })).task!;
   const { data: task, error, reload } = useLoaded(`alone ${id}`, load);
   useTitle(task?.title);
-  useEffect(() => {
-    const stop = new AbortController();
-    void follow(id, after, stop.signal, reload);
-    return () => stop.abort();
-  }, [id, after, reload]);
+  useEvents({ task: { id: { eq: id } } }, after, reload);
   if (error) return <Trouble error={error} retry={reload} />;
   if (!task) return <p className="loading">Loading …</p>;
   return (
@@ -75,19 +71,4 @@ function Done({ task, reload }: { task: Details; reload: () => void }) {
       </button>
     </p>
   );
-}
-
-async function follow(
-  id: string,
-  after: string | null,
-  signal: AbortSignal,
-  changed: () => void,
-): Promise<void> {
-  const variables = { filter: { task: { id: { eq: id } } }, after };
-  try {
-    for await (const _ of api.live(TaskEventsDocument, variables, { signal })) changed();
-  } catch {
-    // Reading it again says why.
-    if (!signal.aborted) changed();
-  }
 }

@@ -1,16 +1,21 @@
 /** All projects that one can see, and one's tasks that are on no board. */
 
 import { api } from "./api.ts";
-import { ProjectsDocument } from "./generated/graphql.ts";
+import { useEvents } from "./events.ts";
+import { type EventFilter, ProjectsDocument } from "./generated/graphql.ts";
 import { StatusIcon } from "./parts/icons.tsx";
 import { Trouble } from "./parts/trouble.tsx";
 import { STATUS_NAMES } from "./project/board.ts";
 import { linkTo, linkToTask } from "./route.ts";
 import { useLoaded, useTitle } from "./store.ts";
 
+// What adds to the lists, renames or takes away. The numbers of tasks are those of now and then.
+const ABOUT: EventFilter = { subjectType: ["PROJECT", "PROJECT_MEMBER", "TASK_SHARE"] };
+
 export function Projects() {
   const { data, error, reload } = useLoaded("projects", () => api.request(ProjectsDocument));
   useTitle("Projects");
+  useEvents(ABOUT, data?.eventCursor, reload);
   if (error) return <Trouble error={error} retry={reload} />;
   if (!data) return <p className="loading">Loading …</p>;
   const projects = data.projects!.nodes;

@@ -1169,7 +1169,7 @@ export type BootQuery = { eventCursor: string, viewer: { unreadNotificationCount
 export type ProjectsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ProjectsQuery = { projects: { nodes: Array<{ id: string, key: string, name: string, color: string | null, stats: { open: number, completed: number, total: number } }> }, tasks: { nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus, project: { key: string } | null }>, pageInfo: { hasNextPage: boolean } } };
+export type ProjectsQuery = { eventCursor: string, projects: { nodes: Array<{ id: string, key: string, name: string, color: string | null, stats: { open: number, completed: number, total: number } }> }, tasks: { nodes: Array<{ id: string, identifier: string | null, title: string, status: TaskStatus, project: { key: string } | null }>, pageInfo: { hasNextPage: boolean } } };
 
 export type ProjectQueryVariables = Exact<{
   id: string;
@@ -1510,6 +1510,7 @@ fragment Timer on TimeEntry {
 }`) as unknown as TypedDocumentString<BootQuery, BootQueryVariables>;
 export const ProjectsDocument = new TypedDocumentString(`
     query Projects {
+  eventCursor
   projects(filter: {isArchived: false}, orderBy: [{name: ASC}], first: 100) {
     nodes {
       id
