@@ -129,3 +129,22 @@ async def test_what_is_being_written_stays_while_one_looks_elsewhere(
     await opened(page, "Cut")
     await expect(page.get_by_role("region", name="Description")).to_contain_text("With care")
     await expect(page.get_by_label("Write a comment")).to_have_value("")
+
+
+async def test_escape_answers_no_question_with_lost_words(
+    desks: Desks, world: World, team: Team
+) -> None:
+    ada, grace, project = team
+    page = await desks.sign_in(ada, project)
+    await cut_off(page)
+    await write_title(page, "Cut", "Cut, says Ada")
+    change = {"id": (await tasks(world, ada, project))["Cut"]["id"], "title": "Cut, says Grace"}
+    assert (await world.run(UPDATE, grace, input=change)).good
+    await page.unroute_all()
+    await expect(page.get_by_role("dialog").get_by_label("Theirs")).to_be_visible()
+    await page.keyboard.press("Escape")
+    shown = page.get_by_role("dialog", name="This was not saved")
+    await expect(shown.get_by_label("What you wrote")).to_have_value("Cut, says Ada")
+    await page.keyboard.press("Escape")
+    await expect(shown).to_be_hidden()
+    await expect(column(page, "To do").get_by_text("Cut, says Grace")).to_be_visible()

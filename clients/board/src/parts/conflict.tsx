@@ -7,6 +7,7 @@
 import { useEffect, useRef } from "react";
 import { Store, useStore } from "../store.ts";
 import { Modal } from "./modal.tsx";
+import { refused } from "./refused.tsx";
 
 /** A text of a task, as somebody has written it. */
 export interface Text {
@@ -66,8 +67,13 @@ export function ConflictDialog() {
 function Dialog({ what, mine, theirs, choose }: Conflict) {
   const text = useRef<HTMLTextAreaElement>(null);
   useEffect(() => text.current?.focus(), []);
+  function escaped() {
+    // Nobody has decided to lose their words.
+    refused(text.current!.value, new Error(`The ${what} stays as somebody else has written it.`));
+    choose(null);
+  }
   return (
-    <Modal title={`Somebody else has changed the ${what}`} close={() => choose(null)}>
+    <Modal title={`Somebody else has changed the ${what}`} close={escaped}>
       <p className="quiet">You both worked on it at the same time. Which one shall it be?</p>
       <div className="versions">
         <label>
