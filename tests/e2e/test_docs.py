@@ -37,7 +37,8 @@ async def test_on_paper_there_is_the_whole_page_and_no_menu(visit: Visit) -> Non
     page = await visit.context.new_page()
     await page.set_viewport_size({"width": 700, "height": 1000})
     await page.goto(f"{visit.server.url}/docs/cookbook")
-    await page.emulate_media(media="print")
+    await page.emulate_media(media="print", color_scheme="dark")
+    await expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
     await expect(page.get_by_role("navigation")).to_be_hidden()
     await expect(page.get_by_label("Search the documentation")).to_be_hidden()
     cut = (
