@@ -152,8 +152,8 @@ export class Taskloom {
     const used = (options.transport === "sse" ? null : this.#socket) ?? this.#streams;
     const signal = either(this.#closing.signal, options.signal);
     // Without a cursor, this one begins with the state as it is.
-    if (/\breportExportChanged\b/.test(query)) variables = { after: null, ...variables };
-    const first = hasAfter ? () => this.#now(signal) : null;
+    const hasState = /\breportExportChanged\b/.test(query);
+    const first = hasAfter ? async () => (hasState ? null : this.#now(signal)) : null;
     return resumed(used, this.#session, query, variables, signal, first, options.onStatus);
   }
 

@@ -29,8 +29,7 @@ const GOOD_MS = 10_000;
 
 /**
  * The answers of a subscription, whose variable `after` moves on with each event's cursor.
- * `eventCursor` asks for the first one, if `after` is not given; null: the subscription has no
- * cursors.
+ * `eventCursor` asks for the first one, if none is given; null: the subscription has no cursors.
  */
 export async function* resumed(
   transport: Transport,
@@ -46,7 +45,7 @@ export async function* resumed(
     const token = await session.token();
     const opened = () => ((openedAt = Date.now()), onStatus("connected"));
     try {
-      if (eventCursor && variables.after === undefined)
+      if (eventCursor && (variables.after ?? null) === null)
         variables = { ...variables, after: await eventCursor() };
       const body = { query, variables };
       for await (const answer of transport.open({ body, token, signal, opened })) {
