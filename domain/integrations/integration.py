@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select, update
 
 from auth import access
 from auth.encryption import Encryption
@@ -377,7 +377,7 @@ async def disconnect(work: Work, integration_id: UUID, if_version: int | None = 
     work.check_version(integration, if_version, fields=[], ref="integration")
     await _record(work, EventKind.INTEGRATION_DELETED, integration)
     await work.session.flush()
-    await work.session.execute(delete_rows(Integration).where(Integration.id == integration.id))
+    await _delete(work, Integration.id == integration.id)
     return integration_id
 
 
@@ -478,7 +478,22 @@ async def _retry_problems(work: Work, integration_id: UUID) -> None:
 
 async def delete_all(work: Work, user_id: UUID) -> None:
     """Delete all integrations of a user whose account is deleted."""
-    await work.session.execute(delete_rows(Integration).where(Integration.user_id == user_id))
+    await _delete(work, Integration.user_id == user_id)
+
+
+async def _delete(work: Work, which: ColumnElement[bool]) -> None:
+    # A run that is under way has it locked, and may note a problem.
+    locked = select(Integration.id).where(which).order_by(Integration.id).with_for_update()
+    ids = (await work.session.scalars(locked)).all()
+    # Everyone who sees a task sees its problem. There are few, unlike links without one, which stay
+    # as they are.
+    await work.session.execute(
+        update(ExternalLink)
+        .where(ExternalLink.integration_id.in_(ids), ExternalLink.problem.is_not(None))
+        .values(integration_id=None)
+        .execution_options(synchronize_session=False)
+    )
+    await work.session.execute(delete_rows(Integration).where(which))
 
 
 async def reencrypt(work: Work, encryption: Encryption) -> int:

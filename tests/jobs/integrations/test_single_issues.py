@@ -213,7 +213,7 @@ SHOWN = """{ viewer { integrations { nodes { failureReason problems { totalCount
 
 
 async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scene) -> None:
-    await connected(scene, 1, 2)
+    integration = await connected(scene, 1, 2)
     scene.other.missing = {1}
     await complete(scene, "Issue 1")
     api = Api(scene.house)
@@ -233,3 +233,6 @@ async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scen
         "Issue 1": message,
         "Issue 2": None,
     }
+    await scene.house.do(scene.ada.viewer, integrations.disconnect, integration.id)
+    nodes = (await api(query, scene.ben)).data["tasks"]["nodes"]
+    assert {node["syncProblem"] for node in nodes} == {None}
