@@ -37,7 +37,7 @@ export function accountPage({ page, query }: Link) {
   return <Said text={said[1]}>{page === "email-verified" && <NewMail />}</Said>;
 }
 
-/** Asks for another mail to confirm the address of whoever is signed in. */
+/** Asks for another mail to confirm the address of the user who is signed in. */
 function NewMail() {
   const { signedIn } = useSignedIn();
   const { busy, problem, done, send } = useSent(() =>

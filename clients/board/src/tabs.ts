@@ -1,6 +1,6 @@
 /**
  * Whose work is whose, if several pages of the board are open. Each holds a lock of its own for as
- * long as it lives; whoever is given it later knows that the page is gone, and goes on for it.
+ * long as it lives; a page that is given it later knows that the first is gone, and goes on for it.
  */
 
 import { newId } from "./project/places.ts";
