@@ -291,8 +291,10 @@ class Worker:
                 await session.merge(row)
 
     async def catch_up(self) -> None:
-        await all_events_readable(self.world.database)
-        await self.workshop.catch_up()
+        # Twice: what the worker itself does are events, too.
+        for _ in range(2):
+            await all_events_readable(self.world.database)
+            await self.workshop.catch_up()
 
 
 async def read(play: Play, name: str, depth: int) -> dict[bytes, Any]:

@@ -106,7 +106,7 @@ def test_a_stated_figure_is_the_default(page: str, sentence: str, figures: list[
     assert [float(figure.replace(",", "")) for figure in found.groups()] == figures
 
 
-CLIENT = FOLDER.parent / "clients" / "typescript" / "src" / "streams" / "resume.ts"
+CLIENT = FOLDER.parent / "clients" / "typescript" / "src" / "streams" / "websocket.ts"
 
 
 def test_every_close_code_is_explained() -> None:
