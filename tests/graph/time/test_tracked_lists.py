@@ -74,7 +74,7 @@ async def people(world: World) -> dict[str, Person]:
                 is_billable=False, tags=[], tag_keys=[],
             )
         )  # fmt: skip
-    # Timers that will not pass the next value during the test.
+    # Timers, as long as they have run by `NOW`.
     for person, task in ((editor, tasks[0]), (admin, tasks[5])):
         await world.rows(
             models.TimeEntry(
@@ -88,7 +88,7 @@ async def people(world: World) -> dict[str, Person]:
 
 async def _all(world: World, person: Person, of: str) -> dict[str, int]:
     query = PAGE % {"of": of, "field": KINDS[of]}
-    nodes = (await world.run(query, person, first=100)).good["list"]["nodes"]
+    nodes = (await world.run(query, person, at=NOW, first=100)).good["list"]["nodes"]
     return {node["id"]: node["tracked"] for node in nodes}
 
 
@@ -114,7 +114,9 @@ async def test_pages_are_in_order(
                         if forward
                         else {"last": size, "before": cursor}
                     )
-                    page = (await world.run(query, person, order=order, **window)).good["list"]
+                    page = (await world.run(query, person, at=NOW, order=order, **window)).good[
+                        "list"
+                    ]
                     ids = [node["id"] for node in page["nodes"]]
                     found = found + ids if forward else ids + found
                     info = page["pageInfo"]
@@ -136,7 +138,7 @@ async def test_filters_compare_the_sum(
             ({"tracked": wanted}, matches),
             ({"not": {"tracked": wanted}}, lambda n, matches=matches: not matches(n)),
         ):
-            page = (await world.run(query, person, filter=filter_, first=100)).good["list"]
+            page = (await world.run(query, person, at=NOW, filter=filter_, first=100)).good["list"]
             found = {node["id"] for node in page["nodes"]}
             assert found == {id_ for id_, n in tracked.items() if right(n)}, (label, filter_)
             assert page["totalCount"] == len(found)
