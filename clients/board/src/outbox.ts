@@ -182,7 +182,7 @@ class Outbox {
     this.#counted();
   }
 
-  /** Forget it, after somebody is told what became of it. */
+  /** Delete it. Returns what waits for its answer, to be told. */
   #done(entry: Entry): Answer {
     const answer = this.#answer(entry);
     this.#leave(entry);
