@@ -1,10 +1,12 @@
-"""Many rows in one statement whose text does not depend on their number."""
+"""Many rows or IDs in one statement whose text does not depend on their number."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import bindparam, column, func
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, bindparam, column, func, literal
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.base import Base
@@ -23,3 +25,9 @@ def given_rows(model: type[Base], *names: str) -> Any:
         .table_valued(*(column(name, columns[name].type) for name in names))
         .render_derived(name="given", with_types=True)
     )
+
+
+def among(key: Any, ids: Iterable[UUID]) -> ColumnElement[bool]:
+    """As `key.in_(ids)`, for any number of IDs: a statement can have 32,767 parameters."""
+    condition: ColumnElement[bool] = key == any_(literal(list(ids), ARRAY(Uuid())))
+    return condition

@@ -12,21 +12,18 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     Column,
     CursorResult,
     Select,
     Table,
-    Uuid,
-    any_,
     delete,
-    literal,
     select,
     tuple_,
     update,
 )
 
 from db.base import Base
+from db.rows import among
 from domain.work import Work
 
 MOST = 500
@@ -45,7 +42,7 @@ async def _remove_some(work: Work, table: Table, ids: Sequence[UUID]) -> bool:
     more = False
     for column, cascades in _references(table):
         keys = list(column.table.primary_key)
-        some = select(*keys).where(column == any_(literal(list(ids), ARRAY(Uuid())))).limit(MOST)
+        some = select(*keys).where(among(column, ids)).limit(MOST)
         if cascades and len(keys) == 1:
             found = list(await work.session.scalars(some))
             if not found:
@@ -53,7 +50,7 @@ async def _remove_some(work: Work, table: Table, ids: Sequence[UUID]) -> bool:
             if await _remove_some(work, column.table, found):
                 more = True
                 continue
-            some = some.where(keys[0] == any_(literal(found, ARRAY(Uuid()))))
+            some = some.where(among(keys[0], found))
         more |= await _change(work, column, keys, some, cascades=cascades) == MOST
     return more
 

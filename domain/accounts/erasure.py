@@ -17,12 +17,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
-    Uuid,
     and_,
-    any_,
     case,
     delete,
     exists,
@@ -48,6 +45,7 @@ from db.models import (
     User,
 )
 from db.models.event import Xid8
+from db.rows import among
 from domain import locks, rights_change
 from domain.projects import project as projects
 from domain.pruning import delete_some
@@ -151,7 +149,7 @@ async def _delete_tasks(
     """Move personal tasks, and those of deleted projects, to the trash."""
     closed = select(Project.id).where(Project.owner_id == user_id, Project.deleted_at.is_not(None))
     inside = and_(Task.project_id.in_(closed), Task.deleted_at.is_(None))
-    order: Any = case((Task.id == any_(literal(list(first), ARRAY(Uuid()))), 0), else_=1)
+    order: Any = case((among(Task.id, first), 0), else_=1)
     query = select(Task.id).where(or_(and_(*personal(user_id)), inside)).order_by(order, Task.id)
     ids = (await work.session.scalars(query.limit(limit))).all()
     await locks.lock_tasks(work, ids, trees=True)

@@ -8,19 +8,14 @@ Others must not lose a project, so projects with other members must be transferr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Uuid,
-    any_,
     delete,
     exists,
     func,
-    literal,
     select,
     update,
 )
@@ -42,6 +37,7 @@ from db.models import (
     User,
     WeekDay,
 )
+from db.rows import among
 from domain import locks, rights_change
 from domain.accounts import credentials, erasure
 from domain.accounts.session import end_sessions, proven, still_holding
@@ -132,7 +128,7 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     tasks = {
         task.id: task
         for task in await work.session.scalars(
-            select(Task).where(_among(Task.id, kept), *erasure.personal(user.id))
+            select(Task).where(among(Task.id, kept), *erasure.personal(user.id))
         )
     }
     if not tasks and await erasure.has_personal(work, user.id):
@@ -146,11 +142,6 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     rights_change.record_lost_access(work, before, after)
     losing = before.losses(after).items()
     return (set(seen) - set(tasks)) | {task for task, who in losing if set(who) - {user.id}}
-
-
-def _among(column: Any, ids: Iterable[UUID]) -> ColumnElement[bool]:
-    """As `IN`, for any number of IDs: a statement can have 32,767 parameters."""
-    return column == any_(literal(list(ids), ARRAY(Uuid())))  # type: ignore[no-any-return]
 
 
 async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None:
@@ -171,7 +162,7 @@ async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None
     await work.session.flush()
     # Tasks are not shared with their owner.
     await work.session.execute(
-        delete(TaskShare).where(_among(TaskShare.task_id, tasks), TaskShare.user_id == heir.id)
+        delete(TaskShare).where(among(TaskShare.task_id, tasks), TaskShare.user_id == heir.id)
     )
 
 
