@@ -42,6 +42,8 @@ ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "clients" / "board"
 SCREENSHOTS = ROOT / "tests" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Two people, and a project of both.
+Team = tuple[Person, Person, models.Project]
 # A busy machine: what is to be seen within a second may take longer here.
 LONG = 20_000
 
@@ -155,7 +157,7 @@ async def desks(chromium: Browser, server: Server) -> AsyncIterator[Desks]:
 
 
 @pytest.fixture
-async def team(world: World) -> tuple[Person, Person, models.Project]:
+async def team(world: World) -> Team:
     """Ada and Grace, and a project of theirs with a few tasks."""
     ada = await world.person(full_name="Ada Verstraete")
     grace = await world.person(full_name="Grace Okafor")
@@ -204,7 +206,7 @@ async def until(world: World, person: Person, project: models.Project, **wanted:
 
 
 async def test_two_browsers_and_a_server_that_is_killed(
-    desks: Desks, server: Server, world: World, team: tuple[Person, Person, models.Project]
+    desks: Desks, server: Server, world: World, team: Team
 ) -> None:
     ada, grace, project = team
     one, two = await desks.sign_in(ada, project), await desks.sign_in(grace, project)
@@ -231,7 +233,7 @@ async def test_two_browsers_and_a_server_that_is_killed(
 
 
 async def test_edits_without_a_network_are_sent_once(
-    desks: Desks, world: World, team: tuple[Person, Person, models.Project]
+    desks: Desks, world: World, team: Team
 ) -> None:
     ada, _, project = team
     page = await desks.sign_in(ada, project)
@@ -269,9 +271,7 @@ async def test_edits_without_a_network_are_sent_once(
     await until(world, ada, project, TODO=["Cut", "Weld", "Paint"], IN_PROGRESS=["Measure"])
 
 
-async def test_two_people_write_the_same_title(
-    desks: Desks, world: World, team: tuple[Person, Person, models.Project]
-) -> None:
+async def test_two_people_write_the_same_title(desks: Desks, world: World, team: Team) -> None:
     ada, grace, project = team
     page = await desks.sign_in(ada, project)
     update = """mutation ($input: TaskUpdateInput!) {
@@ -303,9 +303,7 @@ async def test_two_people_write_the_same_title(
     await until(world, ada, project, TODO=["Measure", "Cut the long tubes", "Weld"])
 
 
-async def test_a_card_is_moved_with_the_keyboard(
-    desks: Desks, world: World, team: tuple[Person, Person, models.Project]
-) -> None:
+async def test_a_card_is_moved_with_the_keyboard(desks: Desks, world: World, team: Team) -> None:
     ada, _, project = team
     page = await desks.sign_in(ada, project)
     card = page.get_by_role("button", name=re.compile("Measure"))
@@ -332,7 +330,7 @@ async def test_a_card_is_moved_with_the_keyboard(
 
 
 async def test_everything_about_a_task(
-    desks: Desks, world: World, team: tuple[Person, Person, models.Project], tmp_path: Path
+    desks: Desks, world: World, team: Team, tmp_path: Path
 ) -> None:
     ada, grace, project = team
     one, two = await desks.sign_in(ada, project), await desks.sign_in(grace, project)
@@ -406,9 +404,7 @@ async def mention(world: World, by: Person, whom: Person) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing(
-    scheme: str, desks: Desks, team: tuple[Person, Person, models.Project]
-) -> None:
+async def test_axe_finds_nothing(scheme: str, desks: Desks, team: Team) -> None:
     ada, _, project = team
     page = await desks.sign_in(ada, project, color_scheme=scheme)
     SCREENSHOTS.mkdir(exist_ok=True)
@@ -436,9 +432,7 @@ async def check(page: Page) -> None:
     assert [axe.summary(rule) for rule in await axe.violations(page)] == []
 
 
-async def test_a_phone(
-    desks: Desks, world: World, team: tuple[Person, Person, models.Project]
-) -> None:
+async def test_a_phone(desks: Desks, world: World, team: Team) -> None:
     ada, _, project = team
     # In the last column, with all that a card may show.
     new = {"projectId": gid(project), "title": "Late", "status": "CANCELLED", "tags": ["far"]}
@@ -486,9 +480,7 @@ async def long_press_and_move(page: Page, title: str, down: int) -> None:
     await touch("touchEnd")
 
 
-async def test_where_links_lead(
-    desks: Desks, server: Server, world: World, team: tuple[Person, Person, models.Project]
-) -> None:
+async def test_where_links_lead(desks: Desks, server: Server, world: World, team: Team) -> None:
     """`url` fields and mails lead to pages that are there."""
     ada, _, project = team
     alone = await world.task(ada, title="Alone", description="In **no** project")
@@ -519,9 +511,7 @@ async def test_where_links_lead(
     await expect(page.get_by_text("This link does not work")).to_be_visible()
 
 
-async def test_a_forgotten_password(
-    desks: Desks, server: Server, world: World, team: tuple[Person, Person, models.Project]
-) -> None:
+async def test_a_forgotten_password(desks: Desks, server: Server, world: World, team: Team) -> None:
     ada, _, _ = team
     context = await desks.browser.new_context(locale="en-GB")
     desks.contexts.append(context)

@@ -17,6 +17,7 @@ from events.cursor import Cursor
 from tests.accounts import PASSWORD, Person
 from tests.e2e.test_board import (
     Desks,
+    Team,
     chromium,
     column,
     desks,
@@ -30,7 +31,6 @@ from tests.factories import World, gid
 
 __all__ = ["chromium", "desks", "pytestmark", "server", "team"]
 
-Team = tuple[Person, Person, models.Project]
 UPDATE = """mutation ($input: TaskUpdateInput!) {
   taskUpdate(input: $input) { task { title description } errors { code message } }
 }"""

@@ -6,9 +6,18 @@ import re
 
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from db import models
 from tests.accounts import Person
-from tests.e2e.test_board import Desks, check, chromium, column, desks, pytestmark, server, team
+from tests.e2e.test_board import (
+    Desks,
+    Team,
+    check,
+    chromium,
+    column,
+    desks,
+    pytestmark,
+    server,
+    team,
+)
 from tests.factories import World
 
 __all__ = ["chromium", "desks", "pytestmark", "server", "team"]
@@ -17,7 +26,6 @@ FIND = '{ tasks(filter: {title: {eq: "Cut"}}) { nodes { id } } }'
 COMMENT = """mutation ($id: ID!, $body: Markdown!) {
   commentCreate(input: {taskId: $id, body: $body}) { errors { code } }
 }"""
-Team = tuple[Person, Person, models.Project]
 
 
 async def cut(world: World, person: Person) -> str:

@@ -7,14 +7,22 @@ import re
 from playwright.async_api import Locator, expect
 
 from db import models
-from tests.accounts import Person
-from tests.e2e.test_board import Desks, chromium, column, desks, mention, pytestmark, server, team
+from tests.e2e.test_board import (
+    Desks,
+    Team,
+    chromium,
+    column,
+    desks,
+    mention,
+    pytestmark,
+    server,
+    team,
+)
 from tests.e2e.test_board_meetings import opened
 from tests.factories import World
 
 __all__ = ["chromium", "desks", "pytestmark", "server", "team"]
 
-Team = tuple[Person, Person, models.Project]
 # Where the first and the last letter of an element's text are, from the left.
 ENDS = """(element) => {
   const { firstChild: text } = element, range = document.createRange()

@@ -11,6 +11,7 @@ from db import models
 from tests.accounts import Person
 from tests.e2e.test_board import (
     Desks,
+    Team,
     check,
     chromium,
     column,
@@ -23,8 +24,6 @@ from tests.e2e.test_board import (
 from tests.factories import World, gid
 
 __all__ = ["chromium", "desks", "pytestmark", "server", "team"]
-
-Team = tuple[Person, Person, models.Project]
 
 
 async def done(world: World, person: Person, mutation: str, **given: Any) -> None:

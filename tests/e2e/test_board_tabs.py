@@ -6,15 +6,21 @@ import json
 
 from playwright.async_api import Dialog, Page, Request, expect
 
-from db import models
-from tests.accounts import Person
-from tests.e2e.test_board import Desks, chromium, column, desks, pytestmark, server, team, until
+from tests.e2e.test_board import (
+    Desks,
+    Team,
+    chromium,
+    column,
+    desks,
+    pytestmark,
+    server,
+    team,
+    until,
+)
 from tests.e2e.test_board_meetings import UPDATE, cut_off, opened, tasks, write_title
 from tests.factories import World
 
 __all__ = ["chromium", "desks", "pytestmark", "server", "team"]
-
-Team = tuple[Person, Person, models.Project]
 
 
 def noted(page: Page) -> list[str]:
