@@ -145,8 +145,8 @@ def _named(event: Any) -> list[str]:
 
 
 def _known(node: Any) -> Any:
-    """Without what depends on a project that is hidden, of which nobody is told that it is archived
-    or in use again.
+    """Without rights that depend on a hidden project: its archiving is no event for those who see
+    only one of its tasks.
     """
     if node["id"].startswith("task_") and node["project"] is None:
         node = {name: node[name] for name in node if not name.startswith("viewerCan")}
