@@ -1,7 +1,7 @@
 """Rate limits, and the budget of cost points.
 
-Both are counted with the `limits` library: in Redis if it is configured, so that all processes
-count together, otherwise in this process.
+Both are counted in Redis if it is configured, so that all processes count together (the rates with
+the `limits` library), otherwise in this process.
 
 - *Rates* (`take`): logins, registrations and uploads per minute or hour, in a moving window, so
   that no one gets twice as many around the full hour. Refused attempts do not count.
@@ -25,7 +25,7 @@ from limits import RateLimitItem, parse_many
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from auth.limit_store import ProcessStorage
+from auth.limit_store import ProcessCounts, Window
 from auth.request import RequestInfo
 from auth.shared_budget import SharedBudget
 from auth.viewer import Viewer
@@ -82,8 +82,7 @@ class Limits:
         self._items: dict[Rate, list[RateLimitItem]] = {
             rate: rates_of(getattr(settings.limits, rate.value)) for rate in Rate
         }
-        self._local = ProcessStorage(lambda: clock().timestamp())
-        self._moving_local = MovingWindowRateLimiter(self._local)
+        self._local = ProcessCounts()
         self._shared: RedisStorage | None = None
         self._moving_shared: MovingWindowRateLimiter | None = None
         self._client: Any = None
@@ -132,19 +131,20 @@ class Limits:
             await self._take(rate, item, key, amount)
 
     async def _take(self, rate: Rate, item: RateLimitItem, key: str, amount: int) -> None:
-        local = self._moving_local
+        window = Window(rate.value, key, item.amount, item.get_expiry())
+        now = self._clock().timestamp()
         full_until = None
-        # First a look: an attempt that Redis refuses does not count.
-        if await local.test(item, rate.value, key, cost=amount):
-            full_until = await self._shared_full_until(item, rate, key, amount)
-        if full_until is None and not await local.hit(item, rate.value, key, cost=amount):
-            full_until = (await local.get_window_stats(item, rate.value, key)).reset_time
+        if self._moving_shared is not None:
+            # First a look: an attempt that is refused here does not count there.
+            full_until = self._local.full_until(window, amount, now)
+            if full_until is None:
+                full_until = await self._shared_full_until(item, rate, key, amount)
+        if full_until is None:
+            full_until = self._local.take(window, amount, now)
         if full_until is not None:
-            seconds = full_until - self._clock().timestamp()
-            window = item.get_expiry()
             raise RateLimited(
-                f"{_SENTENCES[rate]}: {item.amount:,} are allowed in {_span(window)}.",
-                retry_after=min(max(math.ceil(seconds), 1), window),
+                f"{_SENTENCES[rate]}: {item.amount:,} are allowed in {_span(window.seconds)}.",
+                retry_after=min(max(math.ceil(full_until - now), 1), window.seconds),
             )
 
     async def _shared_full_until(
