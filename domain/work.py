@@ -450,15 +450,17 @@ class Transactions:
             raise
         await self._finish(work)
 
-    @asynccontextmanager
     async def single(
-        self, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
-    ) -> AsyncIterator[Work]:
-        """A work of a single statement, committed with it: it has no session."""
+        self, act: Act[T], viewer: Viewer, *, now: dt.datetime, request: RequestInfo
+    ) -> T:
+        """What `act` returns, which makes one statement; it is committed with it. The work has no
+        session.
+        """
         work = Work(self.database.single, viewer, now, request)
         with lost_races():
-            yield work
+            done = await act(work)
         await self._finish(work)
+        return done
 
     async def _finish(self, work: Work) -> None:
         """What follows a commit. The change is done, so a failure here is logged and no more."""

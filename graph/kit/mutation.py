@@ -19,7 +19,7 @@ import dataclasses
 import datetime as dt
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
@@ -268,19 +268,19 @@ def mutation(
             if limit is not None:
                 await limit(context, data)
             call = partial(function, context) if in_context else function
-            async with AsyncExitStack() as stack:
-                named = await references.found_by_name(context, data)
-                stack.enter_context(ids.named(named))
-                # Problems of the input are collected until the first statement.
-                stack.enter_context(collecting())
+            named = await references.found_by_name(context, data)
+            # Problems of the input are collected until the first statement.
+            with ids.named(named), collecting():
                 if single_statement is not None and not isinstance(_key(data), str):
                     model, function_at_once = single_statement
                     done = await _immediate(context, function_at_once, data, _wanted(info, model))
                     if done is not None:
                         return [done]
-                if around is not None:
-                    call = partial(call, await stack.enter_async_context(around(context, data)))
-                return [await _in_transaction(context, call, name, data, secrets)]
+                if around is None:
+                    return [await _in_transaction(context, call, name, data, secrets)]
+                async with around(context, data) as made:
+                    call = partial(call, made)
+                    return [await _in_transaction(context, call, name, data, secrets)]
         except Failure as failure:
             failures = list(each(failure))
             for single in failures:
@@ -363,12 +363,13 @@ def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:
 async def _immediate(
     context: Context, function: AtOnce, data: Any, wanted: ReturnedColumns | None
 ) -> PayloadValue | None:
-    begun = context.services.transactions.single(
-        context.viewer, now=context.now, request=context.request
-    )
     try:
-        async with begun as work:
-            refs = await function(work, data, wanted)
+        refs = await context.services.transactions.single(
+            lambda work: function(work, data, wanted),
+            context.viewer,
+            now=context.now,
+            request=context.request,
+        )
     except DBAPIError as error:
         if is_retried(error):
             return None

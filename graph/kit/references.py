@@ -164,7 +164,10 @@ def _texts(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
     """The texts of an input that name something, and what they name."""
     input_type: Any = type(data)
     for field, names in _naming(input_type):
-        for place, value in _values(getattr(data, field), (*path, field)):
+        given = getattr(data, field)
+        if given is None or given is strawberry.UNSET:
+            continue
+        for place, value in _values(given, (*path, field)):
             if isinstance(value, str):
                 yield place, value, names
             elif has_object_definition(value):
