@@ -8,6 +8,7 @@ import strawberry
 
 from db import models
 from domain.tasks import task_bulk as domain
+from domain.tasks import task_bulk_creation
 from domain.tasks.task_values import CHANGEABLE, NewTask, Subtasks
 from domain.work import Work
 from graph.core import ids
@@ -32,12 +33,12 @@ from graph.types.tasks.task_inputs import (
 
 @strawberry.input(description="A task to create, in `TaskBulkCreateInput`.")
 class TaskBulkCreateItem(NewTaskFields):
-    """See `domain.tasks.task_bulk.create`."""
+    """See `domain.tasks.task_bulk_creation.create`."""
 
 
 @strawberry.input(description="Input for `taskBulkCreate`.")
 class TaskBulkCreateInput(BulkInput):
-    """See `domain.tasks.task_bulk.create`."""
+    """See `domain.tasks.task_bulk_creation.create`."""
 
     items: list[TaskBulkCreateItem] = required(
         f"1 to {domain.MAX_ITEMS} tasks, created in this order. A `parentId` may be the `id` of "
@@ -146,7 +147,7 @@ def _new_task(item: TaskBulkCreateItem) -> NewTask:
 
 
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:
-    return await _bulk(work, data, read=_new_task, operation=domain.create)
+    return await _bulk(work, data, read=_new_task, operation=task_bulk_creation.create)
 
 
 async def _update(work: Work, data: TaskBulkUpdateInput) -> Outcome:
