@@ -28,7 +28,8 @@ from graph.kit.filter_values import Binds, Values
 from graph.kit.ordering import SortOrder
 from graph.kit.paging import Page
 from graph.kit.predicates import build_filter, filter_shape
-from graph.types.events.event_connection import EventConnection, event_arguments, read_feed
+from graph.types.events.event_connection import EventConnection, event_arguments
+from graph.types.events.event_feed import read_feed
 from graph.types.events.event_filter import EventFilter
 
 

@@ -39,8 +39,9 @@ from graph.types.events.event_changes import (
     may_show,
     model_named,
 )
-from graph.types.events.event_connection import EventConnection, event_arguments, read_events
+from graph.types.events.event_connection import EventConnection, event_arguments
 from graph.types.events.event_filter import task_of
+from graph.types.events.event_list import read_events
 from graph.types.events.event_summary import summaries
 from graph.types.events.wanted import GONE
 from graph.types.projects.project import Project, ProjectMember

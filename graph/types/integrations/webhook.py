@@ -36,8 +36,8 @@ from graph.kit.stored_input import from_json, to_json
 from graph.request.scopes import demand, scopes_of_value
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
 from graph.types.events.event import Event
-from graph.types.events.event_connection import count_of_period
 from graph.types.events.event_filter import EventFilter, kinds_in
+from graph.types.events.event_list import count_of_period
 from graph.types.events.wanted import wanted_of
 from graph.types.integrations import webhook_payload
 from graph.types.integrations.webhook_inputs import (

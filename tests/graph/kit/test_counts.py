@@ -11,7 +11,7 @@ from graphql import GraphQLObjectType, build_schema
 
 from graph.kit import counting, mixed_pages, page_rows
 from graph.schema import schema
-from graph.types.events import activity, event_connection
+from graph.types.events import activity, event_feed, event_list
 from settings import Settings
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid, own_world
@@ -20,8 +20,8 @@ BOUND = 7
 _STATEMENTS = (
     page_rows._count_statement,
     mixed_pages._count_statement,
-    event_connection._feed_count,
-    event_connection._log_count,
+    event_feed._feed_count,
+    event_list._log_count,
     activity._stats_statement,
 )
 
