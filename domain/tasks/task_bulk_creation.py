@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Uuid, bindparam, column, func, insert, select, update
@@ -34,7 +35,7 @@ from domain.tasks.task_bulk_items import (
 from domain.tasks.task_creation import COLUMNS, hidden_from_assignee
 from domain.tasks.task_values import NewTask, checked_new, record
 from domain.work import Work
-from errors import Failure, NotFound, collecting
+from errors import Failure, NotFound, Problems
 from events.kinds import EventKind
 
 _INSERT = Statement(
@@ -48,14 +49,18 @@ async def create(
     """Create tasks, in this order. An item's parent may be an earlier item, by an id that the
     client chose.
     """
-    work.viewer.require()
+    # Before the first lock, which holds back the readers of the log until the commit.
+    drafts = [_drafted(work, item, index) for index, item in enumerate(items)]
     known = await _known_to(work, [item for item in items if isinstance(item, NewTask)])
     made: dict[UUID, Task] = {}
     results: list[Task | Failure] = []
-    for item in items:
+    for item in drafts:
         try:
-            with collecting():
-                task = _drafted(work, taken(item), known, made)
+            draft = taken(item)
+            with draft.problems.collect():
+                _place(draft, known, made)
+            draft.problems.raise_any()
+            task = draft.task
             _demand_shown_to(work, task, known, made)
             known.references.demand(task, task.external_references, new=True)
             known.references.note(task)
@@ -80,6 +85,15 @@ async def create(
         record(work, EventKind.TASK_CREATED, task)
     await work.session.flush()
     return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What an item says by itself. `task` has no number, rank or parent yet."""
+
+    new: NewTask
+    task: Task
+    problems: Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,42 +170,52 @@ def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, 
         raise hidden_from_assignee()
 
 
-def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
-    """The task of an item, without number and rank: as `domain.tasks.task.create` has it."""
-    values = checked_new(work, new)
+def _drafted(work: Work, item: NewTask | Failure, index: int) -> _Draft | Failure:
+    if isinstance(item, Failure):
+        return item
+    values: dict[str, Any] = {}
+    problems = Problems()
+    with problems.collect():
+        values = checked_new(work, item)
+    # A microsecond apart, so that lists by time keep the order of the input.
+    moment = work.now + dt.timedelta(microseconds=index)
+    task = Task(
+        **{"due_at": None, "due_on": None, "due_timezone": None, **values},
+        id=item.id or work.new_id(),
+        project_id=item.project_id,
+        owner_id=work.viewer.require(),
+        assignee_id=item.assignee_id,
+        parent_id=None,
+        root_id=None,
+        created_at=moment,
+        updated_at=moment,
+        version=1,
+    )
+    return _Draft(item, task, problems)
+
+
+def _place(draft: _Draft, known: _Known, made: Mapping[UUID, Task]) -> None:
+    """Check what an item refers to, and put its task where `domain.tasks.task.create` would."""
+    new, task = draft.new, draft.task
     if new.project_id is not None and new.project_id not in known.projects:
         raise NotFound("project", path=("project_id",))
-    parent = None
     if new.parent_id is not None:
         parent = made.get(new.parent_id) or permitted(
             known.parents, new.parent_id, "change", ("parent_id",)
         )
         placement.demand_depth(placement.level_below(parent) + 1, ("parent_id",))
         placement.demand_same_project(parent, new.project_id)
+        task.project_id, task.parent_id = parent.project_id, parent.id
+        task.root_id = parent.root_id or parent.id
+        if parent.project_id is None:
+            # A personal task's subtasks belong to its owner, even if created by others.
+            task.owner_id = parent.owner_id
     elif new.project_id is not None:
         project, editor = known.projects[new.project_id]
         demand_editing(project, editor=editor, path=("project_id",))
     if new.id in known.taken or new.id in made:
         raise rules.taken("id", ("id",))
     demand_active(known.people, new.assignee_id)
-    # A microsecond apart, so that lists by time keep the order of the input.
-    moment = work.now + dt.timedelta(microseconds=len(made))
-    # A personal task's subtasks belong to its owner, even if created by others.
-    owner_id = work.viewer.require()
-    if parent is not None and parent.project_id is None:
-        owner_id = parent.owner_id
-    return Task(
-        **{"due_at": None, "due_on": None, "due_timezone": None, **values},
-        id=new.id or work.new_id(),
-        project_id=new.project_id if parent is None else parent.project_id,
-        owner_id=owner_id,
-        assignee_id=new.assignee_id,
-        parent_id=None if parent is None else parent.id,
-        root_id=None if parent is None else parent.root_id or parent.id,
-        created_at=moment,
-        updated_at=moment,
-        version=1,
-    )
 
 
 async def _number(work: Work, tasks: Sequence[Task]) -> None:
