@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,10 +11,9 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Request, Route, async_playwright
 
 from tests.accounts import Person
+from tests.browsers import CHROMIUM
 from tests.clients.conftest import Server
 from tests.clients.test_typescript import FOLDER, tokens_of
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
     pytest.mark.browser,

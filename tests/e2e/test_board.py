@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from playwright.async_api import (
     Locator,
     Page,
     Route,
-    async_playwright,
     expect,
 )
 from sqlalchemy import Text, cast, select
@@ -32,16 +29,15 @@ from domain.accounts import account_mail
 from domain.notifications import notification as notifications
 from domain.notifications.notification import Notice
 from graph.core import ids
-from settings import Settings
-from tests import servers
 from tests.accounts import PASSWORD, Person
+from tests.browsers import CHROMIUM
 from tests.e2e import axe
+from tests.e2e.conftest import Server
 from tests.factories import World, fresh_id, gid, missing
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "clients" / "board"
 SCREENSHOTS = ROOT / "tests" / "screenshots"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Two people, and a project of both.
 Team = tuple[Person, Person, models.Project]
 # A busy machine: what is to be seen within a second may take longer here.
@@ -54,62 +50,6 @@ pytestmark = [
         not (BOARD / "dist" / "index.html").is_file(), reason="the board is not built (make board)"
     ),
 ]
-
-
-class Server:
-    """A process of the server that can be killed and started again on the same address."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings = settings
-        self._port = servers.free_port()
-        self._variables: dict[str, Any] = {
-            "TASKLOOM_PUBLIC_URL": f"http://127.0.0.1:{self._port}",
-            "TASKLOOM_DATA_DIR": str(folder),
-            "TASKLOOM_STORAGE_URL": (folder / "files").as_uri(),
-        }
-        self.url = self._variables["TASKLOOM_PUBLIC_URL"]
-        self._running: contextlib.ExitStack | None = None
-        self._process: servers.Running | None = None
-
-    async def start(self) -> None:
-        self._running = contextlib.ExitStack()
-        begun = servers.process(self._settings, port=self._port, **self._variables)
-        _, self._process = await asyncio.to_thread(self._running.enter_context, begun)
-
-    async def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        await asyncio.to_thread(self._process.wait)
-
-    async def stop(self) -> None:
-        assert self._running is not None
-        await asyncio.to_thread(self._running.close)
-
-
-@pytest.fixture(scope="module")
-async def server(
-    settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
-    made = Server(settings, tmp_path_factory.mktemp("board"))
-    await made.start()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-            ],
-        )
-        yield browser
-        await browser.close()
 
 
 class Desks:
@@ -403,16 +343,14 @@ async def mention(world: World, by: Person, whom: Person) -> None:
         await notifications.notify(work, [notice])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing(scheme: str, desks: Desks, team: Team) -> None:
+async def test_axe_finds_nothing(desks: Desks, team: Team) -> None:
     ada, _, project = team
-    page = await desks.sign_in(ada, project, color_scheme=scheme)
-    SCREENSHOTS.mkdir(exist_ok=True)
+    page = await desks.sign_in(ada, project)
     await check(page)
     await page.get_by_role("button", name=re.compile("Cut")).click()
     await expect(page.get_by_role("region", name="History")).to_be_visible()
     await check(page)
-    await page.screenshot(path=SCREENSHOTS / f"board-{scheme}.png")
+    await axe.picture(page, SCREENSHOTS / "board-{}.png")
     await (
         page.get_by_role("button", name="Edit description")
         .or_(page.get_by_role("button", name="Add a description"))

@@ -18,18 +18,16 @@ from tests.accounts import PASSWORD, Person
 from tests.e2e.test_board import (
     Desks,
     Team,
-    chromium,
     column,
     desks,
     mention,
     pytestmark,
-    server,
     team,
     until,
 )
 from tests.factories import World, gid
 
-__all__ = ["chromium", "desks", "pytestmark", "server", "team"]
+__all__ = ["desks", "pytestmark", "team"]
 
 UPDATE = """mutation ($input: TaskUpdateInput!) {
   taskUpdate(input: $input) { task { title description } errors { code message } }

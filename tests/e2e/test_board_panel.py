@@ -11,16 +11,14 @@ from tests.e2e.test_board import (
     Desks,
     Team,
     check,
-    chromium,
     column,
     desks,
     pytestmark,
-    server,
     team,
 )
 from tests.factories import World
 
-__all__ = ["chromium", "desks", "pytestmark", "server", "team"]
+__all__ = ["desks", "pytestmark", "team"]
 
 FIND = '{ tasks(filter: {title: {eq: "Cut"}}) { nodes { id } } }'
 COMMENT = """mutation ($id: ID!, $body: Markdown!) {

@@ -10,18 +10,16 @@ from db import models
 from tests.e2e.test_board import (
     Desks,
     Team,
-    chromium,
     column,
     desks,
     mention,
     pytestmark,
-    server,
     team,
 )
 from tests.e2e.test_board_meetings import opened
 from tests.factories import World
 
-__all__ = ["chromium", "desks", "pytestmark", "server", "team"]
+__all__ = ["desks", "pytestmark", "team"]
 
 # Where the first and the last letter of an element's text are, from the left.
 ENDS = """(element) => {

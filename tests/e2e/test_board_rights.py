@@ -13,17 +13,15 @@ from tests.e2e.test_board import (
     Desks,
     Team,
     check,
-    chromium,
     column,
     desks,
     mention,
     pytestmark,
-    server,
     team,
 )
 from tests.factories import World, gid
 
-__all__ = ["chromium", "desks", "pytestmark", "server", "team"]
+__all__ = ["desks", "pytestmark", "team"]
 
 
 async def done(world: World, person: Person, mutation: str, **given: Any) -> None:

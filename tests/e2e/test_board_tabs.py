@@ -9,18 +9,16 @@ from playwright.async_api import Dialog, Page, Request, expect
 from tests.e2e.test_board import (
     Desks,
     Team,
-    chromium,
     column,
     desks,
     pytestmark,
-    server,
     team,
     until,
 )
 from tests.e2e.test_board_meetings import UPDATE, cut_off, opened, tasks, write_title
 from tests.factories import World
 
-__all__ = ["chromium", "desks", "pytestmark", "server", "team"]
+__all__ = ["desks", "pytestmark", "team"]
 
 
 def noted(page: Page) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
+from tests.browsers import CHROMIUM
 from tests.e2e import axe
-from tests.e2e.test_explorer import CHROMIUM, Visit, visit
+from tests.e2e.test_explorer import Visit, visit
 
 __all__ = ["visit"]
 
@@ -25,12 +26,10 @@ PAGES = [
 async def test_a_page_fits_a_phone_and_axe_finds_nothing(visit: Visit, name: str) -> None:
     page = await visit.context.new_page()
     await page.set_viewport_size({"width": 360, "height": 780})
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme)
-        await page.goto(f"{visit.server.url}/docs/{name}")
-        await expect(page.get_by_role("heading", level=1)).to_be_visible()
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert [axe.summary(rule) for rule in await axe.violations(page)] == []
+    await page.goto(f"{visit.server.url}/docs/{name}")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert [axe.summary(rule) for rule in await axe.violations(page)] == []
 
 
 async def test_on_paper_there_is_the_whole_page_and_no_menu(visit: Visit) -> None:

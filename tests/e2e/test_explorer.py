@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from playwright.async_api import (
+    Browser,
     BrowserContext,
     ConsoleMessage,
     Page,
@@ -19,13 +19,13 @@ from playwright.async_api import (
     Route,
     WebSocket,
     WebSocketRoute,
-    async_playwright,
     expect,
 )
 
+from tests.browsers import CHROMIUM
+
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "tests" / "screenshots"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
     pytest.mark.browser,
@@ -113,28 +113,13 @@ class Visit:
 
 
 @pytest.fixture
-async def visit(live_server: LiveServer) -> AsyncIterator[Visit]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                # No host name is resolved, so a request to another host cannot succeed unnoticed.
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-            ],
-        )
-        context = await browser.new_context(viewport={"width": 1360, "height": 800})
-        context.set_default_timeout(20_000)
-        visit = Visit(context, live_server)
-        await visit.begin()
-        yield visit
-        await browser.close()
+async def visit(chromium: Browser, live_server: LiveServer) -> AsyncIterator[Visit]:
+    context = await chromium.new_context(viewport={"width": 1360, "height": 800})
+    context.set_default_timeout(20_000)
+    visit = Visit(context, live_server)
+    await visit.begin()
+    yield visit
+    await context.close()
     assert visit.outside == []
     assert visit.complaints == []
 

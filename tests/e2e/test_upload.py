@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any, Protocol
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.browsers import CHROMIUM
 
 pytestmark = [
     pytest.mark.browser,
@@ -73,17 +72,15 @@ class LiveServer(Protocol):
     demo_password: str
 
 
-async def test_a_page_uploads_a_file_and_shows_its_progress(live_server: LiveServer) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        )
-        page = await browser.new_page()
-        # Any page of the server, whose policy allows a script to send requests to it.
-        await page.goto(f"{live_server.url}/version")
-        login = {"login": live_server.demo_login, "password": live_server.demo_password}
-        sent: dict[str, Any] = await page.evaluate(SCRIPT, login)
-        await browser.close()
+async def test_a_page_uploads_a_file_and_shows_its_progress(
+    chromium: Browser, live_server: LiveServer
+) -> None:
+    page = await chromium.new_page()
+    # Any page of the server, whose policy allows a script to send requests to it.
+    await page.goto(f"{live_server.url}/version")
+    login = {"login": live_server.demo_login, "password": live_server.demo_password}
+    sent: dict[str, Any] = await page.evaluate(SCRIPT, login)
+    await page.close()
     assert sent["status"] == 204
     assert sent["attachment"]["filename"] == "play.txt"
     assert sent["attachment"]["byteSize"] == sent["size"]
