@@ -7,6 +7,7 @@ person cannot see, only `isNull` is known. Only what is true is found.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -311,6 +312,12 @@ def criteria(kind: str) -> list[str]:
     ]
 
 
+def concerns_others(kind: str, filter_: Filter) -> bool:
+    """Whether one of its criteria is about related objects."""
+    related = {*KINDS[kind].one, *MANY.get(kind, {}), "tracked"}
+    return not related.isdisjoint(filter_)
+
+
 @dataclass
 class Drawing:
     """Filters with values that the rows have."""
@@ -319,9 +326,17 @@ class Drawing:
     oracle: Oracle
 
     def each(self, kind: str) -> Iterator[Filter]:
-        """Each criterion of a kind with each of its comparators."""
+        """Each criterion of a kind: the first of its type with all comparators, and another one
+        with a third of them, drawn anew for each.
+        """
+        seen: set[tuple[str, bool]] = set()
         for name in criteria(kind):
-            yield from ({name: value} for value in self._values(kind, name))
+            values = list(self._values(kind, name))
+            of_type = (get_named_type(_type_of(kind).fields[name].type).name, name in NAMES)
+            if of_type in seen:
+                values = self.random.sample(values, math.ceil(len(values) / 3))
+            seen.add(of_type)
+            yield from ({name: value} for value in values)
 
     def filter(self, kind: str, depth: int) -> Filter:
         """A filter at random."""
