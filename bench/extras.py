@@ -81,7 +81,7 @@ FROM (
     SELECT member.user_id, task.project_id, task.id AS task_id, task.tags,
         timestamptz '2026-01-05 06:00Z' + interval '1 day' * floor(random() * 180)
         + interval '16.5 hours' * random() AS starts
-    FROM generate_series(1, {ENTRIES}) AS entry
+    FROM generate_series(1, {{entries}}) AS entry
     CROSS JOIN LATERAL (SELECT floor(random() * 20000) + entry * 0 AS place) AS chosen
     JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM tasks) AS task USING (place)
     JOIN LATERAL (
@@ -161,23 +161,26 @@ class Measured:
         return f"{self.postgres:.1f} | {self.server:.1f} | {self.clock:.1f}"
 
 
-async def fill(dsn: str) -> None:
-    """Add the words to search for and the time entries to the bench's content."""
+async def fill(dsn: str, *, entries: int = ENTRIES) -> None:
+    """Add the words to search for and so many time entries to the bench's content."""
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute(_CONTENT.format(admin=int(Role.ADMIN), viewer=int(Role.VIEWER)))
+        roles = {"admin": int(Role.ADMIN), "viewer": int(Role.VIEWER)}
+        await connection.execute(_CONTENT.format(entries=entries, **roles))
         for table in _TABLES:
             await connection.execute(f"VACUUM (ANALYZE, FREEZE) {table}")
     finally:
         await connection.close()
 
 
-def measure(questions: Sequence[Question], server: Server, seeded: Seeded) -> list[Measured]:
+def measure(
+    questions: Sequence[Question], server: Server, seeded: Seeded, *, rounds: int = ROUNDS
+) -> list[Measured]:
     """Send all queries over one connection, round by round."""
     tokens = {who: _token(server, who) for who in {question.by for question in questions}}
     taken: list[list[Measured]] = [[] for _ in questions]
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-        for number in range(WARM_UP + ROUNDS):
+        for number in range(WARM_UP + rounds):
             for question, found in zip(questions, taken, strict=True):
                 one = _ask(connection, question, tokens[question.by], server, seeded)
                 if number >= WARM_UP:
