@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,25 +132,32 @@ async def _requested(world: World, person: Person, engine: Engine, filter_: dict
 
 
 @pytest.mark.parametrize(
-    ("name", "engine"),
+    ("engine", "names"),
     [
-        *((name, "batch") for name in NAMES),
-        ("heir", "standard"),
-        *(pytest.param(name, "standard", marks=pytest.mark.nightly) for name in NAMES[:4]),
+        ("batch", NAMES),
+        ("standard", ["heir"]),
+        pytest.param("standard", NAMES[:4], marks=pytest.mark.nightly),
     ],
 )
 async def test_each_way_leads_to_the_same_rows(
-    world: World, scene: Scene, take: Callable[[str], None], name: str, engine: Engine
+    world: World,
+    scene: Scene,
+    take: Callable[[str], None],
+    engine: Engine,
+    names: Sequence[str],
 ) -> None:
-    person, owner = scene.everybody[name], scene.everybody["owner"]
+    owner = scene.everybody["owner"]
     filter_ = {"or": [{"assignee": {"isNull": True}}, {"owner": {"id": {"eq": gid(owner)}}}]}
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for way in ("walk", "few", "many"):
+        # Compiles all statements anew, which takes far longer than to run them as everybody.
         take(way)
-        found[way] = await _requested(world, person, engine, filter_)
+        found[way] = {
+            name: await _requested(world, scene.everybody[name], engine, filter_) for name in names
+        }
     assert found["few"] == found["walk"]
     assert found["many"] == found["walk"]
-    assert found["walk"][0]["byAge"]["totalCount"] >= 3
+    assert all(told[0]["byAge"]["totalCount"] >= 3 for told in found["walk"].values())
 
 
 async def test_everything_that_is_seen_is_within_reach(world: World, scene: Scene) -> None:
