@@ -14,7 +14,7 @@ from tests.databases import database_at
 # From every alphabet that they know, and beyond it.
 WORDS = """
     SELECT chr(code) || ' Straße ÀÇ Łódź 売上高 x' || chr(code + 32) AS word
-    FROM generate_series(33, 66000, 31) AS code
+    FROM generate_series(33, 66000, 93) AS code
     WHERE code NOT BETWEEN 55200 AND 57400
 """
 VALUES = f"""
@@ -77,7 +77,6 @@ async def test_short_ways_give_the_same(settings: Settings) -> None:
         await database.rows.execute("RESET search_path")
         await database.migrate("0045")
         assert await database.rows.fetch(BODIES) == bodies
-        assert await database.rows.fetch(ALL_VALUES.format("")) == before
 
 
 async def test_no_function_of_a_computed_column_is_put_into_each_insert(
