@@ -159,7 +159,7 @@ class EmbeddedPostgres:
         try:
             yield server
         finally:
-            server.stop()
+            server.stop(at_once=True)
             if watcher.stdin is not None:
                 watcher.stdin.close()
             watcher.wait()
@@ -168,14 +168,17 @@ class EmbeddedPostgres:
         """The address of a database of this server, in the form of `DATABASE_URL`."""
         return f"postgresql://{SUPERUSER}@/{quote(database)}?host={quote(str(self.socket_dir))}"
 
-    def stop(self) -> bool:
-        """Release this share, and stop the server if it was the last one. True if it was."""
+    def stop(self, *, at_once: bool = False) -> bool:
+        """Release this share, and stop the server if it was the last one. True if it was.
+
+        `at_once`: without writing everything to disk, for data that is removed.
+        """
         if self._share is None:
             return False
         share, self._share = self._share, None
         with _locked(self.data_dir / "postgres.lock"):
             share.close()
-            return _stop_unused(self.data_dir, self._account, self._bin)
+            return _stop_unused(self.data_dir, self._account, self._bin, at_once=at_once)
 
     @property
     def _home(self) -> Path:
@@ -256,13 +259,16 @@ def stop_unused(data_dir: str | Path) -> bool:
         return _stop_unused(data_dir, account, find_binaries(account))
 
 
-def _stop_unused(data_dir: Path, account: Account, binaries: Path) -> bool:
+def _stop_unused(
+    data_dir: Path, account: Account, binaries: Path, *, at_once: bool = False
+) -> bool:
     with (data_dir / "postgres.users").open("ab") as users:
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        _shut_down((data_dir / "postgres").resolve() / "data", account, binaries)
+        cluster = (data_dir / "postgres").resolve() / "data"
+        _shut_down(cluster, account, binaries, at_once=at_once)
     return True
 
 
@@ -401,10 +407,11 @@ def _await(
     return False
 
 
-def _shut_down(cluster: Path, account: Account, binaries: Path) -> None:
-    """Stop the server if it runs: a clean shutdown that ends all connections."""
+def _shut_down(cluster: Path, account: Account, binaries: Path, *, at_once: bool = False) -> None:
+    """Stop the server if it runs and end all connections: cleanly, or `at_once` as in a crash."""
     if _server_pid(cluster) is not None:
-        stop: list[str | Path] = [binaries / "pg_ctl", "stop", "-s", "-m", "fast"]
+        mode = "immediate" if at_once else "fast"
+        stop: list[str | Path] = [binaries / "pg_ctl", "stop", "-s", "-m", mode]
         stop += ["-t", str(STOP_SECONDS), "-D", cluster]
         result = account.run(stop, seconds=STOP_SECONDS + 10)
         if result.returncode != 0:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -227,14 +227,16 @@ class Twins:
 
 
 @asynccontextmanager
-async def twins(settings: Settings, scene: Scene) -> AsyncIterator[Twins]:
-    """Two copies of the company, and a process on each."""
+async def twins(
+    settings: Settings, scene: Scene, *, engines: Sequence[Engine] = ENGINES
+) -> AsyncIterator[Twins]:
+    """Two copies of the company, and a process on each. `engines`: only these."""
     clock = Clock()
     clock.now = scene.now
     planner = planner_of(schema._schema)
     made: dict[Engine, Twin] = {}
     async with AsyncExitStack() as stack:
-        for engine in ENGINES:
+        for engine in engines:
             own = await stack.enter_async_context(copied_database(settings, scene.database))
             app = create_app(settings.with_database(own.dsn), clock=clock)
             services = await stack.enter_async_context(app.lifespan())

@@ -110,7 +110,7 @@ async def test_a_repeat_answers_as_the_first_time(
 ) -> None:
     wrong: list[str] = []
     repeats = 0
-    async with twins(settings, company) as both:
+    async with twins(settings, company, engines=["batch"]) as both:
         for operation in CORPUS[name]:
             if operation.kind == "subscription":
                 continue
