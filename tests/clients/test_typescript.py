@@ -479,7 +479,7 @@ async def test_lists_follow_a_story_of_changes(server: Server, ada: Person, worl
         async def tell(said: str, **more: Any) -> None:
             await running.say({"said": said, **more})
 
-        for number in range(1, 201):
+        for number in range(1, 121):
             await story.step()
             if number % 5 == 0:
                 await tell("more", list=choices.randrange(len(wanted)))
@@ -489,7 +489,7 @@ async def test_lists_follow_a_story_of_changes(server: Server, ada: Person, worl
                 title, chosen = f"changed {number}", choices.randrange(len(wanted))
                 await tell("change", list=chosen, title=title, breaks=breaks)
                 assert await running.hear() == "ready"
-            if number % 40 == 0:
+            if number % 30 == 0:
                 # The marker is the last change of all.
                 await tell("settle")
                 assert await running.hear() == "ready"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ MIGRATION = re.compile(r'scripts/new_migration\.py "([^"\n]+)"')
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The repository as it is, without what Git does not keep."""
+    """The repository as it is, without what Git does not keep, and already compiled."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -37,9 +38,13 @@ def copy(tmp_path: Path) -> Path:
     )
     for name in filter(None, listed.stdout.split("\0")):
         source = ROOT / name
-        if source.is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, tmp_path / name)
+        compiled = Path(cache_from_source(name)) if source.suffix == ".py" else source
+        for each in {source, ROOT / compiled}:
+            if each.is_file():
+                place = tmp_path / each.relative_to(ROOT)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                # With its time, by which Python knows that it is what was compiled.
+                shutil.copy2(each, place)
     return tmp_path
 
 
