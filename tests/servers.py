@@ -84,6 +84,8 @@ def environment_of(settings: Settings, root: Path = _ROOT, **variables: str) -> 
         "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
         "DATABASE_URL": settings.database.dsn,
         "TASKLOOM_PUBLIC_URL": settings.server.public_url,
+        # Else it would hash each password anew at the first sign-in, at the cost for production.
+        "TASKLOOM_BCRYPT_ROUNDS": str(settings.auth.bcrypt_rounds),
         **UNLIMITED,
         **variables,
     }
