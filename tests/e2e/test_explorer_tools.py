@@ -170,14 +170,13 @@ async def test_error_codes_lead_to_the_guide(visit: Visit) -> None:
     assert (await opened.value).url.endswith("/docs/errors#BAD_USER_INPUT")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-async def test_copied_code_runs(language: str, visit: Visit) -> None:
+async def test_copied_code_runs(visit: Visit) -> None:
     await visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     given = {"title": 'Émile\'s "$5" \\ task', "description": DESCRIPTION, "tags": ["ü", "it's"]}
     page = await open_with(visit, (COPIED, {"input": given}), (WATCHED, {"after": ""}))
     environment = {**os.environ, "TOKEN": await visit.access_token(page)}
 
-    async def copied() -> str:
+    async def copied(language: str) -> str:
         await page.get_by_role("button", name="Copy as code").click()
         # Not by a click: on a busy machine the menu may move between aiming and clicking.
         await page.get_by_role("menuitem", name=language).press("Enter")
@@ -188,7 +187,7 @@ async def test_copied_code_runs(language: str, visit: Visit) -> None:
         assert environment["TOKEN"] not in code
         return str(code)
 
-    async def started(code: str) -> asyncio.subprocess.Process:
+    async def started(language: str) -> asyncio.subprocess.Process:
         running = await asyncio.create_subprocess_exec(
             *LANGUAGES[language],
             env=environment,
@@ -197,31 +196,33 @@ async def test_copied_code_runs(language: str, visit: Visit) -> None:
             start_new_session=True,
         )
         assert running.stdin is not None
-        running.stdin.write(code.encode())
+        running.stdin.write((await copied(language)).encode())
         running.stdin.close()
         return running
 
-    running = await started(await copied())
-    printed, _ = await running.communicate()
-    answer = json.loads(printed)
-    variable, literal = (answer.get("data", answer)[name] for name in ("variable", "literal"))
-    assert (variable["errors"], literal["errors"]) == ([], [])
-    assert variable["task"] == given
-    assert literal["task"]["title"] == 'It\'s "5" \\ `id` $HOME ${x} é漢'
-    assert literal["task"]["description"] == 'A "block" isn\'t \\d `one` $(line)'
+    for language in LANGUAGES:
+        running = await started(language)
+        printed, _ = await running.communicate()
+        answer = json.loads(printed)
+        variable, literal = (answer.get("data", answer)[name] for name in ("variable", "literal"))
+        assert (variable["errors"], literal["errors"]) == ([], []), language
+        assert variable["task"] == given, language
+        assert literal["task"]["title"] == 'It\'s "5" \\ `id` $HOME ${x} é漢', language
+        assert literal["task"]["description"] == 'A "block" isn\'t \\d `one` $(line)', language
 
     # A subscription delivers until it is stopped.
     await page.get_by_role("tab").nth(1).click()
-    running = await started(await copied())
-    assert running.stdout is not None
-    printed = b""
-    while b'"cursor"' not in printed or b'"TASK_CREATED"' not in printed:
-        line = await running.stdout.readline()
-        assert line, printed
-        printed += line
-    # With the programs that it has started: they hold its output open.
-    os.killpg(running.pid, signal.SIGKILL)
-    await running.wait()
+    for language in LANGUAGES:
+        running = await started(language)
+        assert running.stdout is not None
+        printed = b""
+        while b'"cursor"' not in printed or b'"TASK_CREATED"' not in printed:
+            line = await running.stdout.readline()
+            assert line, (language, printed)
+            printed += line
+        # With the programs that it has started: they hold its output open.
+        os.killpg(running.pid, signal.SIGKILL)
+        await running.wait()
 
 
 async def test_nothing_is_copied_of_a_document_with_a_fault(visit: Visit) -> None:
