@@ -117,6 +117,8 @@ class Head:
     cursor: Cursor
     # The seconds that the oldest event behind the horizon has waited; 0 if there is none.
     lag: float
+    # Whether there is one. Its time is of another clock than the database's, so `lag` can be 0.
+    waiting: bool
 
 
 class EventLog:
@@ -146,7 +148,7 @@ class EventLog:
         the state, then the events after the cursor, and nothing is missed.
         """
         row = await self._one(_HEAD, {})
-        return Head(Cursor(row.epoch, row.horizon, 0), float(row.lag))
+        return Head(Cursor(row.epoch, row.horizon, 0), float(row.lag), row.waiting)
 
     async def resume(
         self, text: str, now: dt.datetime, path: Sequence[str | int] = ("after",)
@@ -517,7 +519,12 @@ def _head() -> Select[Any]:
     first = select(late.at).where(*behind).order_by(*order).limit(_WINDOW).subquery("behind")
     oldest = select(func.min(first.c.at)).scalar_subquery()
     lag = func.coalesce(func.extract("epoch", func.clock_timestamp() - oldest), 0)
-    return select(now.c.epoch, now.c.horizon, func.greatest(lag, 0).label("lag"))
+    return select(
+        now.c.epoch,
+        now.c.horizon,
+        func.greatest(lag, 0).label("lag"),
+        oldest.is_not(None).label("waiting"),
+    )
 
 
 def _next() -> Select[Any]:

@@ -33,6 +33,7 @@ import jobs.webhooks  # noqa: F401
 from auth import access
 from db.engine import Database
 from db.models import Worker
+from events import blockers
 from events.bus import JOBS, make_bus
 from events.epoch import ensure_epoch
 from events.log import EventLog
@@ -122,6 +123,7 @@ async def work(context: WorkerContext, stop: asyncio.Event) -> None:
             )
             together.create_task(reminders.run_forever(context, stop))
             together.create_task(counters.run_forever(context.database, stop))
+            together.create_task(blockers.watch(context.database, context.log, stop))
             together.create_task(_be_seen(context, name, stop))
     except BaseExceptionGroup as group:
         # Raise the error itself, and not a group.

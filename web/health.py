@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import literal, select
+from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,6 +29,7 @@ from starlette.routing import BaseRoute, Route
 from db import revision
 from db.read import Statement
 from domain.admin.job import open_circuits, queue_state, workers_alive
+from events import blockers
 from web import supervision
 from web.runtime import Runtime
 
@@ -41,7 +42,9 @@ _REMEMBER_SECONDS: Final = 1.0
 _REFUSED_SECONDS: Final = 60.0
 # The same for metrics.
 FIGURES_SECONDS: Final = 5.0
-_ONE: Final = Statement(select(literal(1).label("one")))
+_TIME: Final = Statement(select(func.extract("epoch", func.clock_timestamp()).label("seconds")))
+# Tokens, leases and the times of events mix the clocks of all machines.
+_CLOCKS_DIFFER_SECONDS: Final = 10.0
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -80,6 +83,7 @@ class Health:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._migrated = False
+        self._patience: blockers.Patience | None = None
         self._findings: dict[str, _Finding] = {}
         self._checked_at = float("-inf")
         self._checking = asyncio.Lock()
@@ -92,6 +96,7 @@ class Health:
                     "database": _within(self._database()),
                     "migrations": _within(self._migrations()),
                     "worker": _within(self._worker(), otherwise=_Status.DEGRADED),
+                    "events": _within(self._events(), otherwise=_Status.DEGRADED),
                 }
                 if self._runtime.settings.redis.url is not None:
                     checks["redis"] = _within(self._redis())
@@ -122,12 +127,16 @@ class Health:
 
     async def _database(self) -> _Finding:
         database = self._runtime.services.database
-        await database.all_rows.fetch(_ONE, {})
+        (row,) = await database.all_rows.fetch(_TIME, {})
+        ahead = time.time() - float(row.seconds)
         if database.refused is not None:
             at, fault = database.refused
             # Reads work, so the process stays in service. The next change will show.
             if time.monotonic() - at < _REFUSED_SECONDS:
                 return _Finding(_Status.DEGRADED, f"changes fail: {fault.value}")
+        if abs(ahead) > _CLOCKS_DIFFER_SECONDS:
+            how = f"{abs(ahead):.0f} s {'behind' if ahead > 0 else 'ahead of'}"
+            return _Finding(_Status.DEGRADED, f"its clock is {how} this server's")
         return _Finding()
 
     async def _migrations(self) -> _Finding:
@@ -143,6 +152,14 @@ class Health:
                     return _Finding(_Status.FAILING, f"{len(missing)} pending")
             self._migrated = True
         return _Finding()
+
+    async def _events(self) -> _Finding:
+        if self._patience is None:
+            self._patience = blockers.Patience(self._runtime.services.live.log)
+        held = await self._patience.seconds()
+        if held is None or held < blockers.HELD_SECONDS:
+            return _Finding()
+        return _Finding(_Status.DEGRADED, f"held back for {held:.0f} s by an open transaction")
 
     async def _redis(self) -> _Finding:
         ready = await self._runtime.services.bus.ready()
