@@ -58,6 +58,9 @@ PATIENCE_SECONDS = 600.0
 # Begins the comment on the table of the current revision.
 _OLDEST = "Works with the code of revision "
 
+NOT_OURS = "The database has no tables of Taskloom. Are DATABASE_URL and TASKLOOM_DB_SCHEMA right?"
+# What every revision has.
+_FIRST_TABLES = frozenset({"events", "log_epoch", "projects", "tasks", "users"})
 _PARTITION = re.compile(r"events_(first|\d{6})")
 
 # Any number that no other program uses on the same database; this one spells "taskloom".
@@ -154,9 +157,10 @@ def _oldest_code(scripts: ScriptDirectory, last: str) -> str:
 
 
 async def secure_rows(settings: DatabaseSettings, *, on: bool) -> None:
-    """Turn row-level security on or off, whatever the settings want."""
+    """Turn row-level security on or off, whatever the settings want. Raises `MigrationError`."""
 
     def run(connection: Connection) -> None:
+        demand_ours(connection)
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
         (row_security.turn_on if on else row_security.turn_off)(connection)
 
@@ -166,6 +170,15 @@ async def secure_rows(settings: DatabaseSettings, *, on: bool) -> None:
 async def pending(settings: DatabaseSettings) -> list[str]:
     """The migrations that this database lacks. Changes nothing and waits for no lock."""
     return await _connected(settings, _pending)
+
+
+async def require(settings: DatabaseSettings) -> None:
+    """Raise `MigrationError` if the database lacks migrations. Changes nothing."""
+    if missing := await pending(settings):
+        raise MigrationError(
+            f"Migrations are pending, from {missing[0]} on. Run `taskloom migrate` first, if "
+            "DATABASE_URL names the right database."
+        )
 
 
 async def differences(settings: DatabaseSettings) -> list[str]:
@@ -204,6 +217,39 @@ async def revise(settings: DatabaseSettings, message: str) -> Path:
     return await _connected(settings, run)
 
 
+def demand_ours(connection: Connection) -> None:
+    """Raise `MigrationError` if the database has no tables of Taskloom."""
+    if not _current(connection) or not _tables(connection).issuperset(_FIRST_TABLES):
+        raise MigrationError(NOT_OURS)
+
+
+def _demand_no_others(connection: Connection) -> None:
+    """Raise `MigrationError` if another application's tables would be met."""
+    current, tables = _current(connection), _tables(connection)
+    if current and not tables.issuperset(_FIRST_TABLES):
+        raise MigrationError(
+            f"The database is at revision {', '.join(current)} of another application: it has a "
+            "table alembic_version, and no tables of Taskloom. Use another database, or set "
+            "TASKLOOM_DB_SCHEMA."
+        )
+    if not current and (met := sorted(tables.intersection(Base.metadata.tables))):
+        names = ", ".join(met[:3]) + (f" and {len(met) - 3} more" if len(met) > 3 else "")
+        raise MigrationError(
+            f"The database has tables with names of ours, but no table of Taskloom's revision: "
+            f"{names}. Use another database, or set TASKLOOM_DB_SCHEMA."
+        )
+
+
+def _tables(connection: Connection) -> set[str]:
+    found = connection.execute(
+        text(
+            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
+            "AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+        )
+    )
+    return {row.relname for row in found}
+
+
 def _current(connection: Connection) -> tuple[str, ...]:
     return MigrationContext.configure(connection).get_current_heads()
 
@@ -225,6 +271,7 @@ def _is_newer(connection: Connection) -> bool:
 def _pending(connection: Connection) -> list[str]:
     scripts = ScriptDirectory.from_config(_config(connection))
     current = _current(connection)
+    _demand_no_others(connection)
     try:
         missing = list(scripts.iterate_revisions("heads", current or "base"))
     except RevisionError as error:
@@ -252,8 +299,7 @@ async def create(
         _lock_out_others(connection)
         if settings.schema_name is not None:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
-        if _current(connection):
-            raise MigrationError("The database is not empty. Restore into a new one.")
+        _demand_empty(connection)
         config = _config(connection)
         try:
             command.upgrade(config, revision)
@@ -270,6 +316,17 @@ async def create(
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         await fill(driver)
+
+
+async def demand_empty(settings: DatabaseSettings) -> None:
+    """Raise `MigrationError` if `create` would."""
+    await _connected(settings, _demand_empty)
+
+
+def _demand_empty(connection: Connection) -> None:
+    _demand_no_others(connection)
+    if _current(connection):
+        raise MigrationError("The database is not empty. Restore into a new one.")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ migrations. Transaction IDs mean nothing on another server, so the event log beg
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import gzip
 import io
@@ -40,7 +41,7 @@ from db.transaction import WITHOUT_TIME_LIMITS
 from errors import ErrorCode, Failure, Unavailable
 from events import months
 from events.epoch import ensure_epoch
-from files.store import FileStore, open_store
+from files.store import ORIGINAL, FileStore, open_store
 from settings import Settings, version
 
 _FORMAT: Final = 1
@@ -76,12 +77,24 @@ WHERE a.attrelid = quote_ident($1)::regclass AND a.attnum > 0 AND NOT a.attisdro
 """
 
 
+# Those of these files that something refers to.
+_USED: Final = """
+SELECT file_id FROM attachments WHERE file_id = ANY ($1)
+UNION SELECT avatar_id FROM users WHERE avatar_id = ANY ($1)
+ORDER BY 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup contains, or what was restored: rows by table, and the number of files."""
+    """What a backup contains, or what was restored: rows by table, and the number of files.
+
+    `missing`: the IDs of files that are in use, and that the file store does not have.
+    """
 
     rows: Mapping[str, int]
     files: int
+    missing: Sequence[UUID] = ()
 
 
 class InvalidBackup(Failure):
@@ -92,16 +105,41 @@ class InvalidBackup(Failure):
 
 async def backup(settings: Settings, target: Path) -> Contents:
     """Write a backup to a new file, which only its owner can read. Raises `FileExistsError`."""
-    draft = target.with_name(f".{target.name}.draft")
-    # It contains password hashes and everybody's data.
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with (
+        _drafted(target) as file,
+        tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive,
+    ):
+        return await _write(settings, archive)
+
+
+@contextlib.contextmanager
+def _drafted(target: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name if the block succeeds, and is deleted otherwise."""
+    # Each attempt has a name of its own: two at once must not write into one file.
+    number, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".draft", dir=target.parent)
+    draft = Path(name)
+    # It contains password hashes and everybody's data, and `mkstemp` lets only the owner read it.
+    with os.fdopen(number, "wb") as file:
         try:
-            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
-                contents = await _write(settings, archive)
-            os.link(draft, target)
+            yield file
+            file.flush()
+            os.fsync(number)
+            _put(draft, target)
         finally:
-            draft.unlink()
-    return contents
+            draft.unlink(missing_ok=True)
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Give the draft its name, unless there is a file of that name by now."""
+    try:
+        os.link(draft, target)
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, "exists already", str(target)) from error
+    except OSError:
+        # Some file systems of networks have no links.
+        if target.exists():
+            raise
+        draft.rename(target)
 
 
 async def restore(settings: Settings, source: Path) -> Contents:
@@ -109,6 +147,8 @@ async def restore(settings: Settings, source: Path) -> Contents:
 
     Raises `InvalidBackup`, and `MigrationError` if the database is not empty.
     """
+    # Before anything is stored.
+    await migrate.demand_empty(settings.database)
     try:
         _read_through(source)
         with tarfile.open(source, "r:gz") as archive:
@@ -139,6 +179,8 @@ async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute(WITHOUT_TIME_LIMITS)
             tables = await connection.fetch(_TABLES)
+            if not {"stored_files", "users"}.issubset(table["name"] for table in tables):
+                raise migrate.MigrationError(migrate.NOT_OURS)
             listed = []
             for table in tables:
                 columns = list(table["columns"])
@@ -154,7 +196,9 @@ async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
                 listed.append({"name": table["name"], "columns": columns, "rows": count})
             ids = [row["id"] for row in await connection.fetch("SELECT id FROM stored_files")]
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-        files = await _write_files(archive, open_store(settings), ids)
+        files, absent = await _write_files(archive, open_store(settings), ids)
+        # Those that were deleted meanwhile, or never arrived, are not missed.
+        missing = tuple(row["file_id"] for row in await connection.fetch(_USED, absent))
     finally:
         await connection.close()
     manifest = {
@@ -167,16 +211,22 @@ async def _write(settings: Settings, archive: tarfile.TarFile) -> Contents:
     }
     # Last, so that an archive with it is complete.
     _add(archive, _MANIFEST, io.BytesIO(json.dumps(manifest, indent=2).encode()))
-    return Contents({table["name"]: table["rows"] for table in listed}, files)
+    return Contents({table["name"]: table["rows"] for table in listed}, files, missing)
 
 
-async def _write_files(archive: tarfile.TarFile, store: FileStore, ids: Sequence[UUID]) -> int:
-    """Files never change, so those of the snapshot's rows can be read later. One that was deleted
-    since then is missing.
+async def _write_files(
+    archive: tarfile.TarFile, store: FileStore, ids: Sequence[UUID]
+) -> tuple[int, list[UUID]]:
+    """Write the files; returns how many, and those that the store does not have.
+
+    Files never change, so those of the snapshot's rows can be read later.
     """
-    count = 0
+    count, absent = 0, []
     for id_ in ids:
-        for name in await store.names(id_):
+        names = await store.names(id_)
+        if ORIGINAL not in names:
+            absent.append(id_)
+        for name in names:
             with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as file:
                 try:
                     async for chunk in await store.read(id_, name):
@@ -187,7 +237,7 @@ async def _write_files(archive: tarfile.TarFile, store: FileStore, ids: Sequence
                     continue
                 _add(archive, f"files/{id_.hex}/{name}", file)
             count += 1
-    return count
+    return count, absent
 
 
 def _add(archive: tarfile.TarFile, name: str, file: Any) -> None:

@@ -142,6 +142,52 @@ async def test_a_restored_server_has_everything_and_goes_on(
         assert reply.data["events"]["pageInfo"]["endCursor"] not in {None, fresh}
 
 
+async def test_two_backups_at_once_do_not_share_a_file(
+    full: tuple[Settings, World], tmp_path: Path
+) -> None:
+    own, _ = full
+    archive = tmp_path / "backup.tar.gz"
+    found = await asyncio.gather(*(backup(own, archive) for _ in range(2)), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in found) == ["Contents", "FileExistsError"]
+    assert await asyncio.to_thread(os.listdir, tmp_path) == ["backup.tar.gz"]
+    with tarfile.open(archive) as read:
+        assert "manifest.json" in read.getnames()
+
+
+async def test_a_backup_says_which_files_it_lacks(
+    full: tuple[Settings, World], tmp_path: Path
+) -> None:
+    """As from a machine whose settings name another file store."""
+    own, world = full
+    ada = await world.person()
+    task = await world.task(ada)
+    assert (await attach(world.http, ada, gid(task), "plan.png", image())).good
+    elsewhere = own.storage.model_copy(update={"url": (tmp_path / "other").as_uri()})
+    written = await backup(
+        own.model_copy(update={"storage": elsewhere}), tmp_path / "backup.tar.gz"
+    )
+    connection = await asyncpg.connect(own.database.dsn)
+    used = await connection.fetch("SELECT file_id FROM attachments ORDER BY 1")
+    await connection.close()
+    assert written.files == 0
+    assert list(written.missing) == [row["file_id"] for row in used] != []
+    assert (await backup(own, tmp_path / "whole.tar.gz")).missing == ()
+
+
+async def test_nothing_is_stored_for_a_database_that_is_not_empty(
+    full: tuple[Settings, World], tmp_path: Path
+) -> None:
+    own, world = full
+    ada = await world.person()
+    task = await world.task(ada)
+    assert (await attach(world.http, ada, gid(task), "plan.png", image())).good
+    await backup(own, tmp_path / "backup.tar.gz")
+    elsewhere = own.storage.model_copy(update={"url": (tmp_path / "other").as_uri()})
+    with pytest.raises(MigrationError, match="not empty"):
+        await restore(own.model_copy(update={"storage": elsewhere}), tmp_path / "backup.tar.gz")
+    assert not (tmp_path / "other").exists()
+
+
 async def _counters_are_right(database: Database) -> bool:
     """By `taskloom check --counters`, and counted in Python."""
     found = [difference async for difference in counters.differences(database)]
