@@ -35,6 +35,8 @@ _DEMANDS = {
     "gssencmode": ("disable", "prefer"),
 }
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SESSIONS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+_ESCAPES = "in user names and passwords, / ? # [ ] @ % are written as %2F %3F %23 %5B %5D %40 %25"
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 
@@ -45,16 +47,27 @@ def parameters(url: str) -> dict[str, str]:
 
 def check(url: str) -> None:
     """Raise `ValueError` if the address cannot work, with what is wrong with it."""
-    hosts = urlsplit(url).netloc.rpartition("@")[2]
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"its host is invalid; {_ESCAPES}") from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(_ESCAPES)
+    hosts = parts.netloc.rpartition("@")[2]
     for host in hosts.split(","):
         try:
             _ = urlsplit(f"//{host}").port
         except ValueError:
-            raise ValueError("its port must be a number up to 65535") from None
+            raise ValueError(f"its port must be a number up to 65535; {_ESCAPES}") from None
     given = parameters(url)
     mode = given.get("sslmode")
     if mode is not None and mode not in _SSL_MODES:
         raise ValueError(f"sslmode must be one of {', '.join(_SSL_MODES)}; it is {mode!r}")
+    if "ssl" in given:
+        raise ValueError("has the parameter ssl of another driver; write sslmode=require instead")
+    session = given.get("target_session_attrs")
+    if session is not None and session not in _SESSIONS:
+        raise ValueError(f"target_session_attrs must be one of {', '.join(_SESSIONS)}")
     for name, accepted in _DEMANDS.items():
         value = given.get(name)
         if value and value not in accepted:

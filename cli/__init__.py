@@ -10,9 +10,10 @@ from __future__ import annotations
 import click
 
 from cli import database, demo, documents, schema, secrets, serve, settings, users, worker
+from cli.errors import Commands
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="taskloom", message="%(prog)s %(version)s")
 def main() -> None:
     """Taskloom: a GraphQL API for projects, tasks and time."""

@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
 import click
@@ -28,18 +28,31 @@ _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 @contextlib.contextmanager
 def running_database(
-    settings: Settings, parts: Supervisor | None = None, *, migrate: bool = True
+    settings: Settings,
+    parts: Supervisor | None = None,
+    *,
+    tables: Literal["migrated", "required", "any"] = "required",
 ) -> Iterator[Settings]:
-    """Settings with a running, migrated database: the given one, or the embedded one.
+    """Settings with a running database: the given one, or the embedded one.
 
-    Several processes can start at once. With `parts`, the embedded server is restarted when it
-    dies, and ends when this process is killed.
+    `tables`: `migrated` applies pending migrations, `required` refuses to go on with any, except
+    for the embedded database, which is ours alone. Several processes can start at once. With
+    `parts`, the embedded server is restarted when it dies, and ends when this process is killed.
+
+    Raises `MigrationError`.
     """
     with _running(settings, parts) as ready:
-        if migrate:
+        if tables == "migrated" or (tables == "required" and settings.database.url is None):
             for name in asyncio.run(_migrated(ready.database)):
                 click.echo(f"Migrated the database: {name}")
+        elif tables == "required":
+            asyncio.run(_required(ready.database))
         yield ready
+
+
+def leave(_number: int, _frame: object) -> None:
+    """Exit without an error when asked to stop: a handler of signals."""
+    sys.exit(0)
 
 
 @contextlib.contextmanager
@@ -74,6 +87,15 @@ async def _migrated(settings: DatabaseSettings) -> list[str]:
     from db.migrate import upgrade
 
     return await upgrade(settings)
+
+
+async def _required(settings: DatabaseSettings) -> None:
+    from db.revision import is_newest
+
+    if not await is_newest(settings):
+        from db.migrate import require
+
+        await require(settings)
 
 
 @contextlib.asynccontextmanager

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.context import connected, running_database
-from cli.errors import errors_as_messages
 from settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from events.blockers import Blocker
 
 
 @click.command()
-@errors_as_messages
 @click.option("--check", is_flag=True, help="Change nothing; fail if a migration is pending.")
 def migrate(*, check: bool) -> None:
     """Apply pending migrations to the database."""
     from db import migrate as migrations
 
-    with running_database(load_settings(), migrate=False) as ready:
+    with running_database(load_settings(), tables="any") as ready:
         if check:
             missing = asyncio.run(migrations.pending(ready.database))
             if missing:
@@ -32,7 +34,6 @@ def migrate(*, check: bool) -> None:
 
 
 @click.command()
-@errors_as_messages
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(*, file: Path) -> None:
     """Back up the database and all files.
@@ -46,16 +47,20 @@ def backup(*, file: Path) -> None:
         raise click.ClickException(f"{file} exists already")
     if not file.absolute().parent.is_dir():
         raise click.ClickException(f"{file.parent} is not a folder; create it first")
-    with running_database(load_settings(), migrate=False) as ready:
+    with running_database(load_settings(), tables="any") as ready:
         contents = asyncio.run(write(ready, file))
     rows = sum(contents.rows.values())
     click.echo(
         f"Wrote {file}: {rows:,} rows of {len(contents.rows)} tables, {contents.files} files."
     )
+    if missing := contents.missing:
+        raise click.ClickException(
+            f"{len(missing)} files that are in use are not in the file store, and so not in the "
+            f"backup. Is TASKLOOM_STORAGE_URL that of the server? The first is {missing[0]}."
+        )
 
 
 @click.command()
-@errors_as_messages
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(*, file: Path) -> None:
     """Restore a backup into an empty database.
@@ -65,25 +70,34 @@ def restore(*, file: Path) -> None:
     """
     from domain.admin.backup import restore as read
 
-    with running_database(load_settings(), migrate=False) as ready:
+    with running_database(load_settings(), tables="any") as ready:
         contents = asyncio.run(read(ready, file))
     rows = sum(contents.rows.values())
     click.echo(f"Restored {rows:,} rows of {len(contents.rows)} tables, {contents.files} files.")
 
 
 @click.command()
-@errors_as_messages
 @click.option("--counters", is_flag=True, help="Recount the counters of tasks, lists and tags.")
-@click.option("--repair", is_flag=True, help="Correct the values that are wrong.")
-def check(*, counters: bool, repair: bool) -> None:
-    """Check stored counters, and repair them.
+@click.option("--repair", is_flag=True, help="Correct the counters that are wrong.")
+@click.option("--events", is_flag=True, help="Find the open transaction that events wait for.")
+def check(*, counters: bool, repair: bool, events: bool) -> None:
+    """Check stored counters, and whether events are held back.
 
-    Exits with 1 if one was wrong. The server and the worker may run meanwhile.
+    Exits with 1 if something is wrong. The server and the worker may run meanwhile.
     """
-    if not counters:
-        raise click.UsageError("Choose what to check: --counters.")
+    if not counters and not events:
+        raise click.UsageError("Choose what to check: --counters, --events.")
+    if repair and not counters:
+        raise click.UsageError("--repair is for --counters.")
+    with running_database(load_settings()) as ready:
+        wrong = counters and _counters_are_wrong(ready, repair=repair)
+        wrong |= events and _events_are_held(ready)
+    if wrong:
+        sys.exit(1)
 
-    async def run(settings: Settings) -> int:
+
+def _counters_are_wrong(settings: Settings, *, repair: bool) -> bool:
+    async def run() -> int:
         from domain.tasks import counters
 
         wrong = 0
@@ -95,17 +109,30 @@ def check(*, counters: bool, repair: bool) -> None:
                     await counters.repair(database, difference)
         return wrong
 
-    with running_database(load_settings()) as ready:
-        wrong = asyncio.run(run(ready))
-    if not wrong:
+    if wrong := asyncio.run(run()):
+        click.echo(f"{wrong} wrong{', now right' if repair else ''}.")
+    else:
         click.echo("All counters are right.")
-        return
-    click.echo(f"{wrong} wrong{', now right' if repair else ''}.")
-    sys.exit(1)
+    return wrong > 0
+
+
+def _events_are_held(settings: Settings) -> bool:
+    async def run() -> Blocker | None:
+        from events.blockers import find_lasting_blocker
+
+        async with connected(settings) as database:
+            return await find_lasting_blocker(database)
+
+    blocker = asyncio.run(run())
+    if blocker is None:
+        click.echo("No transaction holds events back.")
+        return False
+    click.echo(f"Events wait for an open transaction: {blocker}.")
+    click.echo(f"To end it: {blocker.remedy}")
+    return True
 
 
 @click.command("row-security")
-@errors_as_messages
 @click.argument("wanted", type=click.Choice(["on", "off"]))
 def row_security(*, wanted: str) -> None:
     """Turn PostgreSQL's row-level security on or off.
@@ -121,6 +148,6 @@ def row_security(*, wanted: str) -> None:
             "TASKLOOM_ROW_SECURITY is not set: processes without it would see no rows. Set it to "
             "`prepared` for all of them, and for this command, first."
         )
-    with running_database(settings, migrate=False) as ready:
+    with running_database(settings, tables="any") as ready:
         asyncio.run(migrations.secure_rows(ready.database, on=wanted == "on"))
     click.echo(f"Row-level security is {wanted}.")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.context import connected, run_on_uvloop, running_database
-from cli.errors import errors_as_messages
 from settings import Settings, load_settings
 
 
 @click.command()
-@errors_as_messages
 @click.option(
     "--scale",
     type=click.IntRange(1, 10_000),
@@ -22,7 +20,7 @@ from settings import Settings, load_settings
 )
 def demo(*, scale: int, force: bool) -> None:
     """Create a demo company and print its login."""
-    with running_database(load_settings()) as ready:
+    with running_database(load_settings(), tables="migrated") as ready:
         run_on_uvloop(_create(ready, scale=scale, force=force))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from cli.context import connected, running_database
-from cli.errors import errors_as_messages
 from settings import Settings, load_settings
 
 
@@ -19,7 +18,6 @@ def documents() -> None:
 
 
 @documents.command()
-@errors_as_messages
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def register(*, file: Path) -> None:
     """Register the documents in FILE.
@@ -46,7 +44,6 @@ def register(*, file: Path) -> None:
 
 
 @documents.command()
-@errors_as_messages
 def check() -> None:
     """List registered documents that are no longer valid.
 

@@ -2,57 +2,90 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import contextlib
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import click
 from sqlalchemy.exc import DBAPIError
 
-from db.faults import database_fault, is_of_files
+from db.faults import DatabaseFault, database_fault, is_of_files
 from errors import Failure, Failures
 from settings import SettingsError
 
-P = ParamSpec("P")
-R = TypeVar("R")
+
+class Commands(click.Group):
+    """Commands that end with a message and exit code 1 if the user can fix what is wrong."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options; `--help` prints here."""
+        with _errors_as_messages():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        if threading.current_thread() is threading.main_thread():
+            # So that what a command leaves half done, or has started, is cleared away.
+            signal.signal(signal.SIGTERM, _end)
+        with _errors_as_messages():
+            return super().invoke(ctx)
 
 
-def errors_as_messages(command: Callable[P, R]) -> Callable[P, R]:
-    """Show errors that the user can fix as one message without a traceback, and exit with 1."""
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from db.embedded_host import EmbeddedError
-        from db.migrate import MigrationError
 
-        try:
-            return command(*args, **kwargs)
-        except SettingsError as error:
-            lines = "\n  ".join(error.problems)
-            raise click.ClickException(f"these settings are invalid:\n  {lines}") from error
-        except (EmbeddedError, MigrationError) as error:
-            raise click.ClickException(str(error)) from error
-        except Failures as error:
-            sentences = "\n  ".join(failure.message for failure in error.failures)
-            raise click.ClickException(sentences) from error
-        except Failure as error:
-            raise click.ClickException(error.message) from error
-        except asyncpg.ClientConfigurationError as error:
-            raise click.ClickException(f"DATABASE_URL cannot be used: {error}") from error
-        except BrokenPipeError:
-            # The reader of the output has stopped, as `head` does; Click ends quietly.
+@contextlib.contextmanager
+def _errors_as_messages() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader of the output has stopped, as `head` does; Click ends quietly.
+        raise
+    except Exception as error:
+        if (why := _explained(error)) is None:
             raise
-        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if isinstance(error, OSError) and error.filename is not None:
-                raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-            if isinstance(error, OSError) and is_of_files(error):
-                raise click.ClickException(f"a file cannot be written: {error.strerror}") from error
-            if (why := _unusable(error)) is None:
-                raise
-            raise click.ClickException(why) from error
+        raise click.ClickException(why) from error
 
-    return run
+
+def _explained(error: Exception) -> str | None:
+    """What the user can read and change; None for an error of ours."""
+    from db.embedded_host import EmbeddedError
+    from db.migrate import MigrationError
+
+    if isinstance(error, SettingsError):
+        return "these settings are invalid:\n  " + "\n  ".join(error.problems)
+    if isinstance(error, EmbeddedError | MigrationError):
+        return str(error)
+    if isinstance(error, Failure | Failures):
+        failures = error.failures if isinstance(error, Failures) else [error]
+        return "\n  ".join(failure.message for failure in failures)
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return f"DATABASE_URL cannot be used: {error}"
+    if isinstance(error, OSError) and (why := _of_file(error)) is not None:
+        return why
+    return _unusable(error)
+
+
+def _of_file(error: OSError) -> str | None:
+    if _is_of_output(error):
+        return (
+            f"the output cannot be written: {error.strerror}. The command may have done its work."
+        )
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return f"a file cannot be written: {error.strerror}" if is_of_files(error) else None
+
+
+def _is_of_output(error: BaseException) -> bool:
+    """Whether it was raised where commands print."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code is click.echo.__code__ for frame, _ in frames)
 
 
 def _unusable(error: BaseException) -> str | None:
@@ -62,6 +95,10 @@ def _unusable(error: BaseException) -> str | None:
         cause = cause.orig.__cause__ or cause.orig
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
         return f"the database's role lacks a right: {cause}"
-    if database_fault(cause) is None and not isinstance(cause, asyncpg.UndefinedObjectError):
+    fault = database_fault(cause)
+    if fault is None and not isinstance(cause, asyncpg.UndefinedObjectError):
         return None
-    return f"the database of DATABASE_URL cannot be used: {str(cause) or type(cause).__name__}"
+    why = f"the database of DATABASE_URL cannot be used: {str(cause) or type(cause).__name__}"
+    if fault is DatabaseFault.READ_ONLY:
+        why += ". It is a replica, or default_transaction_read_only is on; use the primary"
+    return why

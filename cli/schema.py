@@ -7,13 +7,10 @@ from pathlib import Path
 
 import click
 
-from cli.errors import errors_as_messages
-
 _FILE = Path(__file__).resolve().parents[1] / "schema.graphql"
 
 
 @click.command()
-@errors_as_messages
 @click.option("--check", is_flag=True, help="Fail if schema.graphql is out of date.")
 def schema(*, check: bool) -> None:
     """Print the GraphQL schema, as stored in schema.graphql."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import run_as_operator
-from cli.errors import errors_as_messages
 
 if TYPE_CHECKING:
     from auth.authenticator import Authenticator
@@ -31,7 +30,6 @@ def vapid() -> None:
 
 
 @secrets.command()
-@errors_as_messages
 def reencrypt() -> None:
     """Re-encrypt stored secrets with the current key.
 

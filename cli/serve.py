@@ -6,20 +6,17 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 
 import click
 
-from cli.context import running_database
-from cli.errors import errors_as_messages
+from cli.context import leave, running_database
 from cli.processes import background_worker, creating_demo_data, import_application
-from settings import Settings, load_settings, unknown_variables
+from settings import Settings, load_settings, notes
 from web.log_lines import configure_logging
 from web.supervision import Supervisor
 
 
 @click.command()
-@errors_as_messages
 @click.option("--reload", is_flag=True, help="Restart when a Python file changes.")
 @click.option(
     "--worker/--no-worker", default=True, show_default=True, help="Run a background worker as well."
@@ -36,11 +33,11 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     from files.store import open_store
     from web.serving import run_server
 
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     settings = load_settings()
     configure_logging(settings.server)
-    for sentence in unknown_variables():
+    for sentence in notes(settings):
         click.echo(f"Note: {sentence}", err=True)
     if settings.server.workers > 1 and settings.redis.url is None:
         click.echo(
@@ -51,7 +48,11 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     listener = _listen(settings)
     open_store(settings)
     os.environ["TASKLOOM_PORT"] = str(listener.getsockname()[1])
-    with listener, Supervisor() as parts, running_database(load_settings(), parts) as ready:
+    with (
+        listener,
+        Supervisor() as parts,
+        running_database(load_settings(), parts, tables="migrated") as ready,
+    ):
         demo &= settings.database.url is None and not settings.server.production
         with creating_demo_data(ready) if demo else contextlib.nullcontext():
             if not reload and ready.server.workers == 1:
@@ -89,8 +90,3 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _nothing() -> None:
     pass
-
-
-def _leave(_number: int, _frame: object) -> None:
-    """Exit without an error when asked to stop."""
-    sys.exit(0)

@@ -10,7 +10,6 @@ import click
 from sqlalchemy import func, select
 
 from cli.context import run_as_operator
-from cli.errors import errors_as_messages
 
 if TYPE_CHECKING:
     from auth.authenticator import Authenticator
@@ -23,7 +22,6 @@ def user() -> None:
 
 
 @user.command()
-@errors_as_messages
 @click.argument("username")
 @click.argument("email")
 @click.option("--full-name", help="The name that others see.")
@@ -33,10 +31,15 @@ def create(
     *, username: str, email: str, full_name: str | None, timezone: str | None, admin: bool
 ) -> None:
     """Create a user. The password is prompted for, or read from standard input."""
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
-        password = sys.stdin.readline().rstrip("\n")
+        line = "" if sys.stdin is None else sys.stdin.readline()
+        if not line:
+            raise click.ClickException(
+                "standard input has no password; write one to it, or use a terminal."
+            )
+        password = line.rstrip("\n")
 
     async def act(work: Work, auth: Authenticator) -> str:
         from domain.accounts import user as users
@@ -57,7 +60,6 @@ def create(
 
 
 @user.command()
-@errors_as_messages
 @click.argument("username")
 def activate(*, username: str) -> None:
     """Allow a deactivated user to sign in again."""
@@ -72,7 +74,6 @@ def activate(*, username: str) -> None:
 
 
 @user.command()
-@errors_as_messages
 @click.argument("username")
 def deactivate(*, username: str) -> None:
     """Deactivate a user; all access ends within five seconds."""
@@ -87,7 +88,6 @@ def deactivate(*, username: str) -> None:
 
 
 @user.command()
-@errors_as_messages
 @click.argument("username")
 def promote(*, username: str) -> None:
     """Make a user an administrator."""

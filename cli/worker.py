@@ -7,16 +7,14 @@ import signal
 
 import click
 
-from cli.context import collecting_rarely, run_on_uvloop, running_database
-from cli.errors import errors_as_messages
-from settings import Settings, load_settings
+from cli.context import collecting_rarely, leave, run_on_uvloop, running_database
+from settings import Settings, load_settings, notes
 from web.log_lines import configure_logging
 from web.parent import end_with_input
 from web.supervision import Supervisor
 
 
 @click.command()
-@errors_as_messages
 def worker() -> None:
     """Run background jobs.
 
@@ -24,10 +22,14 @@ def worker() -> None:
     """
     from files.store import open_store
 
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     settings = load_settings()
     configure_logging(settings.server)
+    for sentence in notes(settings):
+        click.echo(f"Note: {sentence}", err=True)
     open_store(settings)
-    with Supervisor() as parts, running_database(settings, parts) as ready:
+    with Supervisor() as parts, running_database(settings, parts, tables="migrated") as ready:
         click.echo("The worker is running; stop it with Ctrl-C.")
         run_on_uvloop(work(ready))
 

@@ -3,7 +3,7 @@
 Settings are split by concern into frozen groups (`settings.server`, `settings.database`, …) that
 are read once at start and passed down; nothing else reads the environment. An environment variable
 overrides the same line in `.env`. An empty one counts as absent, since compose files often pass
-empty strings.
+empty strings; blanks around a value are removed, but for secrets that others depend on.
 
 The docstring of each field is what `taskloom settings` prints, so these files are also the
 reference of the configuration.
@@ -27,6 +27,7 @@ from settings.reading import (
     Settings,
     describe_settings,
     load_settings,
+    notes,
     unknown_variables,
     version,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "describe_settings",
     "font_files",
     "load_settings",
+    "notes",
     "unknown_variables",
     "version",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import (
     Field,
     SecretStr,
     field_validator,
+    model_validator,
 )
 
 from settings.base import Group
@@ -24,7 +25,12 @@ class AuthSettings(Group):
         SecretStr(DEVELOPMENT_SECRET),
         min_length=32,
         validation_alias="TASKLOOM_SECRET",
-        json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
+        json_schema_extra={
+            "secret": True,
+            # Another value, even by a blank, is another secret.
+            "verbatim": True,
+            "default_text": "a built-in one, for development only",
+        },
     )
     """Signs tokens, and the links and codes in mails; at least 32 characters, the same in every
     process. docs/secrets.md explains how to change it."""
@@ -39,7 +45,12 @@ class AuthSettings(Group):
         SecretStr(DEVELOPMENT_PEPPER),
         min_length=16,
         validation_alias="TASKLOOM_PASSWORD_PEPPER",
-        json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
+        json_schema_extra={
+            "secret": True,
+            # Another value, even by a blank, is another secret.
+            "verbatim": True,
+            "default_text": "a built-in one, for development only",
+        },
     )
     """Mixed into the hash of every password; at least 16 characters, kept outside the database. If
     it is lost, no password works any longer."""
@@ -99,6 +110,23 @@ class AuthSettings(Group):
                     "must be entries such as 1:PEPPER, each pepper with at least 16 characters"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _versions_differ(self) -> Self:
+        """A hash has the version of its pepper, so two peppers of one version cannot be told
+        apart.
+        """
+        entries = self.old_password_peppers.get_secret_value().split()
+        versions = [int(entry.partition(":")[0]) for entry in entries]
+        current = self.password_pepper_version
+        if current in versions:
+            raise ValueError(
+                f"TASKLOOM_PASSWORD_PEPPER_VERSION is {current}, which is also the version of a "
+                "pepper in TASKLOOM_PASSWORD_PEPPERS_OLD; raise it together with the new pepper"
+            )
+        if len(set(versions)) < len(versions):
+            raise ValueError("TASKLOOM_PASSWORD_PEPPERS_OLD has two peppers of one version")
+        return self
 
     @property
     def secrets(self) -> list[bytes]:

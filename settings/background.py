@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from settings import base
 from settings.base import Group, http_url, network
 
 
@@ -57,6 +58,11 @@ class MailSettings(Group):
     def address(self) -> str:
         """The bare address of the sender."""
         return parseaddr(self.sender)[1]
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str | None) -> str | None:
+        return None if value is None else base.host(value)
 
     @field_validator("ca_file")
     @classmethod

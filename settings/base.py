@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
+from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Only these may be written as a host: what else people write here is part of an address.
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
 
 class SettingsError(Exception):
@@ -31,16 +37,73 @@ class Group(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blank_ones(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A variable that has only blanks counts as absent too."""
+        return {
+            name: value
+            for name, value in given.items()
+            if not isinstance(value, str) or value.strip()
+        }
 
-def http_url(value: str) -> str:
-    """An address, without a slash at its end. Raises `ValueError`."""
-    # Files and shells add blanks at the end, and Python's parser reads past them.
-    value = value.strip()
-    parts = urlsplit(value)
-    blank = re.search(r"\s", value)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or blank:
+    @field_validator("*", mode="before")
+    @classmethod
+    def _clean(cls, value: object, info: ValidationInfo) -> object:
+        """Remove blanks around a value, which files and shells add. Refuse quotes around it: the
+        files of Docker, systemd and shells differ in whether these belong to the value.
+        """
+        if not isinstance(value, str):
+            return value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must be text in UTF-8") from None
+        extra = cls.model_fields[info.field_name or ""].json_schema_extra
+        if isinstance(extra, dict) and extra.get("verbatim"):
+            return value
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            raise ValueError("has quotes around it, which would be part of the value; remove them")
+        return value
+
+
+def split_url(value: str) -> SplitResult:
+    """The parts of an address. Raises `ValueError` if they cannot be told apart."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        # Python's message can contain a part of a password.
+        raise ValueError(
+            "its host or port is invalid: a port is a number up to 65535, and in user names and "
+            "passwords / ? # [ ] @ % are written as %2F %3F %23 %5B %5D %40 %25"
+        ) from None
+    return parts
+
+
+def http_url(value: str, *, query: bool = False) -> str:
+    """An address, without a slash at its end. `query`: whether it may have one. Raises
+    `ValueError`.
+    """
+    parts = split_url(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
         raise ValueError("must be an http:// or https:// address")
+    if parts.fragment or (parts.query and not query):
+        raise ValueError("must be an address without ? and #")
     return value.rstrip("/")
+
+
+def host(value: str) -> str:
+    """A name or an IP address of a machine. Raises `ValueError`."""
+    try:
+        ip_address(value)
+    except ValueError:
+        if not _NAME.fullmatch(value):
+            raise ValueError(
+                "must be a host name or an IP address, without port, path and brackets"
+            ) from None
+    return value
 
 
 def network(value: str) -> IPv4Network | IPv6Network:

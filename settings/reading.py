@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -43,6 +45,8 @@ from settings.server import (
 from settings.stores import DatabaseSettings, RedisSettings, StorageSettings
 
 ENV_FILE = Path(".env")
+# Some repeat the value.
+_LONGEST_RULE = 300
 
 
 class Settings(BaseModel):
@@ -146,18 +150,31 @@ def load_settings(
     """
     groups: dict[str, Group] = {}
     problems: list[str] = []
-    given = {name: value for name, value in (overrides or {}).items() if value != ""}
+    given: dict[str, Any] = {
+        # Without those that the environment overrides.
+        **{name: value for name, value in _lines(env_file).items() if not os.environ.get(name)},
+        **{name: value for name, value in (overrides or {}).items() if value != ""},
+    }
     for name, group in _groups():
-        arguments: dict[str, Any] = {**given, "_env_file": env_file}
         try:
-            groups[name] = group(**arguments)
+            groups[name] = group(**given)
         except ValidationError as error:
             problems.extend(_explain(group, error))
-        except UnicodeDecodeError as error:
-            raise SettingsError([f"{env_file} must be text in UTF-8: {error}"]) from error
     if problems:
         raise SettingsError(problems)
     return Settings.model_validate(groups)
+
+
+def _lines(env_file: Path | None) -> dict[str, str]:
+    """The variables of the file, without empty ones. Raises `SettingsError`."""
+    if env_file is None or not env_file.is_file():
+        return {}
+    try:
+        # Some editors begin a file with a mark of its encoding.
+        found = dotenv_values(env_file, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{env_file} must be text in UTF-8: {error}"]) from error
+    return {name: value for name, value in found.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +202,28 @@ def describe_settings(settings: Settings) -> list[SettingRow]:
                     group=group_name,
                     variable=" or ".join(_variables(field)),
                     default=str(default) if default is not None else _shown(field.default),
-                    current=_masked(current) if extra.get("secret") else _shown(current),
+                    current=_masked(current) if _marked(field, "secret") else _shown(current),
                     description=" ".join((field.description or "").split()),
                 )
             )
     return rows
 
 
-def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+def notes(settings: Settings, *, env_file: Path | None = ENV_FILE) -> list[str]:
+    """Sentences about what is allowed, and probably a mistake."""
+    return [
+        *unknown_variables([*os.environ, *_lines(env_file)]),
+        *(
+            f"{_variables(field)[0]} contains a blank or a line break, which is part of it: every "
+            "process must have exactly the same, and it cannot be listed among former ones later."
+            for field_name, field in AuthSettings.model_fields.items()
+            if _marked(field, "verbatim")
+            and re.search(r"\s", getattr(settings.auth, field_name).get_secret_value())
+        ),
+    ]
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
     """A sentence for each unknown `TASKLOOM_…` variable, with the setting probably meant."""
     known = {
         variable
@@ -201,12 +232,14 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
         for variable in _variables(field)
     }
     sentences = []
-    for name in sorted(os.environ if environ is None else environ):
+    for name in sorted(set(names)):
+        upper = name.upper()
         # The tests have variables of their own.
-        if name.startswith("TASKLOOM_TEST_") or not name.startswith("TASKLOOM_"):
+        if upper.startswith("TASKLOOM_TEST_") or not upper.startswith("TASKLOOM_"):
             continue
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            exact = [other for other in (upper, upper.removeprefix("TASKLOOM_")) if other in known]
+            close = exact or difflib.get_close_matches(upper, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else "."
             sentences.append(f"{name} is not a setting of Taskloom{hint}")
     return sentences
@@ -245,10 +278,25 @@ def _explain(group: type[Group], error: ValidationError) -> Iterator[str]:
             # Pydantic calls the characters of a secret items.
             least, length = finding["ctx"]["min_length"], finding["ctx"]["actual_length"]
             rule = f"must have at least {least} characters; it has {length}"
-        extra = field.json_schema_extra if field is not None else None
-        secret = isinstance(extra, dict) and extra.get("secret")
-        given = "" if secret else f" (it is {finding['input']!r})"
+        if len(rule) > _LONGEST_RULE:
+            rule = f"{rule[:_LONGEST_RULE]}…"
+        if field is None:
+            # Of several settings, which the rule names.
+            yield rule
+            continue
+        given = "" if _marked(field, "secret") else f" (it is {_clipped(finding['input'])})"
         yield f"{variable}: {rule[:1].lower()}{rule[1:]}{given}"
+
+
+def _clipped(value: object) -> str:
+    """What was given, as far as it helps, and without the login of an address."""
+    text = re.sub(r"//[^/\s]*@", "//…@", str(value))
+    return repr(text if len(text) <= 80 else f"{text[:80]}…")
+
+
+def _marked(field: FieldInfo, mark: str) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(mark))
 
 
 def _shown(value: object) -> str:

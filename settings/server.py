@@ -6,7 +6,6 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -16,7 +15,8 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from settings.base import Group, http_url, network
+from settings import base
+from settings.base import Group, http_url, network, split_url
 
 # Who can read the schema.
 Introspection = Literal["public", "signed-in", "off"]
@@ -102,6 +102,11 @@ class ServerSettings(Group):
     def production(self) -> bool:
         return self.env == "production"
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return base.host(value)
+
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -113,14 +118,15 @@ class ServerSettings(Group):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            parts = urlsplit(origin)
+            parts = split_url(origin)
             bare = f"{parts.scheme}://{parts.netloc}"
             if parts.scheme not in {"http", "https"} or not parts.netloc or origin != bare:
                 raise ValueError(
                     f"{origin!r} is not an origin; write scheme, host and port only, "
                     "such as https://app.example.com"
                 )
-        return value
+        # As browsers write it.
+        return tuple(origin.lower() for origin in value)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -291,6 +297,11 @@ class MetricsSettings(Group):
     """Token required to read `/metrics`, sent as `Authorization: Bearer …`; at least 16 characters.
     """
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return base.host(value)
+
 
 class TelemetrySettings(Group):
     """OpenTelemetry: traces and metrics, sent by OTLP over HTTP; off unless an endpoint is set. Its
@@ -367,7 +378,7 @@ class TelemetrySettings(Group):
     @field_validator("endpoint", "traces_endpoint", "metrics_endpoint")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        return None if value is None else http_url(value)
+        return None if value is None else http_url(value, query=True)
 
     @property
     def traces(self) -> bool:

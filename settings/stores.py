@@ -15,7 +15,18 @@ from pydantic import (
 )
 
 import postgres_url
-from settings.base import Group
+from settings.base import Group, http_url, split_url
+
+# Of the library's, those that mean something for all of its connections.
+_REDIS_PARAMETERS = {
+    *("db", "username", "password", "protocol", "client_name", "health_check_interval"),
+    *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "retry_on_timeout"),
+    "max_connections",
+}
+_REDIS_TLS = {
+    *("ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version"),
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"),
+}
 
 
 class DatabaseSettings(Group):
@@ -84,11 +95,11 @@ class DatabaseSettings(Group):
     def _postgres(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        scheme, _, rest = value.strip().partition("://")
+        scheme, _, rest = value.partition("://")
         # Some tools write the driver into the scheme; the driver is ours to choose.
-        if scheme.partition("+")[0] not in {"postgres", "postgresql"} or not rest:
+        if scheme.lower().partition("+")[0] not in {"postgres", "postgresql"} or not rest:
             raise ValueError("must begin with postgres:// or postgresql://")
-        postgres_url.check(value.strip())
+        postgres_url.check(value)
         return f"postgresql://{rest}"
 
     @property
@@ -154,9 +165,16 @@ class RedisSettings(Group):
     def _redis(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        value = value.strip()
         if not re.match(r"^(redis|rediss|unix)://.", value):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        parts = split_url(value)
+        if parts.fragment or "@" in parts.path:
+            raise ValueError("in passwords, / ? # @ are written as %2F %3F %23 %40")
+        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+            raise ValueError("must end with the number of a database, as in redis://host:6379/0")
+        known = _REDIS_PARAMETERS | (_REDIS_TLS if parts.scheme == "rediss" else set())
+        if unknown := dict(parse_qsl(parts.query)).keys() - known:
+            raise ValueError(f"does not know the parameters {', '.join(sorted(unknown))}")
         return value
 
 
@@ -186,10 +204,14 @@ class StorageSettings(Group):
     @field_validator("url")
     @classmethod
     def _known(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"^(file:///|s3://[^/?]+)", value):
+        if value is None:
+            return None
+        if not re.match(r"^(file:///|s3://[A-Za-z0-9._-]+(/|\?|$))", value):
             raise ValueError("must begin with file:/// or s3://bucket")
-        unknown = dict(parse_qsl(urlsplit(value or "").query)).keys() - {"region", "endpoint"}
-        if unknown:
+        given = dict(parse_qsl(urlsplit(value).query))
+        if "endpoint" in given:
+            http_url(given["endpoint"])
+        if unknown := given.keys() - {"region", "endpoint"}:
             raise ValueError(f"knows the parameters region and endpoint, not {', '.join(unknown)}")
         return value
 

@@ -18,6 +18,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Final
 
 import orjson
@@ -187,6 +188,17 @@ def configure_logging(settings: ServerSettings) -> None:
             },
         }
     )
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """What ends the process is a line like all others, and says no more than they may."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("taskloom").critical("the process ends", exc_info=(kind, error, trace))
 
 
 def _dumped(line: Any, **_: Any) -> str:

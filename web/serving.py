@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,7 +90,11 @@ def run_server(
     if reload:
         _Reloader(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
     elif server.workers > 1:
-        _Processes(config, listener, stopping).run()
+        processes = _Processes(config, listener, stopping)
+        processes.run()
+        if processes.could_not_start:
+            # As uvicorn does with one process.
+            sys.exit(STARTUP_FAILURE)
     else:
         _Server(config, stopping).run(sockets=[listener])
 
@@ -135,6 +140,7 @@ class _Processes(Multiprocess):
         self, config: uvicorn.Config, listener: socket.socket, stopping: Callable[[], None]
     ) -> None:
         super().__init__(config, sockets=[listener])
+        self.could_not_start = False
         self._stopping = stopping
         self._answers: WeakKeyDictionary[Process, _Answers] = WeakKeyDictionary()
 
@@ -150,6 +156,7 @@ class _Processes(Multiprocess):
             process.join()
             if process.exitcode == STARTUP_FAILURE:
                 log.error("a process of the server could not start")
+                self.could_not_start = True
                 self.should_exit.set()
                 return
             why = "does not answer" if hangs else "has ended"

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from db import migrate
+from events import blockers
 from settings import (
     load_settings,
 )
@@ -64,6 +65,25 @@ async def test_wrong_counters_are_reported_and_repaired(empty: str) -> None:
     right = taskloom("check", "--counters", **variables)
     assert (right.returncode, right.stdout) == (0, "All counters are right.\n")
     assert taskloom("check", **variables).returncode == 2
+
+
+async def test_the_transaction_that_events_wait_for_is_named(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables: dict[str, Any] = {"DATABASE_URL": empty}
+    assert taskloom("migrate", **variables).returncode == 0
+    # Other tests write on the same server, for moments.
+    monkeypatch.setattr(blockers, "HELD_SECONDS", 0.5)
+    connection = await asyncpg.connect(empty, server_settings={"application_name": "reports"})
+    async with connection.transaction():
+        await connection.execute("SELECT pg_current_xact_id()")
+        held = taskloom("check", "--events", **variables)
+        assert held.returncode == 1
+        assert "application reports" in held.stdout
+        assert f"SELECT pg_terminate_backend({connection.get_server_pid()});" in held.stdout
+    await connection.close()
+    assert taskloom("check", "--events", **variables).returncode == 0
+    assert taskloom("check", "--events", "--repair", **variables).returncode == 2
 
 
 def test_row_security_is_not_turned_on_for_processes_that_would_see_no_rows(empty: str) -> None:

@@ -19,6 +19,7 @@ async def test_users_are_created_deactivated_and_promoted(empty: str) -> None:
         assert row is not None
         return row["is_active"], row["is_admin"]
 
+    assert taskloom("migrate", **variables).returncode == 0
     made = taskloom(
         "user", "create", "Grace", "grace@example.com", typed="a long password\n", **variables
     )
@@ -38,6 +39,9 @@ async def test_users_are_created_deactivated_and_promoted(empty: str) -> None:
     assert taskloom("user", "activate", "grace", **variables).returncode == 0
     assert await standing() == (True, True)
 
+    silent = taskloom("user", "create", "alan", "alan@example.com", **variables)
+    assert silent.returncode == 1
+    assert "standard input has no password" in silent.stderr
     nobody = taskloom("user", "promote", "nobody", **variables)
     assert nobody.returncode == 1
     assert "no user nobody" in nobody.stderr

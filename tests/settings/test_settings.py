@@ -11,6 +11,7 @@ from settings import (
     SettingsError,
     describe_settings,
     load_settings,
+    notes,
     unknown_variables,
 )
 from tests.commands import separately, taskloom
@@ -41,7 +42,23 @@ PRODUCTION = {
         ("TASKLOOM_DB_SCHEMA", 'loom"; DROP', "match pattern"),
         ("DATABASE_URL", "mysql://root@localhost/x", "postgres:// or postgresql://"),
         ("DATABASE_URL", "postgres://root@localhost:port/x", "port must be a number"),
+        ("DATABASE_URL", "postgres://me:p/w@db/x", "%2F"),
+        ("DATABASE_URL", "postgres://me:p#w@db/x", "%23"),
+        ("DATABASE_URL", "postgres://me:p[w@db/x", "%5B"),
+        ("DATABASE_URL", "postgres://db/x?ssl=true", "sslmode=require"),
+        ("DATABASE_URL", "postgres://db/x?target_session_attrs=master", "read-write"),
         ("REDIS_URL", "localhost:6379", "redis://"),
+        ("REDIS_URL", "redis://redis:port/0", "a port is a number"),
+        ("REDIS_URL", "redis://:p/w@redis/0", "%2F"),
+        ("REDIS_URL", "redis://redis/cache", "number of a database"),
+        ("REDIS_URL", "redis://redis/0?ssl_cert_reqs=none", "parameters ssl_cert_reqs"),
+        ("TASKLOOM_HOST", "[::1]", "without port, path and brackets"),
+        ("TASKLOOM_MAIL_HOST", "smtp.example.com:587", "without port, path and brackets"),
+        ("TASKLOOM_METRICS_HOST", "http://0.0.0.0", "without port, path and brackets"),
+        ("TASKLOOM_PUBLIC_URL", "https://tasks.example.com:port", "a port is a number"),
+        ("TASKLOOM_PUBLIC_URL", "https://tasks.example.com/?a=b", "without ? and #"),
+        ("TASKLOOM_STORAGE_URL", "s3://files?endpoint=minio:9000", "http:// or https://"),
+        ("TASKLOOM_PASSWORD_PEPPERS_OLD", f"1:{'p' * 16}", "TASKLOOM_PASSWORD_PEPPER_VERSION is 1"),
         ("TASKLOOM_SECRET", "short", "must have at least 32 characters; it has 5"),
         ("TASKLOOM_WEBHOOK_ALLOWED_NETWORKS", "10.20.0.0/16, 10", "'10' does not appear to be"),
     ],
@@ -105,10 +122,17 @@ def test_blanks_around_an_address_do_not_become_part_of_it() -> None:
 
 
 def test_a_wrong_secret_is_not_repeated() -> None:
-    result = taskloom("settings", TASKLOOM_SECRET="too-short", DATABASE_URL="x://me:hidden@h/d")
-    assert result.returncode == 1
-    assert "too-short" not in result.stderr
-    assert "hidden" not in result.stderr
+    for address in ("x://me:hidden@h/d", "postgres://me:hid#den@h/d", "redis://:hid/den@h/0"):
+        result = taskloom(
+            "settings",
+            TASKLOOM_SECRET="too-short",
+            DATABASE_URL=address,
+            REDIS_URL=address,
+            TASKLOOM_STORAGE_URL="s3://key:hidden@bucket",
+        )
+        assert result.returncode == 1
+        assert "too-short" not in result.stderr
+        assert "hid" not in result.stderr
 
 
 def test_settings_are_listed_with_secrets_masked() -> None:
@@ -126,6 +150,50 @@ def test_settings_are_listed_with_secrets_masked() -> None:
     assert "postgresql://me:********@db.example.com:6000/tasks?sslmode=require" in result.stdout
     assert "TASKLOOM_CORS_ORIGINS = https://a.example.com,https://b.example.com" in result.stdout
     assert "did you mean TASKLOOM_PORT?\n" in result.stderr
+
+
+VARIABLES = [
+    row.variable.partition(" ")[0] for row in describe_settings(load_settings(env_file=None))
+]
+VERBATIM = {"TASKLOOM_SECRET", "TASKLOOM_PASSWORD_PEPPER"}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_what_files_and_shells_add_is_not_part_of_any_value(variable: str) -> None:
+    """Blanks alone are nothing, quotes are refused, and so is what is not text. What is too long to
+    read is not repeated.
+    """
+    assert load_settings({variable: " \n"}, env_file=None) == load_settings({}, env_file=None)
+    for value in ('"x"', "'x'", "\udce4", "?" * 3000):
+        try:
+            load_settings({variable: value}, env_file=None)
+        except SettingsError as error:
+            (problem,) = error.problems
+            assert variable in problem
+            assert len(problem) < 500
+            known = ("has quotes around it", "is not an origin", "name addresses or networks")
+            if value[0] in "\"'" and variable not in VERBATIM:
+                assert any(part in problem for part in known), problem
+        else:
+            assert value[0] == "?", f"{variable} accepts {value!r}"
+
+
+def test_a_blank_in_a_secret_is_noted_and_kept() -> None:
+    secret = "s" * 40 + "\n"
+    found = load_settings({"TASKLOOM_SECRET": secret}, env_file=None)
+    assert found.auth.secrets == [secret.encode()]
+    assert [note.partition(" ")[0] for note in notes(found, env_file=None)] == ["TASKLOOM_SECRET"]
+
+
+def test_the_env_file_is_read_as_people_write_it(tmp_path: Path) -> None:
+    """With the mark that some editors begin it with, and misspelt names."""
+    file = tmp_path / ".env"
+    file.write_text("TASKLOOM_PORT=8111\nTASKLOOM_PROT=1\nTASKLOOM_DATABASE_URL=x\n", "utf-8-sig")
+    found = load_settings(env_file=file)
+    assert found.server.port == 8111
+    said = " ".join(notes(found, env_file=file))
+    assert "did you mean TASKLOOM_PORT?" in said
+    assert "did you mean DATABASE_URL?" in said
 
 
 def test_invalid_fonts_are_reported_by_name(tmp_path: Path) -> None:
