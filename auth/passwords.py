@@ -16,6 +16,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ import texts
 from auth.common_passwords import is_common, is_name
 from errors import BadInput, Unavailable, check
 from settings import AuthSettings
+
+log = logging.getLogger("taskloom.auth")
 
 T = TypeVar("T")
 
@@ -132,6 +135,13 @@ class Passwords:
     async def verify(self, password: str, kept: PasswordHash | None) -> bool:
         """Whether this is the password. None (no such user) returns False after the same time."""
         known = kept is not None and kept.pepper_version in self._peppers
+        if kept is not None and not known:
+            # The user is told that the password is wrong, which it may not be.
+            log.error(
+                "a password has a pepper of version %d, which is in neither "
+                "TASKLOOM_PASSWORD_PEPPER nor TASKLOOM_PASSWORD_PEPPERS_OLD",
+                kept.pepper_version,
+            )
         against = kept if kept is not None and known else self._nobody
         secret = self._peppered(password, against.pepper_version)
         matches = await self._run(lambda: bcrypt.checkpw(secret, against.text.encode()))

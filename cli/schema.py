@@ -20,7 +20,7 @@ def schema(*, check: bool) -> None:
     if not check:
         click.echo(printed, nl=False)
         return
-    stored = _FILE.read_text() if _FILE.exists() else ""
+    stored = _FILE.read_text("utf-8") if _FILE.exists() else ""
     if stored != printed:
         changes = difflib.unified_diff(
             stored.splitlines(),

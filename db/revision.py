@@ -25,7 +25,7 @@ def newest() -> str:
     """The newest revision: the one that no other follows."""
     names: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
     for path in _VERSIONS.glob("*.py"):
-        for name, value in _REVISION.findall(path.read_text()):
+        for name, value in _REVISION.findall(path.read_text("utf-8")):
             names[name].add(value)
     (head,) = names["revision"] - names["down_revision"]
     return head

@@ -127,7 +127,7 @@ class Supervisor:
                 self._file.parent.mkdir(mode=0o700)
             draft = self._file.with_suffix(".draft")
             draft.unlink(missing_ok=True)
-            with draft.open("x") as file:
+            with draft.open("x", encoding="utf-8") as file:
                 json.dump(self._states(), file)
             draft.replace(self._file)
             self._written = True
@@ -143,7 +143,7 @@ def states() -> dict[str, State]:
     if file is None:
         return {}
     try:
-        found = json.loads(Path(file).read_text())
+        found = json.loads(Path(file).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return {name: State(*state) for name, state in found.items()}

@@ -123,10 +123,16 @@ async def test_a_new_pepper_keeps_old_passwords_until_they_are_hashed_again(make
     assert not later.outdated(fresh)
 
 
-async def test_a_hash_of_a_lost_pepper_matches_nothing(make: Make) -> None:
+async def test_a_hash_of_a_lost_pepper_matches_nothing_and_the_operator_is_told(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     passwords = make()
     kept = await passwords.hash("correct horse")
+    assert not await passwords.verify("wrong horse", kept)
+    assert caplog.text == ""
     assert not await passwords.verify("correct horse", PasswordHash(kept.text, 9))
+    assert "pepper of version 9" in caplog.text
+    assert "TASKLOOM_PASSWORD_PEPPERS_OLD" in caplog.text
 
 
 async def test_a_higher_cost_makes_hashes_outdated(make: Make) -> None:

@@ -146,6 +146,13 @@ async def test_a_command_that_is_asked_to_end_leaves_nothing_behind(
     assert _names_in(tmp_path) == []
 
 
+def test_our_files_are_read_whatever_the_locale_of_the_machine(empty: str) -> None:
+    ascii_only: dict[str, Any] = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    assert taskloom("migrate", DATABASE_URL=empty).returncode == 0
+    found = separately("user", "promote", "nobody", DATABASE_URL=empty, **ascii_only)
+    assert (found.returncode, found.stderr) == (1, "Error: there is no user nobody\n")
+
+
 def test_output_that_cannot_be_written_is_not_the_commands_fault() -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
