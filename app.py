@@ -31,6 +31,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from auth import access
 from auth.authenticator import Authenticator
 from db.engine import Database
+from db.faults import described
 from demo.login import demo_login
 from errors import ErrorCode
 from events.bus import make_bus
@@ -120,7 +121,9 @@ class Application:
             await lifespan.__aenter__()
         except Exception as error:
             log.exception("the application cannot start")
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            # uvicorn logs it.
+            why = described(error, messages=not self.runtime.settings.server.production)
+            await send({"type": "lifespan.startup.failed", "message": why})
             return
         with before_shutdown(self.runtime.connections.stop):
             await send({"type": "lifespan.startup.complete"})
