@@ -186,7 +186,7 @@ class World:
             await self.executors["batch"].admit(prepared, context)
             credentials = viewer.credentials
             stream = await self.executors["batch"].subscribe(
-                prepared, context, lambda: self.services.current_context(credentials, request)
+                prepared, context, lambda: self.services.authenticator.current(credentials)
             )
         except Exception as error:  # noqa: BLE001 - like every transport
             yield Reply.of(refusal(error, request.id).body())
@@ -208,10 +208,10 @@ class World:
         viewer = person.viewer if isinstance(person, Person) else person or NOBODY
         return self.services.context(viewer, self.request())
 
-    async def current_context(self, person: Person | Viewer | None) -> Context:
-        """A new context as a connection creates it, with the current access rights."""
-        viewer = person.viewer if isinstance(person, Person) else person or NOBODY
-        return await self.services.current_context(viewer.credentials, self.request())
+    async def current_viewer(self, person: Person | None) -> Viewer:
+        """The viewer as a connection asks for it, with the current access rights."""
+        viewer = NOBODY if person is None else person.viewer
+        return await self.services.authenticator.current(viewer.credentials)
 
     @staticmethod
     def request() -> RequestInfo:

@@ -21,7 +21,7 @@ from graphql import OperationType
 from starlette.types import Receive, Send
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Credentials
+from auth.viewer import NOBODY, Credentials, Viewer
 from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from files.upload import Upload
@@ -165,7 +165,7 @@ class EventStream:
         try:
             if prepared.subscribes:
                 async with self._runtime.connections.turn():
-                    deliveries = await executor.subscribe(prepared, admitted, self._context)
+                    deliveries = await executor.subscribe(prepared, admitted, self._viewer)
                 # The statements of deliveries would pile up for as long as the stream is open.
                 request_statements.set(None)
                 # From here on nothing is missed; the first comment tells the client so.
@@ -173,7 +173,7 @@ class EventStream:
                 async with aclosing(deliveries):
                     async for delivered in deliveries:
                         if delivered.executed:
-                            metrics.deliveries.inc()
+                            metrics.delivery()
                         else:
                             # The last one: the stream has failed.
                             self._outcome = delivered
@@ -187,9 +187,9 @@ class EventStream:
         finally:
             metrics.operation(prepared.kind.value, "sse", self._outcome, started)
 
-    async def _context(self) -> Context:
-        """A fresh context for each delivery, with the rights of that moment."""
-        return await self._runtime.services.current_context(self.credentials, self._info)
+    async def _viewer(self) -> Viewer:
+        """Asked at each delivery, for the rights of that moment."""
+        return await self._runtime.services.authenticator.current(self.credentials)
 
     async def _write(self, answers: AsyncGenerator[Answer | None, None], send: Send) -> None:
         await self._start(send)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -27,12 +27,13 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class _Requests(Collector):
-    """Counted with every request: without the library's locks, since one thread counts, and without
-    looking labels up.
+    """Counted with every request and delivery: without the library's locks, since one thread
+    counts, and without looking labels up.
     """
 
     def __init__(self) -> None:
         self.statuses: dict[int, int] = defaultdict(int)
+        self.deliveries = 0
         self._operations: dict[tuple[str, str, str], int] = defaultdict(int)
         # The number per bucket (the last: longer than all), and the total of seconds.
         self._taken: dict[str, list[int]] = defaultdict(lambda: [0] * (len(_BUCKETS) + 1))
@@ -70,6 +71,9 @@ class _Requests(Collector):
         for status, count in self.statuses.items():
             responses.add_metric([str(status)], count)
         yield responses
+        yield CounterMetricFamily(
+            "taskloom_deliveries", "Events delivered to subscriptions.", self.deliveries
+        )
 
 
 class Metrics:
@@ -131,11 +135,6 @@ class Metrics:
             ("pool",),
             registry=self.registry,
         )
-        self.deliveries = Counter(
-            "taskloom_deliveries",
-            "Events delivered to subscriptions.",
-            registry=self.registry,
-        )
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
         """A number that is read when the metrics are scraped."""
@@ -170,6 +169,10 @@ class Metrics:
         """Count a finished operation; `started` by `time.perf_counter`."""
         outcome = "refused" if not answer.executed else "errors" if answer.errors else "ok"
         self._requests.operation(kind, transport, outcome, time.perf_counter() - started)
+
+    def delivery(self) -> None:
+        """Count an event that is delivered to a subscription."""
+        self._requests.deliveries += 1
 
     def response(self, status: int) -> None:
         """Count an HTTP response."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from graphql import OperationType
 from starlette.types import Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Credentials
+from auth.viewer import NOBODY, Credentials, Viewer
 from db.engine import request_statements
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.core.context import Context
@@ -426,12 +426,8 @@ class _Connection:
         self, id_: str, operation: _Open, prepared: Prepared, admitted: Context
     ) -> Answer:
         """Send every delivery; the last answer says whether the stream failed."""
-
-        async def fresh() -> Context:
-            return await self._context(admitted.request)
-
         async with self._runtime.connections.turn():
-            deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
+            deliveries = await self._runtime.executor.subscribe(prepared, admitted, self._viewer)
         # The statements of deliveries would pile up for as long as the stream is open.
         request_statements.set(None)
         sent = 0
@@ -441,7 +437,7 @@ class _Connection:
                     return answer
                 if operation.quiet or self._closing.done():
                     break
-                self._runtime.metrics.deliveries.inc()
+                self._runtime.metrics.delivery()
                 await self._write({"type": "next", "id": id_, "payload": answer.payload()})
                 sent += 1
                 # A long replay, none of whose steps has to wait.
@@ -449,16 +445,24 @@ class _Connection:
                     await asyncio.sleep(0)
         return Answer()
 
-    async def _context(self, info: RequestInfo, *, public: bool = False) -> Context:
-        """A context for one operation or delivery. Credentials that are no longer valid end the
-        connection, except for what works signed out, such as renewing them.
+    async def _context(self, info: RequestInfo, *, public: bool) -> Context:
+        """A context for one operation. Without valid credentials, only what works signed out can be
+        done, such as renewing them.
         """
         services = self._runtime.services
+        if public:
+            with suppress(Unauthenticated):
+                return await services.current_context(self.credentials, info)
+            return services.context(NOBODY, info)
+        return services.context(await self._viewer(), info)
+
+    async def _viewer(self) -> Viewer:
+        """Asked for each operation and delivery. Credentials that are no longer valid end the
+        connection.
+        """
         try:
-            return await services.current_context(self.credentials, info)
+            return await self._runtime.services.authenticator.current(self.credentials)
         except Unauthenticated:
-            if public:
-                return services.context(NOBODY, info)
             self.expire()
             raise
 

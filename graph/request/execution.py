@@ -19,6 +19,7 @@ from graphql import GraphQLSchema, OperationType
 from graphql.error import located_error
 from strawberry import Schema
 
+from auth.viewer import Viewer
 from db.row_security import viewing
 from errors import ErrorCode, Failure
 from graph.core.context import Context
@@ -128,10 +129,10 @@ class Executor:
         return await self._run(prepared, context, root_value=event, serialized=False)
 
     async def subscribe(
-        self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
+        self, prepared: Prepared, context: Context, current: Callable[[], Awaitable[Viewer]]
     ) -> AsyncGenerator[Answer, None]:
         """Open a subscription; see `Subscriptions.open`."""
-        return await self._subscriptions.open(prepared, context, fresh)
+        return await self._subscriptions.open(prepared, context, current)
 
     async def _run_all(
         self, prepared: Prepared, context: Context, events: Sequence[Any], *, serialized: bool

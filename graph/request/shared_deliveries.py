@@ -17,10 +17,12 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
-from graph.core.context import Context, Seen
+from db.read import Fetching
+from graph.core.context import Seen
 from graph.core.sharing import Labels, who_see_the_same
 
 T = TypeVar("T")
+Run = Callable[[Seen | None], Awaitable[T]]
 # As many as there are sorts of viewers: the roles in a project, the assignee, and others.
 _ROUNDS: Final = 6
 
@@ -37,42 +39,38 @@ class SharedDeliveries(Generic[T]):
     async def answer(
         self,
         key: Hashable,
-        context: Context,
-        run: Callable[[], Awaitable[T]],
+        user_id: UUID,
+        reader: Fetching,
+        run: Run[T],
         labels: Labels = MappingProxyType({}),
     ) -> T:
         """The answer of `run`, or that of another one of this key for a viewer who sees the same.
 
-        `labels`: what they see of each object besides. `run` executes with this context, and
-        serializes no objects in PostgreSQL, which would not tell which of them the viewer can see.
+        `labels`: what they see of each object besides. `run` notes the objects that it reads by
+        key in its argument, if it is given one, and serializes none in PostgreSQL, which would not
+        tell which of them the viewer can see. `reader` reads what all can see.
         """
-        user_id = context.viewer.require()
         for _ in range(_ROUNDS):
             waiting = self._running.get(key)
             if waiting is None:
-                return await self._lead(key, context, run, labels)
+                return await self._lead(key, reader, run, labels)
             future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
             waiting.append((user_id, future))
             shared = await future
             if shared is not None:
                 return shared
-        return await run()
+        return await run(None)
 
-    async def _lead(
-        self, key: Hashable, context: Context, run: Callable[[], Awaitable[T]], labels: Labels
-    ) -> T:
+    async def _lead(self, key: Hashable, reader: Fetching, run: Run[T], labels: Labels) -> T:
         waiting = self._running[key] = []
         seen: Seen = {}
-        context.seen = seen
         try:
             try:
-                answer = await run()
+                answer = await run(seen)
             finally:
                 del self._running[key]
             if waiting and self._worth(answer):
                 alike = {user_id for user_id, _ in waiting}
-                # Not as this viewer: it is about what the others see.
-                reader = context.services.database.all_rows
                 for kind, rows in tuple(seen.items()):
                     alike = await who_see_the_same(reader, kind, rows, labels, alike)
                 for user_id, future in waiting:

@@ -20,12 +20,11 @@ from graphql.execution import create_source_event_stream
 from auth.viewer import Viewer
 from db.row_security import viewing
 from errors import Forbidden
-from graph.core.context import Context
-from graph.core.executed import Deliveries, ErrorBehavior
+from graph.core.context import Context, Seen
+from graph.core.executed import Deliveries
 from graph.core.sharing import ORDINARY, compared_labels
 from graph.core.single_flight import SingleFlight
 from graph.request.answer import Answer, Refused, own_extensions, refusal
-from graph.request.documents import Operation
 from graph.request.error_format import format_errors
 from graph.request.preparation import Prepared
 from graph.request.shared_deliveries import SharedDeliveries
@@ -43,6 +42,22 @@ class Run(Protocol):
         """An answer to each event. `serialized`: whether they are only for `Answer.body`."""
 
 
+class _Opened:
+    """What all deliveries of a subscription have in common."""
+
+    __slots__ = ("labels", "prepared", "request", "requested", "services", "viewer")
+
+    def __init__(self, prepared: Prepared, admitted: Context) -> None:
+        self.prepared = prepared
+        self.services, self.request = admitted.services, admitted.request
+        self.viewer = admitted.viewer
+        # The part of a delivery's key that is not the events.
+        variables = _comparable(prepared.variables)
+        self.requested = (prepared.operation, prepared.on_error, variables)
+        # None if the answers are shared with no other viewers.
+        self.labels = compared_labels(prepared.operation.selection_index)
+
+
 class Subscriptions:
     """One per process. `run` executes the deliveries."""
 
@@ -54,13 +69,14 @@ class Subscriptions:
         self._shared = SharedDeliveries[list[Answer]](_has_no_errors)
 
     async def open(
-        self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
+        self, prepared: Prepared, context: Context, current: Callable[[], Awaitable[Viewer]]
     ) -> AsyncGenerator[Answer, None]:
         """Open a subscription: one answer per event. Raises `Refused` if it cannot begin.
 
-        `context` is the one that was admitted. `fresh` makes one for each delivery, with the rights
-        of that moment, so that nothing read for one event is reused for the next. An answer that is
-        not `executed` is the last: the stream has failed.
+        `context` is the one that was admitted. `current` is asked at each delivery for the viewer,
+        with the rights of that moment; each execution has a context of its own, so that nothing
+        read for one event is reused for the next. An answer that is not `executed` is the last: the
+        stream has failed.
         """
         request_id = context.request.id
         built = CoreExecutor.build(
@@ -81,31 +97,28 @@ class Subscriptions:
         if isinstance(source, ExecutionResult):
             errors = format_errors(source.errors or [], request_id)
             raise Refused(Answer(errors=errors, extensions=own_extensions(context), executed=False))
-        return self._deliveries(prepared, fresh, aiter(source), context)
+        return self._deliveries(_Opened(prepared, context), current, aiter(source))
 
     async def _deliveries(
         self,
-        prepared: Prepared,
-        fresh: Callable[[], Awaitable[Context]],
+        opened: _Opened,
+        current: Callable[[], Awaitable[Viewer]],
         source: AsyncIterator[Any],
-        opened: Context,
     ) -> AsyncGenerator[Answer, None]:
-        request_id, rights = opened.request.id, opened.viewer.rights
-        checked, viewer = opened.viewer, opened.viewer.row_viewer
-        requested = (prepared.operation, prepared.on_error, _comparable(prepared.variables))
+        viewer = opened.viewer
+        rights, row_viewer = viewer.rights, viewer.row_viewer
         try:
             while True:
                 try:
-                    with viewing(viewer):
+                    with viewing(row_viewer):
                         found = await anext(source)
                     events = found.events if isinstance(found, Deliveries) else [found]
                     while events:
-                        context = await fresh()
-                        if context.viewer is not checked:
-                            _demand_unchanged(rights, context.viewer)
-                            checked = context.viewer
-                        with viewing(viewer):
-                            answers = await self._delivered(prepared, context, events, requested)
+                        now = await current()
+                        if now is not viewer:
+                            _demand_unchanged(rights, now)
+                            viewer = now
+                        answers = await self._delivered(opened, viewer, events)
                         read, sent = time.monotonic(), 0
                         for answer in answers:
                             yield answer
@@ -115,12 +128,12 @@ class Subscriptions:
                         events = events[sent:]
                         if events:
                             # The client was slow, and the rest may be out of date.
-                            with viewing(viewer):
+                            with viewing(row_viewer):
                                 events = await found.still_visible(events)
                 except StopAsyncIteration:
                     return
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
-                    yield refusal(error, request_id)
+                    yield refusal(error, opened.request.id)
                     return
         finally:
             close = getattr(source, "aclose", None)
@@ -128,27 +141,28 @@ class Subscriptions:
                 await close()
 
     async def _delivered(
-        self,
-        prepared: Prepared,
-        context: Context,
-        events: Sequence[Any],
-        requested: tuple[Operation, ErrorBehavior, bytes],
+        self, opened: _Opened, viewer: Viewer, events: Sequence[Any]
     ) -> list[Answer]:
         """An answer to each event, one for all subscriptions with the same operation on the same
         events: of one viewer, or of all who see the same, if that makes no other difference.
         """
+
+        def run(seen: Seen | None = None, *, serialized: bool = False) -> Awaitable[list[Answer]]:
+            context = opened.services.context(viewer, opened.request)
+            context.seen = seen
+            return self._run(opened.prepared, context, events, serialized=serialized)
+
         # The events live as long as they are the key of a run, so no others have their identity.
-        key = (*map(id, events), *requested)
-        viewer = context.viewer
-        labels = compared_labels(prepared.operation.selection_index)
-        if viewer.shape == ORDINARY and labels is not None:
-            run = partial(self._run, prepared, context, events, serialized=False)
-            shared = await self._shared.answer(key, context, run, labels)
+        key = (*map(id, events), *opened.requested)
+        if opened.labels is not None and viewer.shape == ORDINARY:
+            reader = opened.services.database.all_rows
+            shared = await self._shared.answer(key, viewer.require(), reader, run, opened.labels)
         else:
-            run = partial(self._run, prepared, context, events, serialized=True)
-            found = await self._delivering.join((*key, viewer))
-            shared = found or await self._delivering.lead((*key, viewer), run)
-        return [answer if answer.errors else _as_own(answer, context) for answer in shared]
+            shared = await self._delivering.join((*key, viewer)) or await self._delivering.lead(
+                (*key, viewer), partial(run, serialized=True)
+            )
+        request_id = opened.request.id
+        return [answer if answer.errors else _as_own(answer, request_id) for answer in shared]
 
 
 def _demand_unchanged(rights: object, viewer: Viewer) -> None:
@@ -168,11 +182,11 @@ def _has_no_errors(answers: Sequence[Answer]) -> bool:
     return not any(answer.errors for answer in answers)
 
 
-def _as_own(shared: Answer, context: Context) -> Answer:
-    """The same answer for the request of this context."""
+def _as_own(shared: Answer, request_id: str) -> Answer:
+    """The same answer for the subscription of this ID."""
     if shared.raw_data is None:
         shared.raw_data = orjson.dumps(shared.data)
-    return Answer(shared.data, (), own_extensions(context), raw_data=shared.raw_data)
+    return Answer(shared.data, (), {"requestId": request_id}, raw_data=shared.raw_data)
 
 
 def _comparable(variables: Mapping[str, Any]) -> bytes:

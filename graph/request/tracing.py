@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequ
 from functools import partial
 from typing import Any, Final
 
+from auth.viewer import Viewer
 from errors import SERVER_FAULTS
 from graph.core.context import Context
 from graph.request.answer import Answer
@@ -31,11 +32,11 @@ class TracedExecutor(Executor):
         self._trace_fields = trace_fields
 
     async def subscribe(
-        self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
+        self, prepared: Prepared, context: Context, current: Callable[[], Awaitable[Viewer]]
     ) -> AsyncGenerator[Answer, None]:
         """The span of a subscription ends when it is open; each delivery has its own."""
         with spans.span(*_described(prepared)):
-            deliveries = await super().subscribe(prepared, context, fresh)
+            deliveries = await super().subscribe(prepared, context, current)
         spans.finish()
         return deliveries
 

@@ -20,8 +20,9 @@ from graphql import OperationDefinitionNode
 
 from app import create_app
 from auth.request import RequestInfo
+from auth.viewer import Viewer
 from db.pool import Pool
-from graph.core.context import Context, Services
+from graph.core.context import Services
 from graph.request.answer import Answer, Refused
 from graph.request.execution import Executor
 from graph.request.preparation import GraphQLRequest
@@ -67,18 +68,20 @@ class Probe:
         request = RequestInfo(id="cancelled0001", ip="203.0.113.8", user_agent="tests/1")
         viewer = self.scene.viewer(operation.person)
 
-        async def context() -> Context:
-            return self.services.context(viewer, request)
+        context = self.services.context(viewer, request)
+
+        async def current() -> Viewer:
+            return viewer
 
         try:
             prepared = await self.executor.prepare(
                 GraphQLRequest(query=text, variables=variables), request_id=request.id
             )
             if operation.kind == "subscription":
-                stream = await self.executor.subscribe(prepared, await context(), context)
+                stream = await self.executor.subscribe(prepared, context, current)
                 answers = await _first(stream, operation.deliveries)
             else:
-                answers = [await self.executor.execute(prepared, await context())]
+                answers = [await self.executor.execute(prepared, context)]
         except Refused as refused:
             answers = [refused.answer]
         for answer in answers:

@@ -220,11 +220,13 @@ class Comparison(Fixtures):
         executor = self.world.executors["batch"]
         request = self.world.request()
 
-        async def context() -> Any:
-            return services.context(self.viewers[person], request)
+        context = services.context(self.viewers[person], request)
+
+        async def current() -> Viewer:
+            return self.viewers[person]
 
         prepared = await executor.prepare(GraphQLRequest(query=LISTEN), request_id=request.id)
-        stream = await executor.subscribe(prepared, await context(), context)
+        stream = await executor.subscribe(prepared, context, current)
         listener.ready.set()
         async with aclosing(stream):
             async for answer in stream:

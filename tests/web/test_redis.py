@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from app import create_app
+from auth.viewer import Viewer
 from db import models, redis
 from graph.core import ids
-from graph.core.context import Context
 from graph.request.preparation import GraphQLRequest
 from settings import Settings, load_settings
 from tests import servers
@@ -209,12 +209,12 @@ async def test_a_delivery_asks_redis_nothing(both: Two) -> None:
 
     executor, context = both.two.executors["batch"], both.two.context(ada)
 
-    async def fresh() -> Context:
-        return both.two.context(ada)
+    async def current() -> Viewer:
+        return context.viewer
 
     async def listen() -> None:
         prepared = await executor.prepare(GraphQLRequest(query=LISTEN), request_id="listening")
-        stream = await executor.subscribe(prepared, context, fresh)
+        stream = await executor.subscribe(prepared, context, current)
         async with contextlib.aclosing(stream) as answers:
             async for answer in answers:
                 news.put_nowait(answer)

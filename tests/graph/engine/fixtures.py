@@ -103,18 +103,21 @@ class Twin:
         text, variables = operation.filled(self.names)
         request = RequestInfo(id=f"corpus{number:06}", ip="203.0.113.8", user_agent="tests/1")
 
-        async def fresh() -> Context:
+        def fresh() -> Context:
             return self.services.context(viewer, request)
+
+        async def current() -> Viewer:
+            return viewer
 
         try:
             prepared = await self._executor.prepare(
                 GraphQLRequest(query=text, variables=variables), request_id=request.id
             )
             if operation.kind == "subscription":
-                stream = await self._executor.subscribe(prepared, await fresh(), fresh)
+                stream = await self._executor.subscribe(prepared, fresh(), current)
                 answers = await _first(stream, operation.deliveries)
             else:
-                answers = [await self._executor.execute(prepared, await fresh())]
+                answers = [await self._executor.execute(prepared, fresh())]
         except Refused as refused:
             answers = [refused.answer]
         for name, path in operation.keep.items():

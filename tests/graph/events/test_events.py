@@ -84,7 +84,7 @@ async def listening(
     request = GraphQLRequest(query=document, variables=variables)
     prepared = await executor.prepare(request, request_id="test")
     answers = await executor.subscribe(
-        prepared, world.context(person), lambda: world.current_context(person)
+        prepared, world.context(person), lambda: world.current_viewer(person)
     )
     yield Listener(answers)
     await answers.aclose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Collection
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,12 +19,13 @@ from graphql import get_named_type, is_abstract_type, is_leaf_type, is_required_
 from sqlalchemy import delete, select, update
 
 from db import models
-from graph.core.sharing import ORDINARY, compared_labels
+from graph.core.context import Seen
+from graph.core.sharing import compared_labels
 from graph.core.together import Together
 from graph.request.answer import Answer
 from graph.request.execution import Executor
 from graph.request.preparation import GraphQLRequest
-from graph.request.shared_deliveries import SharedDeliveries
+from graph.request.shared_deliveries import Run, SharedDeliveries
 from graph.schema import schema
 from tests.access.test_scope_walk import SCHEMA
 from tests.accounts import Person
@@ -106,7 +107,7 @@ async def _subscribed(
     request = GraphQLRequest(query=query, variables=variables, on_error=on_error)
     prepared = await executor.prepare(request, request_id="test")
     answers = await executor.subscribe(
-        prepared, world.context(person), lambda: world.current_context(person)
+        prepared, world.context(person), lambda: world.current_viewer(person)
     )
     return await stack.enter_async_context(contextlib.aclosing(answers))
 
@@ -289,25 +290,24 @@ async def test_who_loses_access_meanwhile_does_not_get_the_answer(errs: bool, wo
     shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: not errs)
     reading, go = asyncio.Event(), asyncio.Event()
 
-    async def lead() -> str:
-        context.seen = {} if context.seen is None else context.seen
-        context.seen[models.Task] = {task.id: task}
+    async def lead(seen: Seen | None) -> str:
+        assert seen is not None
+        seen[models.Task] = {task.id: task}
         reading.set()
         await go.wait()
         return "ada's"
 
-    def alone(whose: str) -> Callable[[], Awaitable[str]]:
-        async def run() -> str:
+    def alone(whose: str) -> Run[str]:
+        async def run(_: Seen | None) -> str:
             return whose
 
         return run
 
-    context = world.context(ada)
-    assert context.viewer.shape == ORDINARY
-    leader = asyncio.create_task(shared.answer("event", context, lead))
+    reader = world.database.all_rows
+    leader = asyncio.create_task(shared.answer("event", ada.id, reader, lead))
     await reading.wait()
     others = [
-        asyncio.create_task(shared.answer("event", world.context(one), alone(whose)))
+        asyncio.create_task(shared.answer("event", one.id, reader, alone(whose)))
         for one, whose in ((bob, "bob's"), (eve, "eve's"))
     ]
     await asyncio.sleep(0)
@@ -329,22 +329,22 @@ async def test_whose_role_changes_meanwhile_does_not_get_the_answer(world: World
     shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: True)
     reading, go = asyncio.Event(), asyncio.Event()
 
-    async def lead() -> str:
-        assert context.seen is not None
-        context.seen[models.Task] = {task.id: SimpleNamespace(viewer_can_edit=True)}
+    async def lead(seen: Seen | None) -> str:
+        assert seen is not None
+        seen[models.Task] = {task.id: SimpleNamespace(viewer_can_edit=True)}
         reading.set()
         await go.wait()
         return "as an editor"
 
-    async def alone() -> str:
+    async def alone(_: Seen | None) -> str:
         return "own"
 
-    context = world.context(ada)
+    reader = world.database.all_rows
     labels = {models.Task: ("viewer_can_edit",)}
-    leader = asyncio.create_task(shared.answer("event", context, lead, labels))
+    leader = asyncio.create_task(shared.answer("event", ada.id, reader, lead, labels))
     await reading.wait()
     others = [
-        asyncio.create_task(shared.answer("event", world.context(one), alone, labels))
+        asyncio.create_task(shared.answer("event", one.id, reader, alone, labels))
         for one in (bob, eve)
     ]
     await asyncio.sleep(0)
@@ -398,16 +398,17 @@ async def test_who_led_may_leave(world: World) -> None:
     ada, bob = await world.people(2)
     shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: True)
 
-    async def forever() -> str:
+    async def forever(_: Seen | None) -> str:
         await asyncio.Event().wait()
         return "never"
 
-    async def now() -> str:
+    async def now(_: Seen | None) -> str:
         return "bob's"
 
-    leader = asyncio.create_task(shared.answer("event", world.context(ada), forever))
+    reader = world.database.all_rows
+    leader = asyncio.create_task(shared.answer("event", ada.id, reader, forever))
     await asyncio.sleep(0)
-    follower = asyncio.create_task(shared.answer("event", world.context(bob), now))
+    follower = asyncio.create_task(shared.answer("event", bob.id, reader, now))
     await asyncio.sleep(0)
     leader.cancel()
     assert await follower == "bob's"
@@ -450,7 +451,7 @@ async def test_waiting_events_are_executed_together(selection: str, world: World
     request = GraphQLRequest(query=query, variables={"after": since})
     prepared = await executor.prepare(request, request_id="test")
     answers = await executor.subscribe(
-        prepared, world.context(ada), lambda: world.current_context(ada)
+        prepared, world.context(ada), lambda: world.current_viewer(ada)
     )
     with world.heard() as statements:
         async with contextlib.aclosing(answers), asyncio.timeout(20):
@@ -472,7 +473,7 @@ async def test_a_slow_reader_does_not_get_what_it_can_no_longer_see(world: World
     request = GraphQLRequest(query=query, variables={"after": since})
     prepared = await executor.prepare(request, request_id="test")
     answers = await executor.subscribe(
-        prepared, world.context(bob), lambda: world.current_context(bob)
+        prepared, world.context(bob), lambda: world.current_viewer(bob)
     )
     async with contextlib.aclosing(answers), asyncio.timeout(20):
         first = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]

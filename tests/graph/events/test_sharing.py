@@ -35,7 +35,7 @@ async def test_a_viewers_subscriptions_share_the_reading_and_others_do_not(world
         async def listen(person: Person) -> AsyncGenerator[Answer, None]:
             prepared = await executor.prepare(GraphQLRequest(query=LISTEN), request_id="test")
             answers = await executor.subscribe(
-                prepared, world.context(person), lambda: world.current_context(person)
+                prepared, world.context(person), lambda: world.current_viewer(person)
             )
             return await stack.enter_async_context(contextlib.aclosing(answers))
 
