@@ -87,6 +87,7 @@ class _SessionState:
         "current",
         "is_admin",
         "refusal",
+        "session_id",
         "timezone",
         "until",
         "user_id",
@@ -97,6 +98,7 @@ class _SessionState:
     def __init__(self, row: Any, now: dt.datetime, kept: dt.timedelta) -> None:
         self.current = True
         self.until = now + kept
+        self.session_id: UUID | None = None
         self.user_id: UUID | None = None
         # Of the credentials that were looked at last.
         self.viewer: Viewer | None = None
@@ -107,7 +109,7 @@ class _SessionState:
         if row is None or row.deleted_at is not None:
             self.refusal = "The session no longer exists; sign in again."
             return
-        self.user_id = row.user_id
+        self.session_id, self.user_id = row.id, row.user_id
         self.is_admin = row.is_admin
         self.timezone = row.timezone
         self.week_start = models.WeekDay(row.week_start)
@@ -254,7 +256,7 @@ class Authenticator:
         viewer = self._cached(credentials, now)
         if viewer is None:
             state = await self._state(session_id)
-            viewer = state.viewer = _viewer_of(user_id, session_id, expires_at, state)
+            viewer = state.viewer = _viewer_of(user_id, expires_at, state)
         return viewer
 
     def known_valid(self, credentials: Credentials) -> bool:
@@ -394,19 +396,18 @@ def _look_away(task: asyncio.Task[Any]) -> None:
 
 
 def _viewer(claims: Claims, state: _SessionState) -> Viewer:
-    return _viewer_of(claims.user_id, claims.session_id, claims.expires_at, state)
+    return _viewer_of(claims.user_id, claims.expires_at, state)
 
 
-def _viewer_of(
-    user_id: UUID, session_id: UUID, expires_at: dt.datetime, state: _SessionState
-) -> Viewer:
+def _viewer_of(user_id: UUID, expires_at: dt.datetime, state: _SessionState) -> Viewer:
     if state.refusal is not None:
         raise Unauthenticated(state.refusal)
     if state.user_id != user_id:
         raise Unauthenticated("The token does not belong to its session's user.")
     return Viewer(
-        user_id=user_id,
-        session_id=session_id,
+        # The driver's UUIDs, which are hashed and sent to PostgreSQL in a tenth of the time.
+        user_id=state.user_id,
+        session_id=state.session_id,
         is_admin=state.is_admin,
         timezone=state.timezone,
         week_start=state.week_start,

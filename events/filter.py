@@ -6,7 +6,7 @@ reader *can* see an event is a separate question for the access rule (`events.lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,10 +20,19 @@ _OWN = frozenset({"Reminder", "TimeEntry"})
 Decide = Callable[[Any], "bool | None"]
 """Whether an event matches: None if the event alone does not tell."""
 
+Pair = tuple[UUID, UUID]
+"""The IDs of a user and an event."""
 
-@dataclass(frozen=True, slots=True)
+Ask = Callable[[Collection[UUID], Collection[UUID]], Awaitable[set[Pair]]]
+"""Which of some events (first) match for which of some users."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LogFilter:
     """All given conditions must hold; None means "any".
+
+    Listeners with the same filter should share one object, whose answer to an event is then found
+    once for all of them.
 
     `ACCESS_LOST` passes regardless of everything but the named projects and tasks: clients must
     know what they can no longer see, or they would keep showing it.
@@ -37,6 +46,9 @@ class LogFilter:
     actors: frozenset[UUID] | None = None
     # A client's filter, which includes what it says about projects and tasks.
     decide: Decide | None = None
+    # Asks the database what the event alone does not tell, of many users at once. The same object
+    # for all filters with the same answer. Without it, the reader has to ask for itself.
+    ask: Ask | None = None
     # Whether `ACCESS_LOST` passes as described above; False for readers that show nothing that can
     # be lost.
     losses: bool = True
@@ -45,8 +57,8 @@ class LogFilter:
     # The only projects whose events the reader receives, if their credentials are restricted.
     within: frozenset[UUID] | None = None
 
-    def matches(self, event: Any) -> bool:
-        """Whether an event's row matches, or may match."""
+    def matches(self, event: Any) -> bool | None:
+        """Whether an event's row matches: None if the event alone does not tell."""
         if self.within is not None and event.project_id not in self.within:
             return False
         loss = self.losses and event.kind == _LOSS
@@ -58,7 +70,7 @@ class LogFilter:
             if self.work_only and not _about_work(event):
                 return False
             if self.decide is not None:
-                return self.decide(event) is not False
+                return self.decide(event)
         if self.tasks is not None and event.task_id not in self.tasks:
             # Losing a project includes losing its tasks.
             return loss and event.task_id is None

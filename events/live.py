@@ -1,9 +1,10 @@
 """Live delivery: one reader of the log per process, for any number of listeners.
 
 The reader wakes up when the bus announces something, and once a second anyway while anyone listens.
-It reads the new events once, tests each against every listener's filter, asks the access rule in
-one statement which users can see which events now, and puts the events into the listeners' queues
-(`events.subscription`, which also explains how a resuming listener joins).
+It reads the new events once, and tests each against every filter. It asks the access rule in one
+statement which users can see which events now, and then in one for each filter for which of these
+users an event matches of which that alone does not tell it. It puts the events into the listeners'
+queues (`events.subscription`, which also explains how a resuming listener joins).
 
 The *frontier* is the place up to which the reader has read. It advances in the same step of the
 event loop in which the receivers of the new events are chosen, so a listener that joins at a
@@ -21,17 +22,18 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from db import models
 from errors import CursorExpired, NotFound, Unavailable
 from events.bus import EVENTS, Bus
 from events.cursor import Place
-from events.filter import LogFilter
+from events.filter import Ask, LogFilter, Pair
 from events.log import EventLog, EventPage
-from events.subscription import SlowConsumer, Subscription
+from events.subscription import Item, SlowConsumer, Subscription
 
 log = logging.getLogger("taskloom.events")
 
@@ -44,6 +46,17 @@ _LONGEST_PAUSE = 0.05
 _REPLAYS = 4
 # The number of access checks per statement.
 _PAIRS = 10_000
+
+
+class _Receivers(NamedTuple):
+    """An event and the listeners with one filter. `sure`: whether it matches; None if the event
+    alone does not tell.
+    """
+
+    row: Any
+    wanted: LogFilter
+    listeners: Sequence[Subscription]
+    sure: bool | None
 
 
 class LiveEvents:
@@ -179,15 +192,25 @@ class LiveEvents:
             self._begin_again(page)
             return page
         self._frontier = page.cursor.place
-        receivers = [
-            (row, [one for one in self._joined if one.wanted.matches(row)]) for row in page.rows
-        ]
-        for part in _chunks(receivers):
+        for part in _chunks(self._receivers(page.rows)):
             await self._deliver(part)
         return page
 
-    async def _deliver(self, part: Sequence[tuple[Any, list[Subscription]]]) -> None:
-        pairs = {(row.position, one.user_id) for row, some in part for one in some}
+    def _receivers(self, rows: Sequence[Any]) -> list[_Receivers]:
+        """Who may get these events, by filter: many have the same one."""
+        by_filter: dict[LogFilter, list[Subscription]] = defaultdict(list)
+        if rows:
+            for one in self._joined:
+                by_filter[one.wanted].append(one)
+        found = ((row, wanted, wanted.matches(row)) for row in rows for wanted in by_filter)
+        return [
+            _Receivers(row, wanted, by_filter[wanted], sure)
+            for row, wanted, sure in found
+            if sure is not False
+        ]
+
+    async def _deliver(self, part: Sequence[_Receivers]) -> None:
+        pairs = {(each.row.position, one.user_id) for each in part for one in each.listeners}
         while True:
             try:
                 allowed = await self.log.allowed(pairs)
@@ -196,13 +219,45 @@ class LiveEvents:
                 # The frontier is already past these events, so they must not be dropped.
                 log.exception("access to events cannot be checked")
                 await asyncio.sleep(POLL_SECONDS)
-                if not any(one in self._joined for _, some in part for one in some):
+                if not any(one in self._joined for each in part for one in each.listeners):
                     return
+        # A listener has one filter, and gets its events in order.
+        by_question: dict[Ask | None, list[_Receivers]] = defaultdict(list)
+        for each in part:
+            by_question[each.wanted.ask].append(each)
+        async with asyncio.TaskGroup() as putting:
+            for ask, some in by_question.items():
+                putting.create_task(self._put(ask, some, allowed))
+
+    async def _put(
+        self, ask: Ask | None, part: Sequence[_Receivers], allowed: set[tuple[int, UUID]]
+    ) -> None:
+        """Put events into the queues of those who can see them."""
+        matching = None if ask is None else await self._matching(ask, part)
         now = time.monotonic()
-        for row, some in part:
-            for one in some:
-                if (row.position, one.user_id) in allowed:
-                    one.put(row, now)
+        for row, _, listeners, sure in part:
+            item = Item(now, now, row, sure)
+            seeing = [one for one in listeners if (row.position, one.user_id) in allowed]
+            if sure is None and matching is not None:
+                item, other = item._replace(matches=True), item._replace(matches=False)
+                for one in seeing:
+                    one.put(item if (one.user_id, row.id) in matching else other)
+            else:
+                for one in seeing:
+                    one.put(item)
+
+    async def _matching(self, ask: Ask, part: Sequence[_Receivers]) -> set[Pair] | None:
+        """For whom the events match of which they alone do not tell; None if that failed."""
+        unsure = [each for each in part if each.sure is None]
+        if not unsure:
+            return None
+        events = {each.row.id for each in unsure}
+        try:
+            return await ask(events, {one.user_id for each in unsure for one in each.listeners})
+        except Exception:
+            # Each listener asks again, for itself.
+            log.exception("filters of events cannot be evaluated")
+            return None
 
     def _begin_again(self, page: EventPage) -> None:
         """Handle a restored database: places of the old epoch have lost their meaning."""
@@ -278,17 +333,13 @@ def _stopping() -> Unavailable:
     )
 
 
-def _chunks(
-    receivers: Iterable[tuple[Any, list[Subscription]]],
-) -> Iterable[list[tuple[Any, list[Subscription]]]]:
-    """The events that have receivers, in order, in chunks for one statement each."""
-    chunk: list[tuple[Any, list[Subscription]]] = []
+def _chunks(receivers: Sequence[_Receivers]) -> Iterator[list[_Receivers]]:
+    """The receivers of events, in order, in chunks for one statement each."""
+    chunk: list[_Receivers] = []
     size = 0
-    for row, some in receivers:
-        if not some:
-            continue
-        chunk.append((row, some))
-        size += len(some)
+    for each in receivers:
+        chunk.append(each)
+        size += len(each.listeners)
         if size >= _PAIRS:
             yield chunk
             chunk, size = [], 0

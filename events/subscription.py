@@ -46,12 +46,15 @@ class SlowConsumer(Failure):
         )
 
 
-class _Item(NamedTuple):
-    """A waiting event: when it arrived, and when access to it was last checked."""
+class Item(NamedTuple):
+    """An event that waits, and may be shared by many listeners: when it arrived, when access to it
+    was last checked, and whether it matches; None if that was not asked.
+    """
 
     arrived: float
     checked: float
     row: Any
+    matches: bool | None
 
 
 class Delivery(Protocol):
@@ -69,7 +72,7 @@ class Delivery(Protocol):
 
 
 # Most subscriptions wait for nothing most of the time, and an empty deque takes 760 bytes.
-_NOTHING: deque[_Item] = deque(maxlen=0)
+_NOTHING: deque[Item] = deque(maxlen=0)
 
 
 class Subscription(AsyncIterator[Any]):
@@ -121,26 +124,31 @@ class Subscription(AsyncIterator[Any]):
         return self
 
     async def __anext__(self) -> Any:
+        return (await self.next_item()).row
+
+    async def next_item(self) -> Item:
+        """The next event, once there is one. Raises like the iteration."""
         if self._ended is None:
             self._delivery.opened(self)
         while True:
             self._news = False
-            row = await self._take()
-            if row is not None:
-                return row
-            if self._ended is not None:
+            if (item := self._waiting()) is not None:
+                return item
+            if source := self._page or self._queue:
+                await self._check_again(source)
+            elif self._ended is not None:
                 raise self._ended
-            if self._caught_up:
+            elif self._caught_up:
                 await self._wait()
             else:
                 await self._replay()
 
-    def with_waiting(self, first: Any, most: int) -> list[Any]:
-        """The event that the iteration returned, and those that wait behind it: at most so many."""
-        rows = [first]
-        while len(rows) < most and (row := self._waiting()) is not None:
-            rows.append(row)
-        return rows
+    def with_waiting(self, first: Item, most: int) -> list[Item]:
+        """The event that was returned, and those that wait behind it: at most so many."""
+        items = [first]
+        while len(items) < most and (item := self._waiting()) is not None:
+            items.append(item)
+        return items
 
     async def still_visible(self, rows: Sequence[Any]) -> list[Any]:
         """Those of these events that the listener can still see."""
@@ -154,7 +162,7 @@ class Subscription(AsyncIterator[Any]):
 
     # --- for the live delivery -------------------------------------------------------------------
 
-    def put(self, row: Any, now: float) -> None:
+    def put(self, item: Item) -> None:
         """Add an event that the listener can see."""
         if self._ended is not None:
             return
@@ -163,7 +171,7 @@ class Subscription(AsyncIterator[Any]):
             return
         if self._queue is _NOTHING:
             self._queue = deque()
-        self._queue.append(_Item(now, now, row))
+        self._queue.append(item)
         self._wake()
 
     def is_late(self) -> bool:
@@ -199,19 +207,7 @@ class Subscription(AsyncIterator[Any]):
     def _over(self) -> bool:
         return self._ended is not None
 
-    async def _take(self) -> Any:
-        """The next waiting event that is still visible, or None."""
-        while source := self._page or self._queue:
-            item = source[0]
-            if time.monotonic() - item.checked > _FRESH_SECONDS:
-                await self._check_again(source)
-                continue
-            row = self._waiting()
-            if row is not None:
-                return row
-        return None
-
-    def _waiting(self) -> Any:
+    def _waiting(self) -> Item | None:
         """The next waiting event, if access to it need not be checked again; otherwise None."""
         while source := self._page or self._queue:
             item = source[0]
@@ -222,14 +218,14 @@ class Subscription(AsyncIterator[Any]):
             if not source:
                 self._drained()
             if replayed or (item.row.xid, item.row.position) > self._place:
-                return item.row
+                return item
         return None
 
     def _drained(self) -> None:
         self._page = self._page or _NOTHING
         self._queue = self._queue or _NOTHING
 
-    async def _check_again(self, source: deque[_Item]) -> None:
+    async def _check_again(self, source: deque[Item]) -> None:
         count = len(source)
         allowed = await self._delivery.log.allowed(
             {(item.row.position, self.user_id) for item in source}
@@ -238,7 +234,7 @@ class Subscription(AsyncIterator[Any]):
             return  # It was ended in the meantime, and nothing is left to deliver.
         now = time.monotonic()
         kept = [
-            item._replace(checked=now)
+            Item(item.arrived, now, item.row, self.wanted.matches(item.row))
             for item in islice(source, count)
             if (item.row.position, self.user_id) in allowed
         ]
@@ -257,9 +253,10 @@ class Subscription(AsyncIterator[Any]):
             if self._over():
                 return
             now = time.monotonic()
-            rows = [row for row in page.rows if self.wanted.matches(row)]
-            if rows:
-                self._page = deque([*self._page, *(_Item(now, now, row) for row in rows)])
+            found = [(row, self.wanted.matches(row)) for row in page.rows]
+            items = [Item(now, now, row, sure) for row, sure in found if sure is not False]
+            if items:
+                self._page = deque([*self._page, *items])
             self._place = page.cursor.place
             if page.more:
                 return

@@ -8,7 +8,7 @@ each operation (`Services.current_context`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -16,12 +16,12 @@ from uuid import UUID
 from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Credentials, Viewer
+from cache import BoundedCache
 from db.base import Base
 from db.engine import Database
 from domain.work import Act, Transactions
 from graph.core.access_paths import AccessPaths
 from graph.core.selection import SelectionIndex
-from graph.core.together import Together
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from files.service import Files
 
 T = TypeVar("T")
+_MOST_FILTERS = 5_000
 
 
 def utc_now() -> dt.datetime:
@@ -53,11 +54,14 @@ class Services:
     clock: Callable[[], dt.datetime] = utc_now
     limits: Limits = field(init=False)
     access_paths: AccessPaths = field(default_factory=AccessPaths)
-    # What many subscribers ask about an event at the same time.
-    together: Together = field(default_factory=Together)
+    # Filters of events that many subscribers have, by shape and values.
+    filters: BoundedCache[Hashable, Any] = field(
+        default_factory=lambda: BoundedCache(_MOST_FILTERS)
+    )
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)
+        self.filters = BoundedCache(_MOST_FILTERS)
 
     @property
     def transactions(self) -> Transactions:

@@ -11,6 +11,7 @@ What is compared: `views` reads it for many viewers in one statement.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -18,7 +19,17 @@ from typing import Any, Final
 from uuid import UUID
 
 from graphql import GraphQLNamedType, GraphQLObjectType, SelectionSetNode, get_named_type
-from sqlalchemy import ARRAY, BindParameter, Uuid, bindparam, column, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Uuid,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.visitors import iterate
@@ -45,8 +56,8 @@ _TYPENAME: Final = "__typename"
 
 # Of each model, the selected expressions whose values depend on the viewer.
 Labels = Mapping[Any, tuple[str, ...]]
-# The viewer of each pair, written as text as in `events.log`.
-_PERSON: Final[Any] = ViewerColumn(literal_column("pair.viewer_id", Uuid()))
+# Written as text, as in `events.log`.
+_PERSON: Final[Any] = ViewerColumn(literal_column("person.id", Uuid()))
 
 
 @dataclass(slots=True)
@@ -187,30 +198,25 @@ async def who_see_the_same(
         key: None if row is None else tuple(getattr(row, label) for label in compared)
         for key, row in rows.items()
     }
-    pairs = [(key, user) for key in expected for user in users]
     found = await reader.fetch(
-        _views(model, compared, trashed),
-        {"things": [key for key, _ in pairs], "viewers": [user for _, user in pairs]},
+        _views(model, compared, trashed), {"things": [*expected], "viewers": [*users]}
     )
-    views = {(row[0], row[1]): tuple(row[2:]) for row in found}
-    return {
-        user
-        for user in users
-        if all(views.get((key, user)) == values for key, values in expected.items())
-    }
+    views: dict[UUID, dict[UUID, tuple[Any, ...]]] = defaultdict(dict)
+    for thing, user, *values in found:
+        views[user][thing] = tuple(values)
+    visible = {key: values for key, values in expected.items() if values is not None}
+    return {user for user in users if views[user] == visible}
 
 
 @lru_cache(maxsize=200)
 def _views(model: type[Base], labels: tuple[str, ...], trashed: bool | None) -> Statement:
-    """Those pairs of a row and a viewer who can see it, with values for the viewer."""
+    """Each row with each viewer who can see it, and with values for the viewer."""
     row: Any = aliased(model, name="watched")
     things, viewers = (bindparam(name, None, ARRAY(Uuid())) for name in ("things", "viewers"))
-    pair = func.unnest(things, viewers)
-    pairs = pair.table_valued(column("thing", Uuid()), column("viewer_id", Uuid()))
-    table = pairs.render_derived(name="pair")
+    people = func.unnest(viewers).table_valued(column("id", Uuid())).render_derived(name="person")
     values = [EXPRESSIONS[model, label](_PERSON, row).label(label) for label in labels]
     return Statement(
-        select(table.c.thing, table.c.viewer_id, *values)
-        .select_from(table.join(row, row.id == table.c.thing))
+        select(row.id, people.c.id.label("viewer_id"), *values)
+        .select_from(people.join(row, row.id == any_(things)))
         .where(access.read(_PERSON, row, trashed=trashed))
     )

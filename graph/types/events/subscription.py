@@ -7,8 +7,8 @@ and through the access rules.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Self
 
 import strawberry
 
@@ -35,16 +35,29 @@ def _subscription(source: Callable[..., Any], description: str) -> Any:
     return strawberry.subscription(resolver=source, description=description)
 
 
-async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Deliveries, None]:
+class _Matching:
     """The events of a source that match the filter when they are delivered, all that wait at the
     same time together.
     """
-    try:
-        async for first in source:
-            if matching := await wanted.select(source.with_waiting(first, _TOGETHER)):
-                yield Deliveries(matching, source.still_visible)
-    finally:
-        await source.aclose()
+
+    def __init__(self, source: Source, wanted: Wanted) -> None:
+        self._source = source
+        self._wanted = wanted
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Deliveries:
+        source = self._source
+        while True:
+            items = source.with_waiting(await source.next_item(), _TOGETHER)
+            matching = await self._wanted.decided([(item.row, item.matches) for item in items])
+            if matching:
+                return Deliveries(matching, source.still_visible)
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        await self._source.aclose()
 
 
 async def _task_events(
@@ -70,7 +83,7 @@ async def _task_events(
     source = await context.services.live.subscribe(
         user_id, wanted.events, after=given(after), path=("filter",)
     )
-    return _matching(source, wanted)  # type: ignore[return-value]  # the executor takes it apart
+    return _Matching(source, wanted)  # type: ignore[return-value]  # the executor takes it apart
 
 
 async def _timer_changed(

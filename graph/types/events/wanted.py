@@ -44,11 +44,10 @@ from db.base import Ordered
 from db.read import Fetching, Statement
 from domain import rules
 from errors import NotFound
-from events.filter import LogFilter
+from events.filter import Ask, LogFilter, Pair
 from events.kinds import EventKind
 from graph.core.context import Context
 from graph.core.sharing import ORDINARY
-from graph.core.together import Together
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.filter_values import Binds, Values
 from graph.kit.loading import read_by_keys
@@ -77,6 +76,9 @@ _HANGING = {
     "TaskShare": {"shares"},
 }
 _COLUMNS = {column.key: column for column in models.Task.__table__.columns}
+# Filter fields whose answer to an event depends on who asks (`decision`).
+_NAMING_VIEWER = frozenset({"actor", "is_me"})
+_EVERYTHING = LogFilter(work_only=True)
 
 
 @lru_cache(maxsize=500)
@@ -194,21 +196,28 @@ def _readable(viewer_shape: ViewerShape) -> Statement:
     return Statement(select(event.id).where(event.id == any_(keys), readable))
 
 
-class _Same:
-    """One object for all filters of the same shape and values; hashing these takes longer than
-    most of what is done for each of many subscribers.
-    """
+class _SharedFilter:
+    """What ordinary viewers with the same filter share: one object for its shape and values."""
 
-    def __init__(self, shape: Hashable, _values: Hashable) -> None:
+    def __init__(self, reader: Fetching, shape: Hashable, values: Mapping[str, Any]) -> None:
+        self._reader = reader
         self._shape = shape
+        self._values = values
+        # Of a filter that does not name the viewer.
+        self.events: LogFilter | None = None
 
     @cached_property
-    def for_many(self) -> Statement | None:
-        """See `_matching_for`."""
-        return _matching_for(self._shape)
+    def ask(self) -> Ask | None:
+        """Asks for many viewers; None if the filter depends on more of them than their rights."""
+        statement = _matching_for(self._shape)
+        if statement is None:
+            return None
 
+        async def ask(events: Collection[UUID], users: Collection[UUID]) -> set[Pair]:
+            values = {**self._values, "keys": list(events), "people": list(users)}
+            return {(row.id, row.event_id) for row in await self._reader.fetch(statement, values)}
 
-_same = lru_cache(maxsize=5_000)(_Same)
+        return ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +226,9 @@ class Wanted:
 
     events: LogFilter
     _reader: Fetching
-    _together: Together
     viewer: Viewer
     shape: Hashable = None
     params: Mapping[str, Any] | None = None
-    # The shape and the values as a key.
-    _key: _Same | None = None
     # The names of all fields that the filter gives.
     _names: frozenset[str] = frozenset()
     # Whether it depends on the state of tasks, so that a task can stop matching.
@@ -235,20 +241,28 @@ class Wanted:
 
         `stopped`: include events with which a task stopped matching.
         """
-        found = [row for row in rows if self.events.matches(row)]
+        found = [(row, self.events.matches(row)) for row in rows]
+        found = [(row, sure) for row, sure in found if sure is not False]
+        return await self.decided(found, stopped=stopped)
+
+    async def decided(
+        self, found: Sequence[tuple[Any, bool | None]], *, stopped: bool = True
+    ) -> list[Any]:
+        """The same of events of which it is known whether they match, as far as the events alone
+        tell, or as was asked for many viewers.
+        """
         if found and self.viewer.scoped:
-            found = await self._readable(found)
-        decide = self.events.decide
-        if decide is None:
-            return found
-        sure = {row.id: row.kind == LOSS or decide(row) for row in found}
-        unsure = [key for key, answer in sure.items() if answer is None]
-        if unsure:
-            sure.update(dict.fromkeys(await self._matching(unsure), True))
-        ended = await self._ended([row for row in found if not sure[row.id]]) if stopped else ()
+            readable = await self._readable([row for row, _ in found])
+            found = [(row, sure) for row, sure in found if row.id in readable]
+        unsure = [row.id for row, sure in found if sure is None]
+        matching = await self._matching(unsure) if unsure else ()
+        ended: Collection[UUID] = ()
+        if self.by_state and stopped:
+            rest = [row for row, sure in found if not sure and row.id not in matching]
+            ended = await self._ended(rest)
         wanted = []
-        for row in found:
-            if sure[row.id]:
+        for row, sure in found:
+            if sure or row.id in matching:
                 wanted.append(Stopped(row) if self._has_left(row) else row)
             elif row.id in ended:
                 wanted.append(Stopped(row))
@@ -259,29 +273,12 @@ class Wanted:
         return self.by_project and task_of(row) != row.task_id
 
     async def _matching(self, keys: Sequence[UUID]) -> Collection[UUID]:
-        if self._key is not None and self.viewer.shape == ORDINARY:
-            together = self._key.for_many
-            if together is not None:
-                user_id = self.viewer.require()
-                values = {**(self.params or {}), "keys": list(keys)}
-
-                async def ask(users: Collection[UUID]) -> dict[UUID, list[UUID]]:
-                    found: dict[UUID, list[UUID]] = {}
-                    for row in await self._reader.fetch(
-                        together, {**values, "people": list(users)}
-                    ):
-                        found.setdefault(row.id, []).append(row.event_id)
-                    return found
-
-                return await self._together.found((tuple(keys), self._key), user_id, ask)
         statement = _matching(self.shape, self.viewer.shape)
         rows = await self._reader.fetch(statement, {**(self.params or {}), "keys": list(keys)})
         return [row.id for row in rows]
 
     async def _ended(self, rows: Sequence[Any]) -> set[UUID]:
         """Those of these events that do not match now and did before they happened."""
-        if not self.by_state:
-            return set()
         ended = set()
         changed = []
         for row in rows:
@@ -312,41 +309,50 @@ class Wanted:
         statement = _matched(self.shape, self.viewer.shape)
         return bool(await self._reader.fetch(statement, {**(self.params or {}), **params, **bound}))
 
-    async def _readable(self, rows: Sequence[Any]) -> list[Any]:
+    async def _readable(self, rows: Sequence[Any]) -> set[UUID]:
+        """The IDs of those that the scopes of an API key allow to read."""
         events = await self._reader.fetch(
             _readable(self.viewer.shape), {**self.viewer.params, "keys": [row.id for row in rows]}
         )
-        readable = {event.id for event in events}
-        return [row for row in rows if row.id in readable]
+        return {event.id for event in events}
 
 
 def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
     """Validate a filter. Raises `BadInput` with a path under `filter`."""
     # One statement may ask for many users.
     reader, viewer = context.services.database.all_rows, context.viewer
-    together = context.services.together
     within = None if viewer.projects is None else frozenset(viewer.projects)
     bound = Values()
     shape = None if given is None else filter_shape(given, bound, ("filter",))
     if given is None or shape is None:
-        return Wanted(LogFilter(work_only=True, within=within), reader, together, viewer)
-    events = LogFilter(
-        work_only=True,
-        within=within,
-        projects=named(given, "project"),
-        tasks=named(given, "task"),
-        decide=decision(given, viewer),
-    )
-    params = {**viewer.params, **bound.params()}
+        everything = _EVERYTHING if within is None else LogFilter(work_only=True, within=within)
+        return Wanted(everything, reader, viewer)
+    names = frozenset(names_in(given))
+    shared = None
+    if viewer.shape == ORDINARY:
+        filters, key = context.services.filters, (shape, repr(bound.list))
+        shared = filters.get(key)
+        if shared is None:
+            shared = filters[key] = _SharedFilter(reader, shape, bound.params())
+    events = None if shared is None else shared.events
+    if events is None:
+        events = LogFilter(
+            work_only=True,
+            within=within,
+            projects=named(given, "project"),
+            tasks=named(given, "task"),
+            decide=decision(given, viewer),
+            ask=None if shared is None else shared.ask,
+        )
+        if shared is not None and _NAMING_VIEWER.isdisjoint(names):
+            shared.events = events
     return Wanted(
         events,
         reader,
-        together,
         viewer,
         shape,
-        params,
-        _same(shape, repr(bound.list)),
-        frozenset(names_in(given)),
+        {**viewer.params, **bound.params()},
+        names,
         by_state=asks_state(given),
         by_project=names_project(given),
     )

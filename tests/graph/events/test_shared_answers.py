@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 import pytest
@@ -21,7 +21,6 @@ from sqlalchemy import delete, select, update
 from db import models
 from graph.core.context import Seen
 from graph.core.sharing import compared_labels
-from graph.core.together import Together
 from graph.request.answer import Answer
 from graph.request.execution import Executor
 from graph.request.preparation import GraphQLRequest
@@ -414,28 +413,32 @@ async def test_who_led_may_leave(world: World) -> None:
     assert await follower == "bob's"
 
 
-async def test_one_question_for_all_who_ask() -> None:
-    asked: list[set[UUID]] = []
-    people = [uuid4() for _ in range(5)]
-
-    async def ask(users: Collection[UUID]) -> dict[UUID, list[UUID]]:
-        asked.append(set(users))
-        return {one: [one] for one in set(users) & set(people[:2])}
-
-    together = Together()
-    waiting = [asyncio.create_task(together.found("key", one, ask)) for one in people]
-    await asyncio.sleep(0)
-    waiting[0].cancel()
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert found[1:] == [[people[1]], (), (), ()]
-    assert asked == [set(people)]
-
-    async def fail(_: Collection[UUID]) -> dict[UUID, list[UUID]]:
-        raise OSError
-
-    waiting = [asyncio.create_task(together.found("key", one, fail)) for one in people]
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(isinstance(one, OSError) for one in found)
+async def test_a_filter_is_evaluated_once_for_all_who_have_it(world: World) -> None:
+    ada, *people = await world.people(5)
+    project = await world.project(ada, name="Here", viewers=people)
+    task = await world.task(ada, "old", project_id=project.id)
+    guest = await world.person()
+    # Sees the task, but not its project.
+    await world.share(task, guest)
+    wanted = {"project": {"name": {"contains": "Here"}}}
+    heard: dict[tuple[UUID, str], list[Any]] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        reading = []
+        for person in (*people, guest):
+            answers = await _listen(world, stack, person, _LISTEN % "task { title }", wanted)
+            reading.append(asyncio.create_task(_collect(heard, person, "", answers)))
+        await asyncio.sleep(0.3)
+        with world.heard() as statements:
+            await world.run(RENAME, ada, id=gid(task), title="new")
+            async with asyncio.timeout(20):
+                while len(heard) < len(people):
+                    await asyncio.sleep(0.01)
+        assert set(heard) == {(one.id, "") for one in people}
+        evaluated = [one for one in statements if "AS person" in one and "JOIN events" in one]
+        assert len(evaluated) == 1
+        for one in reading:
+            one.cancel()
+        await asyncio.wait(reading)
 
 
 @pytest.mark.parametrize("selection", ["task { title }", "task { title viewerCanEdit }"])
