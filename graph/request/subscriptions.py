@@ -54,8 +54,9 @@ class _Opened:
         # The part of a delivery's key that is not the events.
         variables = _comparable(prepared.variables)
         self.requested = (prepared.operation, prepared.on_error, variables)
-        # None if the answers are shared with no other viewers.
-        self.labels = compared_labels(prepared.operation.selection_index)
+        labels = compared_labels(prepared.operation.selection_index)
+        # What has to be the same for other viewers; None if the answers are shared with none.
+        self.labels = labels if admitted.viewer.shape == ORDINARY else None
 
 
 class Subscriptions:
@@ -106,11 +107,11 @@ class Subscriptions:
         source: AsyncIterator[Any],
     ) -> AsyncGenerator[Answer, None]:
         viewer = opened.viewer
-        rights, row_viewer = viewer.rights, viewer.row_viewer
+        rights, own = viewer.rights, viewing(viewer.row_viewer)
         try:
             while True:
                 try:
-                    with viewing(row_viewer):
+                    with own:
                         found = await anext(source)
                     events = found.events if isinstance(found, Deliveries) else [found]
                     while events:
@@ -128,7 +129,7 @@ class Subscriptions:
                         events = events[sent:]
                         if events:
                             # The client was slow, and the rest may be out of date.
-                            with viewing(row_viewer):
+                            with own:
                                 events = await found.still_visible(events)
                 except StopAsyncIteration:
                     return
@@ -154,7 +155,7 @@ class Subscriptions:
 
         # The events live as long as they are the key of a run, so no others have their identity.
         key = (*map(id, events), *opened.requested)
-        if opened.labels is not None and viewer.shape == ORDINARY:
+        if opened.labels is not None:
             reader = opened.services.database.all_rows
             shared = await self._shared.answer(key, viewer.require(), reader, run, opened.labels)
         else:

@@ -348,6 +348,25 @@ async def test_a_thousand_subscriptions_cost_little_and_all_get_events(
     assert live.listeners == 0
 
 
+async def test_many_listeners_are_woken_in_several_turns_of_the_event_loop(
+    live: LiveEvents, world: Any, until: Any
+) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    subscriptions = [await live.subscribe(owner.id, ALL) for _ in range(250)]
+    waiting = [asyncio.ensure_future(anext(one)) for one in subscriptions]
+    await until(lambda: len(live._joined) == 250)
+    await world.change(owner, task)
+    having = {0}
+    async with asyncio.timeout(30):
+        while max(having) < 250:
+            await asyncio.sleep(0)
+            having.add(sum(one.done() for one in waiting))
+    assert len(having) > 2
+    for one in subscriptions:
+        await one.aclose()
+
+
 async def take_soon(live: LiveEvents, person: Any, world: Any, task: Any, take: Any) -> None:
     subscription = await live.subscribe(person.id, ALL)
     await world.change(person, task)

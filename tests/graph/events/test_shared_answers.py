@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -391,6 +391,32 @@ async def test_subscribers_leave_while_an_answer_is_shared(selection: str, world
                 if "viewerCanEdit" in selection:
                     shown["viewerCanEdit"] = index < 4
                 assert orjson.loads(answer.body())["data"] == {"taskEvents": {"task": shown}}
+
+
+async def test_many_who_wait_go_on_in_several_turns_of_the_event_loop(world: World) -> None:
+    ada = await world.person()
+    shared: SharedDeliveries[str] = SharedDeliveries(lambda _answer: True)
+    runs, go = [], asyncio.Event()
+
+    async def run(_: Seen | None) -> str:
+        runs.append(1)
+        await go.wait()
+        return "hers"
+
+    def ask() -> Awaitable[str]:
+        return shared.answer("event", ada.id, world.database.all_rows, run)
+
+    waiting = [asyncio.ensure_future(ask()) for _ in range(200)]
+    await asyncio.sleep(0)
+    go.set()
+    having = {0}
+    while max(having) < len(waiting):
+        # More come while the answer is about to be given.
+        waiting += [asyncio.ensure_future(ask()) for _ in range(100 * (len(waiting) < 400))]
+        await asyncio.sleep(0)
+        having.add(sum(one.done() for one in waiting))
+    assert len(having) > 3
+    assert len(runs) == 1
 
 
 async def test_who_led_may_leave(world: World) -> None:
