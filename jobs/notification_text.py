@@ -1,7 +1,9 @@
 """The text of a notification for its recipient, in mail and push alike.
 
-It is read when it is sent, with the recipient's rights at that time: what they can no longer see is
-left out. Markdown is shown as HTML or plain text (`quoted`), never as typed.
+It is read when it is sent, with the recipient's rights and preferences at that time. Left out is
+what they can no longer see, have turned off or have read meanwhile, and what is no longer so: a
+task that is assigned to somebody else by now, say. Markdown is shown as HTML or plain text
+(`quoted`), never as typed.
 """
 
 from __future__ import annotations
@@ -16,8 +18,20 @@ from sqlalchemy import ARRAY, Select, Uuid, bindparam, select
 
 from auth import access
 from auth.viewer import Viewer, placeholder_viewer
-from db.models import Comment, Notification, NotificationKind, Project, Task, User
+from db.models import (
+    Channel,
+    Comment,
+    Notification,
+    NotificationKind,
+    NotificationPreferences,
+    Project,
+    Task,
+    TaskStatus,
+    User,
+)
 from domain import markdown, timezones
+from domain.notifications.notification import chosen
+from domain.tasks.reminding import DUE_SOON
 from domain.work import Work
 from graph.core.pages import task_page
 
@@ -68,9 +82,17 @@ def title_of(task: Task) -> str:
 
 
 async def describe(
-    work: Work, recipient: User, notifications: Sequence[Notification]
+    work: Work, recipient: User, notifications: Sequence[Notification], channel: Channel
 ) -> list[NotificationText]:
     """What these notifications say to their recipient now; those that say nothing are left out."""
+    if not recipient.is_active:
+        return []
+    preferences = await work.session.get(NotificationPreferences, recipient.id)
+    notifications = [
+        one
+        for one in notifications
+        if one.read_at is None and channel in chosen(preferences, one.kind)
+    ]
     viewer = Viewer(user_id=recipient.id, is_admin=False, timezone=recipient.timezone)
     tasks = await _tasks(work, viewer, {one.task_id for one in notifications if one.task_id})
     archived = await _archived(work, tasks.values())
@@ -86,6 +108,8 @@ async def describe(
             continue
         if one.task_id in archived and one.kind in _OF_TIME:
             continue
+        if task is not None and not _is_so(one.kind, task, recipient, work.now):
+            continue
         if one.message is not None:
             sentence = one.message
         elif task is not None and one.kind in _SENTENCES:
@@ -98,6 +122,19 @@ async def describe(
             continue
         said.append(NotificationText(one, sentence, comment, task))
     return said
+
+
+def _is_so(kind: NotificationKind, task: Task, recipient: User, now: dt.datetime) -> bool:
+    """Whether the sentence of a notification is still true of its task."""
+    if kind is NotificationKind.TASK_ASSIGNED_TO_ME:
+        return task.assignee_id == recipient.id
+    if kind is NotificationKind.TASK_COMPLETED:
+        return task.status is TaskStatus.COMPLETED
+    if kind is NotificationKind.TASK_DUE_SOON:
+        is_near = task.due_at is not None and task.due_at <= now + DUE_SOON
+        is_theirs = (task.assignee_id or task.owner_id) == recipient.id
+        return is_near and is_theirs and task.status.is_open
+    return kind is not NotificationKind.REMINDER or task.status.is_open
 
 
 def link_to(frontend_url: str, task: Task | None) -> str:

@@ -1,6 +1,7 @@
 """From the log to the inbox: who is notified of an event, and why.
 
-Each event yields candidates by the rules below, one function for each kind of event. Users who
+Each event yields candidates by the rules below, one function for each kind of event. A task is
+"mine" for its owner and for the user to whom it was assigned when the event happened. Users who
 cannot see the task at this moment are dropped, and so is the actor;
 `domain.notifications.notification` then applies the preferences of the others.
 """
@@ -8,14 +9,29 @@ cannot see the task at this moment are dropped, and so is the actor;
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, and_, bindparam, exists, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Uuid,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
-from db.models import Comment, Event, NotificationKind, Task
+from db.models import Comment, Event, Notification, NotificationKind, Task
+from db.models.event import Xid8
 from db.read import Statement
 from domain.notifications.notification import READ_JOB, Notice, mark_some_read, notify
 from domain.work import Work
@@ -25,8 +41,11 @@ from jobs.handlers import handler, nothing_to_end
 from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
-Candidate = tuple[UUID, NotificationKind]
-Rule = Callable[[Any, Any], Iterator[Candidate]]
+Candidate = tuple[UUID, NotificationKind, NotificationKind | None]
+"""A user, and the `kind` and `or_else` of their notification; each user once for an event."""
+
+Rule = Callable[[Any, Collection[UUID], UUID | None], Iterator[Candidate]]
+"""From an event, the users for whom it is "my task", and its assignee."""
 
 
 def _wants(event: Any) -> bool:
@@ -51,23 +70,32 @@ async def _concerning(context: WorkerContext, events: Sequence[Any]) -> Sequence
 async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the notifications of these events, with their mails and push messages."""
     tasks = await _tasks(work, {event.task_id for event in events})
-    first_assignees = await _first_assignees(work, events, tasks)
+    # After the tasks: a change in between then names whom they had.
+    reassigned = await _reassigned(work, events)
     deleted = await _deleted_comments(work, events)
+    mentioned = await _mentioned_before(work, events)
     candidates: list[tuple[Any, Candidate]] = []
     for event in events:
         task = tasks.get(event.task_id)
         if task is None or event.subject_id in deleted:
             continue
-        candidates.extend((event, one) for one in _RULES[EventKind(event.kind)](event, task))
-        if (assignee := first_assignees.get(event.id)) is not None:
-            candidates.append((event, (assignee, NotificationKind.TASK_ASSIGNED_TO_ME)))
+        assignee = _assignee_at(event, task, reassigned)
+        mine = {task.owner_id, assignee} - {None}
+        for candidate in _RULES[EventKind(event.kind)](event, mine, assignee):
+            person, kind, _ = candidate
+            if kind is NotificationKind.MENTIONED:
+                if (event.subject_id, person) in mentioned:
+                    continue
+                mentioned.add((event.subject_id, person))
+            candidates.append((event, candidate))
     seeing = await context.log.readable(
-        Task, {(event.task_id, person) for event, (person, _) in candidates}
+        Task, {(event.task_id, person) for event, (person, _, _) in candidates}
     )
     notices = [
         Notice(
             recipient_id=person,
             kind=kind,
+            or_else=or_else,
             event_id=event.id,
             actor_id=event.actor_id,
             task_id=event.task_id,
@@ -75,7 +103,7 @@ async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any
             at=event.at,
             trace=event.trace,
         )
-        for event, (person, kind) in candidates
+        for event, (person, kind, or_else) in candidates
         if (event.task_id, person) in seeing
     ]
     await notify(
@@ -109,32 +137,45 @@ async def _deleted_comments(work: Work, events: Sequence[Any]) -> set[UUID]:
     return about.difference(row.id for row in there)
 
 
-async def _first_assignees(
-    work: Work, events: Sequence[Any], tasks: Mapping[UUID, Any]
-) -> dict[UUID, UUID]:
-    """The assignee of a task when it was created, for each creation event.
-
-    That event names no fields. So it is the current assignee, unless that changed since: then the
-    first such change names the previous one.
+async def _mentioned_before(work: Work, events: Sequence[Any]) -> set[tuple[UUID, UUID]]:
+    """Whom an edited comment has notified of a mention before: to take a name out and put it in
+    again mentions nobody anew. Pairs of comment and user.
     """
-    made = {
-        event.task_id: event
-        for event in events
-        if event.kind == EventKind.TASK_CREATED.value and event.task_id in tasks
-    }
-    if not made:
+    edited = {event.subject_id for event in events if event.kind == EventKind.COMMENT_UPDATED.value}
+    if not edited:
+        return set()
+    rows = await work.fetch(_MENTIONED, {"ids": list(edited)})
+    return {(row.comment_id, row.recipient_id) for row in rows}
+
+
+async def _reassigned(work: Work, events: Sequence[Any]) -> Mapping[UUID, Sequence[Any]]:
+    """The changes of assignee of each task from the first of these events on, in order."""
+    of_mine = [event for event in events if EventKind(event.kind) in _ABOUT_MINE]
+    if not of_mine:
         return {}
-    changed = await work.fetch(_REASSIGNED, {"ids": list(made)})
-    before: dict[UUID, UUID | None] = {}
-    for task_id, changes in map(tuple, changed):
-        old = next(change["from"] for change in changes if change["field"] == "assignee")
-        before.setdefault(task_id, None if old is None else UUID(old))
-    found = {}
-    for task_id, event in made.items():
-        person = before.get(task_id) if task_id in before else tasks[task_id].assignee_id
-        if person is not None:
-            found[event.id] = person
+    first = min(of_mine, key=_place)
+    params = {"xid": first.xid, "position": first.position}
+    ids = list({event.task_id for event in of_mine})
+    found: dict[UUID, list[Any]] = defaultdict(list)
+    for row in await work.fetch(_REASSIGNED, {"ids": ids, **params}):
+        found[row.task_id].append(row)
     return found
+
+
+def _assignee_at(event: Any, task: Any, reassigned: Mapping[UUID, Sequence[Any]]) -> UUID | None:
+    """The task's assignee just after an event: the first later change names them. Without one, it
+    is the current assignee.
+    """
+    for row in reassigned.get(event.task_id, ()):
+        if _place(row) > _place(event):
+            old = next(change["from"] for change in row.changes if change["field"] == "assignee")
+            return None if old is None else UUID(old)
+    found: UUID | None = task.assignee_id
+    return found
+
+
+def _place(event: Any) -> tuple[int, int]:
+    return event.xid, event.position
 
 
 _IDS: ColumnElement[Any] = bindparam("ids", type_=ARRAY(Uuid())).any_()
@@ -155,53 +196,68 @@ _ASSIGNED = Statement(
 )
 _COMMENTS = Statement(select(Comment.id).where(Comment.id == _IDS, Comment.removed_at.is_(None)))
 _REASSIGNED = Statement(
-    select(Event.task_id, Event.changes)
+    select(Event.task_id, Event.xid, Event.position, Event.changes)
     .where(
         Event.task_id == _IDS,
         _REASSIGNS,
+        tuple_(Event.xid, Event.position)
+        > tuple_(
+            cast(bindparam("xid", type_=Xid8()), Xid8()),
+            bindparam("position", type_=BigInteger()),
+        ),
     )
     .order_by(Event.xid, Event.position)
+)
+_MENTIONED = Statement(
+    select(Notification.comment_id, Notification.recipient_id).where(
+        Notification.comment_id == _IDS,
+        Notification.kind == literal(NotificationKind.MENTIONED, Notification.kind.type),
+    )
 )
 
 
 # --- who is notified of what ---------------------------------------------------------------------
 
 
-def _task_changed(event: Any, task: Any) -> Iterator[Candidate]:
-    """Any kind of change can set another assignee and complete the task at once."""
-    changes = _changes(event)
-    assignee = changes.get("assignee")
+def _task_created(
+    _event: Any, _mine: Collection[UUID], assignee: UUID | None
+) -> Iterator[Candidate]:
     if assignee is not None:
-        yield UUID(assignee), NotificationKind.TASK_ASSIGNED_TO_ME
-    if event.kind == EventKind.TASK_COMPLETED.value:
-        for person in _mine(task):
-            yield person, NotificationKind.TASK_COMPLETED
+        yield assignee, NotificationKind.TASK_ASSIGNED_TO_ME, None
 
 
-def _shared(event: Any, _task: Any) -> Iterator[Candidate]:
+def _task_changed(event: Any, mine: Collection[UUID], _: UUID | None) -> Iterator[Candidate]:
+    """Any kind of change can set another assignee and complete the task at once."""
+    is_completed = event.kind == EventKind.TASK_COMPLETED.value
+    to = _changes(event).get("assignee")
+    assignee = None if to is None else UUID(to)
+    if assignee is not None:
+        also = NotificationKind.TASK_COMPLETED if is_completed else None
+        yield assignee, NotificationKind.TASK_ASSIGNED_TO_ME, also
+    if is_completed:
+        for person in sorted(set(mine) - {assignee}):
+            yield person, NotificationKind.TASK_COMPLETED, None
+
+
+def _shared(event: Any, _mine: Collection[UUID], _: UUID | None) -> Iterator[Candidate]:
     person = _changes(event).get("user")
     if person is not None:
-        yield UUID(person), NotificationKind.TASK_SHARED_WITH_ME
+        yield UUID(person), NotificationKind.TASK_SHARED_WITH_ME, None
 
 
-def _commented(event: Any, task: Any) -> Iterator[Candidate]:
-    """Mentioned users are notified of the mention only, and not of the comment as well."""
+def _commented(event: Any, mine: Collection[UUID], _: UUID | None) -> Iterator[Candidate]:
+    """Mentioned users are notified of the mention, and not of the comment as well."""
+    mine = set(mine) if event.kind == EventKind.COMMENT_CREATED.value else set()
     mentioned = set(_mentioned(event))
     for person in sorted(mentioned):
-        yield person, NotificationKind.MENTIONED
-    if event.kind == EventKind.COMMENT_CREATED.value:
-        for person in _mine(task):
-            if person not in mentioned:
-                yield person, NotificationKind.COMMENT_ON_MY_TASK
-
-
-def _nobody(_event: Any, _task: Any) -> Iterator[Candidate]:
-    """The assignee of a new task is found by `_first_assignees`."""
-    return iter(())
+        also = NotificationKind.COMMENT_ON_MY_TASK if person in mine else None
+        yield person, NotificationKind.MENTIONED, also
+    for person in sorted(mine - mentioned):
+        yield person, NotificationKind.COMMENT_ON_MY_TASK, None
 
 
 _RULES: Mapping[EventKind, Rule] = {
-    EventKind.TASK_CREATED: _nobody,
+    EventKind.TASK_CREATED: _task_created,
     EventKind.TASK_UPDATED: _task_changed,
     EventKind.TASK_ASSIGNED: _task_changed,
     EventKind.TASK_COMPLETED: _task_changed,
@@ -211,6 +267,11 @@ _RULES: Mapping[EventKind, Rule] = {
     EventKind.COMMENT_CREATED: _commented,
     EventKind.COMMENT_UPDATED: _commented,
 }
+
+# Events of which users are notified because it is their task.
+_ABOUT_MINE = frozenset(
+    {EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED}
+)
 
 
 def _changes(event: Any) -> dict[str, Any]:
@@ -223,9 +284,3 @@ def _mentioned(event: Any) -> list[UUID]:
         if change["field"] == "mentions":
             return [UUID(person) for person in change["to"] if person not in change["from"]]
     return []
-
-
-def _mine(task: Any) -> list[UUID]:
-    """Users for whom it is "my task": its owner and its assignee."""
-    people = [task.owner_id, task.assignee_id]
-    return sorted({person for person in people if person is not None})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -74,10 +74,15 @@ def named(kinds: Iterable[NotificationKind]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification for one user. `channels` limits the channels that the user has enabled."""
+    """A notification for one user. `channels` limits the channels that the user has enabled.
+
+    `or_else`: what it is as well, for the channels in which the user has turned off `kind`. A
+    comment on one's own task that mentions one is one notification, by either of two switches.
+    """
 
     recipient_id: UUID
     kind: NotificationKind
+    or_else: NotificationKind | None = None
     event_id: UUID | None = None
     actor_id: UUID | None = None
     task_id: UUID | None = None
@@ -134,20 +139,26 @@ async def notify(
     wanted = [notice for notice in notices if notice.recipient_id != notice.actor_id]
     if not wanted:
         return []
-    ids = {notice.recipient_id for notice in wanted}
-    people = {row.id: row for row in await work.fetch(_RECIPIENTS, {"ids": list(ids)})}
-    drafts: dict[UUID, tuple[Notice, set[Channel]]] = {}
+    recipients = list({notice.recipient_id for notice in wanted})
+    people = {row.id: row for row in await work.fetch(_RECIPIENTS, {"ids": recipients})}
+    wished: list[tuple[Notice, set[Channel]]] = []
     for notice in wanted:
         person = people.get(notice.recipient_id)
         if person is None:
             continue
-        ways = chosen(person if person.has_chosen else None, notice.kind)
-        if notice.channels is not None:
-            ways &= notice.channels
+        open_ = set(Channel) if notice.channels is None else set(notice.channels)
         if person.email_verified_at is None:
-            ways.discard(Channel.EMAIL)
-        if ways:
-            drafts[work.new_id()] = (notice, ways)
+            open_.discard(Channel.EMAIL)
+        for kind in (notice.kind, notice.or_else):
+            if kind is None:
+                continue
+            ways = chosen(person if person.has_chosen else None, kind) & open_
+            open_ -= ways
+            if ways:
+                wished.append((replace(notice, kind=kind), ways))
+    # All have one time; in the order of their IDs they are in that of the events.
+    ids = sorted(work.new_id() for _ in wished)
+    drafts = dict(zip(ids, wished, strict=True))
     made = await _store(work, drafts)
     _log(work, [(id_, *drafts[id_]) for id_ in made])
     await _send(work, [(id_, *drafts[id_]) for id_ in made], people, mail_delay)

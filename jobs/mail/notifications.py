@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from auth.links import UnsubscribeLinks
-from db.models import Channel, Notification, NotificationPreferences, User
-from domain.notifications.notification import MAIL_JOB, chosen, locked, named
+from db.models import Channel, Notification, User
+from domain.notifications.notification import MAIL_JOB, locked, named
 from domain.work import Work
 from jobs.handlers import handler, nothing_to_end
 from jobs.mail.compose import compose
@@ -86,18 +86,12 @@ async def _bind(work: Work, job: RunningJob) -> None:
 async def _letter(work: Work, job: RunningJob) -> tuple[User, list[NotificationText]] | None:
     """The recipient and the texts; None if there is nothing (left) to say."""
     user = await work.session.get(User, UUID(job.payload["recipient"]))
-    if user is None or not user.is_active or user.email_verified_at is None:
+    if user is None or user.email_verified_at is None:
         return None
-    preferences = await work.session.get(NotificationPreferences, user.id)
     notifications = await work.session.scalars(
         select(Notification)
         .where(Notification.mail_id == job.id)
         .order_by(Notification.created_at, Notification.id)
     )
-    wanted = [one for one in notifications if _still_wanted(preferences, one)]
-    said = await describe(work, user, wanted)
+    said = await describe(work, user, list(notifications), Channel.EMAIL)
     return (user, said) if said else None
-
-
-def _still_wanted(preferences: NotificationPreferences | None, one: Notification) -> bool:
-    return Channel.EMAIL in chosen(preferences, one.kind)

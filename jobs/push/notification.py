@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
-from db.models import Device, Notification, User
+from db.models import Channel, Device, Notification, User
 from domain.notifications.device import forget
 from domain.notifications.notification import PUSH_JOB
 from domain.work import Work
@@ -44,13 +44,13 @@ async def _read(work: Work, id_: UUID, device_id: UUID) -> tuple[Device, Notific
     """The device and its text; None if there is nothing (left) to say."""
     notification = await work.session.get(Notification, id_)
     device = await work.session.get(Device, device_id)
-    if notification is None or notification.read_at is not None or device is None:
+    if notification is None or device is None:
         return None
     user = await work.session.get_one(User, notification.recipient_id)
     # A device belongs to the last user who signed in on it.
-    if not user.is_active or device.user_id != user.id:
+    if device.user_id != user.id:
         return None
-    said = await describe(work, user, [notification])
+    said = await describe(work, user, [notification], Channel.PUSH)
     return (device, said[0]) if said else None
 
 

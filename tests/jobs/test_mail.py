@@ -22,9 +22,11 @@ from sqlalchemy import select
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Job, JobState, NotificationKind, Task
 from domain.notifications import notification as notifications
+from domain.tasks import task as tasks
 from jobs.mail.compose import compose
 from jobs.mail.sender import FolderSender, SmtpSender
 from jobs.outcomes import GiveUp
+from jobs.reminders import notify_of_due
 from settings import Settings
 from tests.accounts import House
 from tests.jobs.conftest import Letter, MailServer, Workshop, mail_server
@@ -75,7 +77,10 @@ async def test_a_burst_on_one_task_is_one_mail(scene: Scene, mail: MailServer) -
         (NotificationKind.TASK_COMPLETED, "completed “Dig”"),
         (NotificationKind.COMMENT_ON_MY_TASK, "commented on “Dig”"),
         (NotificationKind.MENTIONED, "mentioned you on “Dig”"),
-        (NotificationKind.TASK_DUE_SOON, "“Dig” is due on Monday, 5 March 2040 at 19:30 (UTC)"),
+        (
+            NotificationKind.TASK_DUE_SOON,
+            "“Dig” is due on {day:%A}, {day.day} {day:%B %Y} at 19:30 (UTC)",
+        ),
     ],
 )
 async def test_each_kind_has_its_words(
@@ -86,8 +91,11 @@ async def test_each_kind_has_its_words(
         notifications.update_preferences,
         choices={NotificationKind.TASK_COMPLETED: {Channel.EMAIL: True}},
     )
-    due_at = dt.datetime(2040, 3, 5, 19, 30, tzinfo=dt.UTC)
-    task = await scene.task(scene.ada, due_at=due_at)
+    due_at = scene.house.clock().replace(hour=19, minute=30, second=0, microsecond=0)
+    expected = expected.format(day=due_at)
+    task = await scene.task(scene.ben, due_at=due_at, assignee_id=scene.ben.id)
+    if kind is NotificationKind.TASK_COMPLETED:
+        await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
     notice = notifications.Notice(
         recipient_id=scene.ben.id,
         kind=kind,
@@ -148,6 +156,36 @@ async def test_no_mail_of_a_task_that_one_may_not_see_any_more(
     await scene.assign(scene.ada, task, None)
     await deliver(scene)
     assert mail.to(outsider.email) == []
+
+
+async def test_what_is_no_longer_so_or_was_read_is_not_mailed(
+    scene: Scene, mail: MailServer
+) -> None:
+    near = scene.house.clock() + dt.timedelta(hours=5)
+    undone = await scene.task(scene.ada, "Undone", assignee_id=scene.ben.id)
+    read = await scene.task(scene.ada, "Read", assignee_id=scene.ben.id)
+    await scene.workshop.catch_up()
+    await scene.house.do(scene.ben.viewer, notifications.mark_all_read)
+    await scene.assign(scene.ada, undone, scene.cem)
+    due = {
+        title: await scene.task(scene.ben, title, due_at=near, assignee_id=scene.ben.id)
+        for title in ("Done", "Moved", "Given away", "Still due")
+    }
+    await notify_of_due(scene.workshop.context)
+    by = scene.ben.viewer
+    await scene.house.do(by, tasks.complete, due["Done"].id, None)
+    later = {"due_at": near + dt.timedelta(days=7)}
+    await scene.house.do(by, tasks.update_task, due["Moved"].id, later, None)
+    await scene.assign(scene.ben, due["Given away"], scene.cem)
+    await deliver(scene)
+    subjects = [str(letter.message["Subject"]) for letter in mail.to(scene.ben.email)]
+    assert [subject.split(" is due")[0] for subject in subjects] == ["“Still due”"]
+    # In the inbox, all of it happened.
+    assert len(await scene.told(scene.ben)) == 6
+    # What comes later says nothing of it either.
+    await scene.comment(scene.cem, read, f"@{scene.ben.username}")
+    await deliver(scene)
+    assert "mentioned you" in str(mail.to(scene.ben.email)[-1].message["Subject"])
 
 
 async def test_a_mail_that_is_sent_again_is_the_same_one(scene: Scene, mail: MailServer) -> None:

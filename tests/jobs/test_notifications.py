@@ -150,6 +150,50 @@ async def test_an_edit_tells_only_those_whom_it_mentions_first(scene: Scene) -> 
     assert await scene.told(scene.cem) == [Kind.MENTIONED]
 
 
+async def test_a_name_taken_out_and_put_in_again_is_one_mention(scene: Scene) -> None:
+    task = await scene.task(scene.ada)
+    name = f"@{scene.ben.username}"
+    comment = await scene.comment(scene.ada, task, name)
+    for body in ("Nobody", f"Still {name}", "Nobody, really", f"{name}!"):
+        await scene.house.do(scene.ada.viewer, comments.update, comment.id, body, None)
+        if "!" not in body:
+            await scene.told(scene.ben)
+    assert await scene.told(scene.ben) == [Kind.MENTIONED]
+
+
+async def test_a_mention_is_a_comment_on_my_task_where_mentions_are_off(scene: Scene) -> None:
+    await scene.house.do(
+        scene.ben.viewer,
+        notifications.update_preferences,
+        choices={Kind.MENTIONED: {Channel.IN_APP: False}},
+    )
+    task = await scene.task(scene.ben)
+    await scene.comment(scene.ada, task, f"@{scene.ben.username}")
+    assert await scene.told(scene.ben) == [Kind.COMMENT_ON_MY_TASK]
+
+
+async def test_whose_task_it_was_when_it_happened_is_told(scene: Scene) -> None:
+    """However late the worker is."""
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await scene.comment(scene.ada, task, "For Ben")
+    await scene.assign(scene.ada, task, scene.cem)
+    await scene.comment(scene.ada, task, "For Cem")
+    await scene.assign(scene.ada, task, None)
+    await scene.comment(scene.ada, task, "For nobody")
+    expected = [Kind.TASK_ASSIGNED_TO_ME, Kind.COMMENT_ON_MY_TASK]
+    assert await scene.told(scene.ben) == expected
+    assert await scene.told(scene.cem) == expected
+
+
+async def test_what_happens_in_one_moment_stays_in_order(scene: Scene) -> None:
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    for number in range(8):
+        body = f"@{scene.ben.username}" if number % 2 else "Hello"
+        await scene.house.do(scene.ada.viewer, comments.create, task.id, body)
+    expected = [Kind.COMMENT_ON_MY_TASK, Kind.MENTIONED] * 4
+    assert await scene.told(scene.ben) == [Kind.TASK_ASSIGNED_TO_ME, *expected]
+
+
 async def test_a_completed_task_is_told_to_those_who_want_it(scene: Scene) -> None:
     async def wish(person: Person) -> None:
         await scene.house.do(

@@ -266,3 +266,17 @@ async def test_no_push_where_it_was_turned_off(scene: Scene, google: Google) -> 
     await scene.task(scene.ada, assignee_id=scene.ben.id)
     await scene.workshop.all_done()
     assert google.messages == []
+
+
+async def test_no_push_of_what_was_turned_off_meanwhile(scene: Scene, google: Google) -> None:
+    await device(scene, scene.ben, "phone")
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await scene.comment(scene.ada, task, "Hello")
+    await scene.workshop.catch_up()
+    await scene.house.do(
+        scene.ben.viewer,
+        notifications.update_preferences,
+        choices={NotificationKind.COMMENT_ON_MY_TASK: {Channel.PUSH: False}},
+    )
+    await scene.workshop.run_due()
+    assert ["assigned" in one["notification"]["title"] for one in google.messages] == [True]
