@@ -23,7 +23,7 @@ from auth.viewer import Viewer
 from cache import BoundedCache
 from db import models
 from db.engine import Database
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from errors import Unauthenticated
 
 log = logging.getLogger("taskloom.auth")

@@ -26,7 +26,7 @@ from auth.viewer import NOBODY, Credentials, Viewer
 from cache import BoundedCache
 from db import models
 from db.engine import Database
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from errors import Unauthenticated
 from settings import Settings
 

@@ -15,8 +15,8 @@ from sqlalchemy import case, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import Job, JobState
-from db.read import Statement
 from db.rows import given_rows
+from db.statements import Statement
 
 REQUEST = "_request"
 """The part of a payload that has the ID of the request that caused the job."""

@@ -31,7 +31,8 @@ from cache import BoundedCache
 from db import redis
 from db.faults import database_fault
 from db.pool import Connection, Pool
-from db.read import Reader, Statement
+from db.read import Reader
+from db.statements import Statement
 from settings import RedisSettings
 
 log = logging.getLogger("taskloom.database")

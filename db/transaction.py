@@ -23,8 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from db.faults import OutcomeUnknown
 from db.pool import Connection, Pool
-from db.read import Statement
 from db.row_security import BEGIN_VIEWING, END_VIEWING
+from db.statements import Statement
 
 # Until the end of the transaction, for work whose statements take as long as there is data: a
 # migration, the demo in bulk. The limits that our settings, or a hosted database, give a connection

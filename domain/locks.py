@@ -43,7 +43,7 @@ from sqlalchemy.orm import aliased
 
 from db.base import Base
 from db.models import Project, Task, User
-from db.read import Statement
+from db.statements import Statement
 from errors import Conflict
 
 if TYPE_CHECKING:

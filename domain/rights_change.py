@@ -29,7 +29,7 @@ from sqlalchemy.orm import aliased
 
 from auth import access
 from db.models import Task
-from db.read import Statement
+from db.statements import Statement
 from domain.work import Work
 from errors import Forbidden
 from events.kinds import EventKind

@@ -30,8 +30,8 @@ from auth.viewer import NOBODY, Viewer, placeholder_viewer
 from db import jobs, models
 from db.base import Base, Versioned, new_id
 from db.engine import Database
-from db.read import Statement
 from db.rows import given_rows
+from db.statements import Statement
 from db.transaction import Single, Transaction
 from domain import locks, rules
 from domain.json_value import json_value

@@ -30,7 +30,7 @@ from db.faults import OUTAGES, database_fault
 from db.jobs import TRACE
 from db.models import LogConsumer
 from db.models.event import Xid8
-from db.read import Statement
+from db.statements import Statement
 from domain.work import Work
 from events.bus import EVENTS
 from events.cursor import Cursor, Place

@@ -27,8 +27,9 @@ from auth.viewer import Viewer
 from db import models
 from db.base import Base
 from db.models import ExportFormat, ReportExport, User
-from db.read import Snapshot, Statement
+from db.read import Snapshot
 from db.row_security import viewing
+from db.statements import Statement
 from domain import timezones
 from domain.time import export as domain
 from domain.time import export_csv, export_pdf, export_rows

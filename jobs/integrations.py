@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, bindparam, select
 
 from db.models import Integration, IntegrationStatus
-from db.read import Statement
+from db.statements import Statement
 from domain.integrations import integration as domain
 from domain.integrations.integration import SEND_JOB, SYNC_JOB
 from domain.work import Work

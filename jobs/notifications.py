@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from db.models import Comment, Event, Notification, NotificationKind, Task
 from db.models.event import Xid8
-from db.read import Statement
+from db.statements import Statement
 from domain.notifications.notification import READ_JOB, Notice, mark_some_read, notify
 from domain.work import Work
 from events.kinds import EventKind

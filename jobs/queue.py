@@ -49,7 +49,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.jobs import REQUEST, TRACE
 from db.models import Job, JobState
-from db.read import Statement
+from db.statements import Statement
 from domain.work import Work
 
 # How long a failed job waits before it is retried: five seconds, then twice as long each time, up

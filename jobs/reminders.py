@@ -18,7 +18,7 @@ from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, or_, select
 
 from db.faults import OUTAGES, database_fault
 from db.models import Reminder, Task
-from db.read import Statement
+from db.statements import Statement
 from domain.tasks import reminding
 from domain.work import Work
 from events.kinds import EventKind

@@ -30,7 +30,7 @@ from db.models import (
     WebhookDelivery,
     WebhookStatus,
 )
-from db.read import Statement
+from db.statements import Statement
 from domain.accounts.by_key import reason_of_end
 from domain.integrations import webhook_delivery
 from domain.integrations.addresses import parse

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from auth import access
 from db import models
 from db.models import ExportFormat, ExportState
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from domain.time.export import KEPT
 from errors import BadInput, Failure, Forbidden, NotFound
 from files.store import ORIGINAL

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from auth.viewer import NOBODY, Viewer
 from db import models
-from db.read import Statement
+from db.statements import Statement
 from domain.accounts import avatar
 from domain.tasks import attachment as attachments
 from domain.work import Work

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from db import revision
-from db.read import Statement
+from db.statements import Statement
 from domain.admin.job import open_circuits, queue_state, workers_alive
 from events import blockers
 from web import supervision

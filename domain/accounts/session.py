@@ -27,7 +27,7 @@ from auth.passwords import PasswordHash
 from auth.tokens import Tokens
 from auth.viewer import Viewer
 from db import models
-from db.read import Statement
+from db.statements import Statement
 from domain import rules
 from domain.pruning import delete_some
 from domain.work import Work

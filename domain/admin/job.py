@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, DateTime, bindparam, func, select
 
 from db.models import Job, JobState, Worker
-from db.read import Fetching, Statement
+from db.read import Fetching
+from db.statements import Statement
 from domain.work import Work
 from errors import BadInput, Forbidden, NotFound
 

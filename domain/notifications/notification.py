@@ -31,8 +31,8 @@ from db.models import (
     User,
     Webhook,
 )
-from db.read import Statement
 from db.rows import given_rows
+from db.statements import Statement
 from domain import locks
 from domain.work import Work
 from errors import NotFound

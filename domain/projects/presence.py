@@ -11,7 +11,7 @@ from sqlalchemy import Uuid, and_, bindparam, select
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.models import Project, Task
-from db.read import Statement
+from db.statements import Statement
 from domain.work import Work
 from errors import BadInput, NotFound
 from events.presence import Presence

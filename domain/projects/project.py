@@ -16,7 +16,7 @@ import texts
 from auth import access
 from auth.viewer import Viewer, placeholder_viewer
 from db.models import Project, ProjectMember, Role, Task, User
-from db.read import Statement
+from db.statements import Statement
 from domain import locks, rights_change, rules, trash
 from domain.tasks import assignments
 from domain.tasks.task_values import record_restored

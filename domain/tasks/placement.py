@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from db.models import Project, Task
-from db.read import Statement
+from db.statements import Statement
 from domain import rules
 from domain.tasks import ranks
 from domain.tasks.task_values import record

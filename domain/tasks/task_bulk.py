@@ -23,8 +23,8 @@ from sqlalchemy import case, inspect, or_, select, update
 
 from auth import access
 from db.models import Task
-from db.read import Statement
 from db.rows import given_rows
+from db.statements import Statement
 from domain import locks, rights_change
 from domain.tasks import placement, reference_rows
 from domain.tasks.task import Deleted, demand_all_deletable

@@ -13,8 +13,8 @@ from sqlalchemy import ARRAY, Integer, Uuid, bindparam, column, func, insert, se
 
 from auth import access
 from db.models import Project, Role, Task, User
-from db.read import Statement
 from db.rows import given_rows
+from db.statements import Statement
 from domain import locks, rules
 from domain.projects.project import demand_editing
 from domain.tasks import placement, ranks, reference_rows, visibility

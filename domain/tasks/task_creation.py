@@ -28,7 +28,7 @@ from sqlalchemy.orm import aliased
 from auth import access
 from auth.viewer import Viewer, placeholder_viewer
 from db.models import Event, Project, Task, User
-from db.read import Row, Statement
+from db.statements import Row, Statement
 from domain.projects.project import demand_editor, is_member
 from domain.tasks import placement, ranks, reference_rows, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values

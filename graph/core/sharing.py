@@ -37,7 +37,8 @@ from sqlalchemy.sql.visitors import iterate
 from auth import access
 from auth.viewer import VIEWER_PARAMS, Viewer, ViewerColumn, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Fetching, Statement
+from db.read import Fetching
+from db.statements import Statement
 from graph.core.context import InTrash
 from graph.core.fields import BatchField, ColumnField
 from graph.core.node import EXPRESSIONS, model_of

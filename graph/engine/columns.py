@@ -31,7 +31,7 @@ from graphql.pyutils import Undefined, UndefinedType
 from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
-from db.read import labels_of
+from db.statements import labels_of
 from graph.core.scalars import MAX_WHOLE, WriteText, WriteWhole
 
 Column = Sequence[Any]

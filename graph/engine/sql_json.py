@@ -55,7 +55,7 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db.base import Base, Ordered
-from db.read import Sql, Statement, compiled_part, joined_sql, select_from
+from db.statements import Sql, Statement, compiled_part, joined_sql, select_from
 from graph.core import ids
 from graph.core.fields import ColumnField
 from graph.core.node import foreign_key_of, model_of

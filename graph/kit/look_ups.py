@@ -18,7 +18,8 @@ from sqlalchemy.orm import aliased
 
 from auth.viewer import NOBODY
 from db.base import Base, pieces
-from db.read import Fetching, Plan, Statement
+from db.read import Fetching
+from db.statements import Plan, Statement
 from graph.kit.criteria import Criterion
 from graph.kit.filter_values import Binds, LookUp, Path, Values
 from graph.kit.predicates import filter_shape

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, literal_column
 
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
-from db.read import Plan, Statement, select_from
+from db.statements import Plan, Statement, select_from
 from graph.core.fields import BatchInfo
 from graph.kit import counting
 from graph.kit.loading import below

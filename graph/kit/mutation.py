@@ -35,7 +35,7 @@ from strawberry.types.maybe import Some
 
 from auth.viewer import NOBODY, ViewerShape
 from db.base import Base
-from db.read import AnyRow, Row, Statement
+from db.statements import AnyRow, Row, Statement
 from domain import idempotency
 from domain.json_value import json_value
 from domain.work import Work, is_retried

@@ -32,7 +32,7 @@ from auth import access
 from auth.viewer import Viewer, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import select_from
+from db.statements import select_from
 from graph.core.access_paths import CandidateSet, candidate_set, path_flag
 from graph.kit.filter_values import Binds
 from graph.kit.loading import columns_of

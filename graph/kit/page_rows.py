@@ -40,7 +40,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import Plan, Row, Statement, compiled_part, joined_sql, kept, select_from
+from db.statements import Plan, Row, Statement, compiled_part, joined_sql, kept, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
 from graph.core.single_flight import SharedRun, others_join

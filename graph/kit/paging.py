@@ -18,7 +18,7 @@ from strawberry.types.arguments import StrawberryArgument
 
 from auth.viewer import Viewer
 from db.base import Base
-from db.read import values_of
+from db.statements import values_of
 from errors import BadInput
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.selection import Selection

@@ -41,7 +41,7 @@ from auth import access
 from auth.viewer import Viewer, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import Statement
+from db.statements import Statement
 from domain import rules
 from errors import BadInput, Failure, NotFound
 from graph.core import ids

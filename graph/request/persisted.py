@@ -29,7 +29,8 @@ from cache import BoundedCache
 from db import redis
 from db.engine import Database
 from db.models import RegisteredDocument
-from db.read import Reader, Statement
+from db.read import Reader
+from db.statements import Statement
 from errors import ErrorCode, Failure
 from settings import RedisSettings
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
-from db.read import AnyRow, Statement
+from db.statements import AnyRow, Statement
 from errors import collecting
 from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.inputs import optional

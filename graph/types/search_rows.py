@@ -45,7 +45,8 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import Fetching, Plan, Sql, Statement
+from db.read import Fetching
+from db.statements import Plan, Sql, Statement
 from graph.kit.filter_values import Binds
 from graph.kit.predicates import build_filter
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from db.engine import Database
 from db.models import LogEpoch
 from db.pool import Connection
-from db.read import Statement
+from db.statements import Statement
 from settings import Settings
 from tests.cancelling import Strike, at_every_step, cancel
 from tests.db.test_transaction import _ADD, EPOCH

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, literal_column, select
 from app import create_app
 from db import migrate
 from db.engine import Database
-from db.read import Statement
+from db.statements import Statement
 from jobs import periodic
 from settings import Settings
 from tests.factories import gid, world_of

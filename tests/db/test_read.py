@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from db.engine import Database
 from db.models import Task
-from db.read import Plan, Statement, kept
+from db.statements import Plan, Statement, kept
 
 _MODES = [
     (Plan.ONCE, "force_generic_plan"),

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db.engine import Database
 from db.models import LogEpoch
-from db.read import Statement
+from db.statements import Statement
 from graph.core.context import Services
 
 EPOCH = UUID(int=7)

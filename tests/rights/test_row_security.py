@@ -24,8 +24,8 @@ from auth.viewer import Viewer
 from db import migrate, models, revision
 from db.base import Base
 from db.engine import Database
-from db.read import Sql, Statement
 from db.row_security import POLICIES, WITHOUT, viewing
+from db.statements import Sql, Statement
 from domain.admin.backup import backup, restore
 from events import months
 from settings import Settings

@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from app import Application, create_app
 from db import migrate
-from db.read import Statement
 from db.replica import MOST_LAG, Replica
+from db.statements import Statement
 from settings import Settings, SettingsError, load_settings
 from tests import servers
 from tests.factories import World, gid, world_of

@@ -14,7 +14,7 @@ from auth.scopes import ApiKeyScope
 from auth.viewer import Viewer as Who
 from db import models
 from db.models import WeekDay
-from db.read import AnyRow
+from db.statements import AnyRow
 from graph.core.fields import BatchInfo, batch, column, derived, root
 from graph.core.node import second_type
 from graph.core.scalars import TimeZone

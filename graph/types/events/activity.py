@@ -19,7 +19,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from errors import Forbidden
 from graph.core.enums import EventKind, EventSubjectType
 from graph.core.fields import BatchInfo, argument, attribute, batch, root

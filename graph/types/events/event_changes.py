@@ -39,7 +39,7 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base, Ordered
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from graph.core import ids
 from graph.core.context import InTrash
 from graph.core.errors import camel

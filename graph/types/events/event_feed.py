@@ -28,9 +28,9 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import LogEpoch
-from db.read import Plan, Statement, select_from
+from db.statements import Plan, Statement, select_from
 from events.epoch import ROW
-from events.log import COLUMNS, is_complete, is_from, place_of
+from events.log_statements import COLUMNS, is_complete, is_from, place_of
 from graph.core.fields import BatchInfo
 from graph.kit import counting
 from graph.kit.filter_values import Binds, Values

@@ -28,10 +28,11 @@ from sqlalchemy.orm import aliased
 from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
-from db.read import Statement, select_from
+from db.statements import Statement, select_from
 from errors import ErrorCode, Failure
 from events.cursor import Cursor, Place
-from events.log import PAGE, cursor_of, is_complete, is_from, place_of
+from events.log import PAGE, cursor_of
+from events.log_statements import is_complete, is_from, place_of
 from graph.core.context import Context
 from graph.core.fields import BatchInfo
 from graph.core.inputs import given

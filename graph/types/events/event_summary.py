@@ -18,7 +18,7 @@ from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import Statement
+from db.statements import Statement
 from events.kinds import EventKind
 from graph.core.fields import BatchInfo
 from graph.core.node import TYPE_NAMES

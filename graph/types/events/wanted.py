@@ -41,7 +41,8 @@ from auth import access
 from auth.viewer import Viewer, ViewerColumn, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Ordered
-from db.read import Fetching, Statement
+from db.read import Fetching
+from db.statements import Statement
 from domain import rules
 from errors import NotFound
 from events.filter import Ask, LogFilter, Pair

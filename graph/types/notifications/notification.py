@@ -17,7 +17,7 @@ from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import Channel
-from db.read import Statement
+from db.statements import Statement
 from domain import rules
 from domain.notifications import notification as domain
 from domain.work import Work

@@ -10,7 +10,7 @@ from uuid import UUID
 import strawberry
 
 from db import models
-from db.read import AnyRow
+from db.statements import AnyRow
 from domain.projects import presence as domain
 from domain.work import Work
 from errors import NotFound

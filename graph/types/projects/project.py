@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from auth import access
 from db import models
 from db.models import Role
-from db.read import values_of
+from db.statements import values_of
 from domain.projects import project as domain
 from domain.work import Work
 from graph.core import ids

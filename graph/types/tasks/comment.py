@@ -20,7 +20,7 @@ from sqlalchemy.orm import aliased
 from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
-from db.read import Statement
+from db.statements import Statement
 from domain import markdown
 from domain.markdown import Rendered
 from domain.tasks import comment as domain

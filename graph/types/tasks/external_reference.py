@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, select
 from strawberry.types.maybe import Some
 
 from db import models
-from db.read import Statement
+from db.statements import Statement
 from domain.tasks import external_references as domain
 from graph.core.fields import BatchInfo, attribute
 from graph.core.inputs import given, optional, required

@@ -15,7 +15,7 @@ from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import WeekDay
-from db.read import Statement
+from db.statements import Statement
 from domain.tasks import reminder as domain
 from domain.tasks import schedule
 from domain.tasks.schedule import Anchor, Monthly, Once, Relative, Weekly

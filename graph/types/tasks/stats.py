@@ -39,7 +39,7 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue, was_due
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from errors import collecting
 from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
-from db.read import Statement, select_from
+from db.statements import Statement, select_from
 from domain import rules
 from domain.tasks import tags
 from domain.work import Work

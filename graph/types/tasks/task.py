@@ -16,7 +16,7 @@ from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
-from db.read import Statement
+from db.statements import Statement
 from domain.tasks import moving
 from domain.tasks import task as domain
 from domain.tasks.placement import Place

@@ -17,7 +17,8 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.models import WeekDay
-from db.read import Fetching, Statement
+from db.read import Fetching
+from db.statements import Statement
 from domain import rules
 from domain.time import report as domain
 from domain.time.report import MAX_GROUPS, Group, GroupBy

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from auth import access
 from db import models
 from db.models import ExportFormat, ExportState, WeekDay
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from domain.time import export as domain
 from domain.time.report import GroupBy
 from domain.work import Work

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from auth import access
 from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
-from db.read import Statement
+from db.statements import Statement
 from graph.core.fields import BatchInfo, batch
 from graph.kit.loading import Labels, columns_of
 

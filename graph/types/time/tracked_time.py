@@ -17,7 +17,8 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models.time_entry import seconds
-from db.read import Fetching, Statement
+from db.read import Fetching
+from db.statements import Statement
 from graph.core.fields import BatchInfo, arg, batch
 
 _All = Annotated[

@@ -24,7 +24,7 @@ from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived,
 
 
 class ToyRow(tuple[Any, ...]):
-    """As `db.read.Row`: a tuple whose columns are attributes too."""
+    """As `db.statements.Row`: a tuple whose columns are attributes too."""
 
     __slots__ = ()
     labels: tuple[str, ...] = ()

@@ -20,7 +20,8 @@ from graphql import GraphQLInputObjectType, GraphQLSchema, build_schema, get_nam
 from sqlalchemy import text
 
 from auth.viewer import Viewer
-from db.read import Plan, Reader, Statement
+from db.read import Reader
+from db.statements import Plan, Statement
 from graph.schema import schema
 from settings import Settings
 from tests.accounts import Person

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import column, select, table
 
 from db import models
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from domain import markdown
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid

@@ -9,7 +9,7 @@ import gc
 import pytest
 from graphql import Token
 
-from db.read import Row
+from db.statements import Row
 from graph.core.context import Context
 from graph.core.selection import Selection, SelectionIndex
 from graph.engine import execute

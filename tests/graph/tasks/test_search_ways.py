@@ -15,7 +15,7 @@ import pytest
 
 from auth.viewer import Viewer
 from db import models
-from db.read import Plan
+from db.statements import Plan
 from graph.kit import mixed_pages
 from graph.types import search_rows
 from tests.accounts import Person
