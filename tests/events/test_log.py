@@ -15,10 +15,10 @@ from auth import access
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
-from db.read import Plan, Statement
+from db.statements import Plan, Statement
 from domain.work import Transactions
 from errors import CursorExpired
-from events import log
+from events import log_statements
 from events.bus import LocalBus
 from events.cursor import Cursor, Place
 from events.epoch import ensure_epoch
@@ -262,7 +262,7 @@ async def read_whole(event_log: EventLog, viewer_id: UUID, place: Place) -> list
 @pytest.fixture
 def narrow_log(database: Database, monkeypatch: pytest.MonkeyPatch) -> EventLog:
     """A log whose pages read at most three events."""
-    monkeypatch.setattr(log, "_WINDOW", 3)
+    monkeypatch.setattr(log_statements, "_WINDOW", 3)
     return EventLog(database.reader, access.read_by, replay=REPLAY)
 
 

@@ -17,7 +17,7 @@ from auth.viewer import Viewer
 from db.engine import Database
 from domain.work import Transactions
 from errors import CursorExpired
-from events import log, months
+from events import log_statements, months
 from events.bus import LocalBus
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
@@ -178,7 +178,7 @@ async def test_reading_from_a_cursor_leaves_earlier_months_alone(
         await world.change(owner, task)
     names = await tables(database)
     params = {"limit": 1, "viewer_id": owner.id, "first_xid": 0, "first_position": 0}
-    for statement in (event_log._raw, event_log._visible, log._NEXT):
+    for statement in (event_log._raw, event_log._visible, log_statements.NEXT):
         for index, (xid, position) in enumerate(places):
             values = statement.arguments({**params, "xid": xid, "position": position})
             query = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}"
@@ -187,8 +187,8 @@ async def test_reading_from_a_cursor_leaves_earlier_months_alone(
             assert names[index + 1] in read
             assert read <= set(names[index + 1 :])
     # Only from the last month: the newest events of all, which everyone waits for.
-    query = f"EXPLAIN (ANALYZE, FORMAT JSON) {log._HEAD.text}"
-    (row,) = await fetch(database, query, *log._HEAD.arguments({}))
+    query = f"EXPLAIN (ANALYZE, FORMAT JSON) {log_statements.HEAD.text}"
+    (row,) = await fetch(database, query, *log_statements.HEAD.arguments({}))
     assert touched(row[0][0]["Plan"]) <= set(names[5:])
     # A position names its partition.
     statement = event_log._allowed
