@@ -205,7 +205,9 @@ def _of_row(oracle: Oracle, kind: str, name: str, value: Any, row: Row) -> bool:
         return all(any(_bare(word) in text for text in texts) for word in value.split())
     if name == "tags":
         tags = [tag.casefold() for tag in row["tags"]]
-        return _quantified(value, lambda inner: (compared(tag, inner, fold=True) for tag in tags))
+        return _quantified(
+            value, lambda inner: (compared(tag, inner, fold=str.casefold) for tag in tags)
+        )
     if name in MANY.get(kind, {}):
         target, column = MANY[kind][name]
         children = [child for child in oracle.rows(target) if child[column] == row["id"]]
@@ -220,7 +222,9 @@ def _of_row(oracle: Oracle, kind: str, name: str, value: Any, row: Row) -> bool:
         return FLAGS[kind][name](oracle, row) is value
     enum = _enum_of(kind, name)
     found = VALUES[kind][name](oracle, row)
-    return compared(found, value, fold=name in NAMES, order=_ORDERS.get(enum))
+    # As PostgreSQL does: "ß" is the small letter of no other, and not the same as "SS".
+    fold = str.lower if name in NAMES else None
+    return compared(found, value, fold=fold, order=_ORDERS.get(enum))
 
 
 def _quantified(value: Filter, matches: Callable[[Any], Iterable[bool]]) -> bool:
@@ -247,9 +251,15 @@ def _bare(text: str) -> str:
 
 
 def compared(
-    found: Any, comparator: Filter, *, fold: bool = False, order: Mapping[str, int] | None = None
+    found: Any,
+    comparator: Filter,
+    *,
+    fold: Callable[[str], str] | None = None,
+    order: Mapping[str, int] | None = None,
 ) -> bool:
-    """Whether a value, or None, satisfies all comparators."""
+    """Whether a value, or None, satisfies all comparators. `fold`: texts are equal if what it makes
+    of them is.
+    """
 
     def like(given: Any) -> Any:
         """A literal in the form in which it is compared."""
@@ -257,14 +267,14 @@ def compared(
             return dt.datetime.fromisoformat(given)
         if isinstance(found, dt.date):
             return dt.date.fromisoformat(given)
-        return given.casefold() if fold else order[given] if order else given
+        return fold(given) if fold else order[given] if order else given
 
     def holds(name: str, given: Any) -> bool:
         if name == "isNull":
             return (found is None) is given
         if found is None:
             return name in {"notEq", "notIn"}
-        value = found.casefold() if fold else order[found] if order else found
+        value = fold(found) if fold else order[found] if order else found
         if name in {"in", "notIn"}:
             return (value in [like(one) for one in given]) is (name == "in")
         if name == "within":
