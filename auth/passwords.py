@@ -136,7 +136,7 @@ class Passwords:
         """Whether this is the password. None (no such user) returns False after the same time."""
         known = kept is not None and kept.pepper_version in self._peppers
         if kept is not None and not known:
-            # The user is told that the password is wrong, which it may not be.
+            # The answer says that the password is wrong, which it may not be.
             log.error(
                 "a password has a pepper of version %d, which is in neither "
                 "TASKLOOM_PASSWORD_PEPPER nor TASKLOOM_PASSWORD_PEPPERS_OLD",

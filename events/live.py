@@ -252,7 +252,7 @@ class LiveEvents:
                     await asyncio.sleep(0)
 
     async def _matching(self, ask: Ask, part: Sequence[_Receivers]) -> set[Pair] | None:
-        """For whom the events match of which they alone do not tell; None if that failed."""
+        """For which users the events match that do not decide it alone; None if that failed."""
         unsure = [each for each in part if each.sure is None]
         if not unsure:
             return None

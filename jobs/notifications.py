@@ -45,7 +45,7 @@ Candidate = tuple[UUID, NotificationKind, NotificationKind | None]
 """A user, and the `kind` and `or_else` of their notification; each user once for an event."""
 
 Rule = Callable[[Any, Collection[UUID], UUID | None], Iterator[Candidate]]
-"""From an event, the users for whom it is "my task", and its assignee."""
+"""Takes an event, the users for whom it is "my task", and the assignee."""
 
 
 def _wants(event: Any) -> bool:

@@ -30,7 +30,7 @@ async def violations(page: Page, *, shows: Mapping[Scheme, str] | None = None) -
         await page.emulate_media(color_scheme=scheme)
         if shows is not None:
             await page.locator(shows[scheme]).first.wait_for(state="attached")
-        # All else that it could tell is more than the page itself, and takes longer than the rules.
+        # All other results would be larger than the page, and take longer than the rules.
         broken += await page.evaluate(
             "(options) => axe.run(options).then(({ violations }) => violations)",
             {"resultTypes": ["violations"], **rules},

@@ -1,4 +1,4 @@
-"""The operator is told which transaction holds events back."""
+"""The log and the command name the transaction that holds events back."""
 
 from __future__ import annotations
 
