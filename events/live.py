@@ -1,10 +1,11 @@
 """Live delivery: one reader of the log per process, for any number of listeners.
 
 The reader wakes up when the bus announces something, and once a second anyway while anyone listens.
-It reads the new events once, and tests each against every filter. It asks the access rule in one
-statement which users can see which events now, and then in one for each filter for which of these
-users an event matches of which that alone does not tell it. It puts the events into the listeners'
-queues (`events.subscription`, which also explains how a resuming listener joins).
+It reads the new events once, and tests each against every filter. One statement asks the access
+rule which users can see which events now. If an event alone does not decide whether a filter
+matches, one more statement for that filter asks the database for all of these users. The events go
+into the listeners' queues (`events.subscription`, which also explains how a resuming listener
+joins).
 
 The *frontier* is the place up to which the reader has read. It advances in the same step of the
 event loop in which the receivers of the new events are chosen, so a listener that joins at a

@@ -46,6 +46,7 @@ _LONGEST = (
     "e2e/test_board.py",
     "e2e/test_explorer_tools.py",
     "graph/events/test_shared_answers.py",
+    "graph/events/test_every_shared_field.py",
     "web/test_attack.py",
     "graph/kit/test_orderings.py",
     "bench/test_bench.py",

@@ -15,21 +15,19 @@ from uuid import UUID
 
 import orjson
 import pytest
-from graphql import get_named_type, is_abstract_type, is_leaf_type, is_required_argument
 from sqlalchemy import delete, select, update
 
 from db import models
 from graph.core.context import Seen
 from graph.core.sharing import compared_labels
 from graph.request.answer import Answer
-from graph.request.execution import Executor
 from graph.request.preparation import GraphQLRequest
 from graph.request.shared_deliveries import Run, SharedDeliveries
 from graph.schema import schema
-from tests.access.test_scope_walk import SCHEMA
 from tests.accounts import Person
 from tests.factories import World, gid
 from tests.graph.engine.faults import BREAKS, bent
+from tests.graph.events.listening import LISTEN, POLL, collect, listen, subscribed
 
 SHARED = [
     "id kind at cursor matches task { id title isOverdue project { name } assignee { username } }",
@@ -67,48 +65,7 @@ mutation ($id: ID!, $to: ID) {
 REMOVE = """
 mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { message } } }
 """
-_LISTEN = "subscription ($filter: EventFilter) { taskEvents(filter: $filter) { %s } }"
 _FOLLOW = "subscription ($after: String) { taskEvents(after: $after) { %s } }"
-_POLL = (
-    "query ($filter: EventFilter, $after: String!) "
-    "{ events(filter: $filter, after: $after) { nodes { %s } } }"
-)
-
-
-async def _collect(
-    heard: dict[tuple[UUID, str], list[Any]],
-    person: Person,
-    selection: str,
-    answers: AsyncGenerator[Answer, None],
-) -> None:
-    async for answer in answers:
-        assert not answer.errors
-        events = heard.setdefault((person.id, selection), [])
-        events.append(orjson.loads(answer.body())["data"]["taskEvents"])
-
-
-async def _listen(
-    world: World, stack: contextlib.AsyncExitStack, person: Person, query: str, given: Any
-) -> AsyncGenerator[Answer, None]:
-    return await _subscribed(world, stack, person, query, {"filter": given})
-
-
-async def _subscribed(
-    world: World,
-    stack: contextlib.AsyncExitStack,
-    person: Person,
-    query: str,
-    variables: dict[str, Any],
-    *,
-    on_error: str | None = None,
-) -> AsyncGenerator[Answer, None]:
-    executor = world.executors["batch"]
-    request = GraphQLRequest(query=query, variables=variables, on_error=on_error)
-    prepared = await executor.prepare(request, request_id="test")
-    answers = await executor.subscribe(
-        prepared, world.context(person), lambda: world.current_viewer(person)
-    )
-    return await stack.enter_async_context(contextlib.aclosing(answers))
 
 
 @pytest.mark.parametrize("given", FILTERS, ids=lambda given: orjson.dumps(given).decode())
@@ -134,10 +91,10 @@ async def test_everybody_gets_what_their_own_list_shows(
     async with contextlib.AsyncExitStack() as stack:
         reading = []
         for selection in SHARED + OWN:
-            query = _LISTEN % selection
+            query = LISTEN % selection
             for person in listening:
-                answers = await _listen(world, stack, person, query, wanted)
-                reading.append(asyncio.create_task(_collect(heard, person, selection, answers)))
+                answers = await listen(world, stack, person, query, wanted)
+                reading.append(asyncio.create_task(collect(heard, person, selection, answers)))
         await asyncio.sleep(0.2)
         for turn in range(3):
             since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
@@ -148,7 +105,7 @@ async def test_everybody_gets_what_their_own_list_shows(
             expected = {}
             for selection in SHARED + OWN:
                 for person in listening:
-                    reply = await world.run(_POLL % selection, person, filter=wanted, after=since)
+                    reply = await world.run(POLL % selection, person, filter=wanted, after=since)
                     if nodes := reply.data["events"]["nodes"]:
                         expected[person.id, selection] = nodes
             async with asyncio.timeout(20):
@@ -180,7 +137,7 @@ async def test_changes_name_only_what_each_can_see(world: World) -> None:
         since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
         after = {"after": since}
         async with contextlib.AsyncExitStack() as stack:
-            streams = [await _subscribed(world, stack, one, query, after) for one in listening]
+            streams = [await subscribed(world, stack, one, query, after) for one in listening]
             heard: dict[UUID, list[Any]] = {one.id: [] for one in listening}
 
             async def read(
@@ -197,7 +154,7 @@ async def test_changes_name_only_what_each_can_see(world: World) -> None:
             assert not moved.data["taskMove"]["errors"]
             expected: dict[UUID, list[Any]] = {}
             for person in listening:
-                reply = await world.run(_POLL % selection, person, filter=None, after=since)
+                reply = await world.run(POLL % selection, person, filter=None, after=since)
                 expected[person.id] = reply.data["events"]["nodes"]
             async with asyncio.timeout(20):
                 while any(len(heard[one]) < len(expected[one]) for one in heard):
@@ -228,10 +185,10 @@ async def test_a_shared_answer_is_read_once(selection: str, world: World) -> Non
     people = await world.people(10)
     project = await world.project(people[0], viewers=people[1:])
     task = await world.task(people[0], "old", project_id=project.id)
-    query = _LISTEN % f"task {{ {selection} }}"
+    query = LISTEN % f"task {{ {selection} }}"
     given = {"project": {"id": {"eq": gid(project)}}}
     async with contextlib.AsyncExitStack() as stack:
-        streams = [await _listen(world, stack, one, query, given) for one in people]
+        streams = [await listen(world, stack, one, query, given) for one in people]
         read = filtered = 0
         for turn in range(10):
             waiting = [asyncio.create_task(anext(stream)) for stream in streams]
@@ -260,10 +217,10 @@ async def test_every_subscriber_gets_errors_as_requested(world: World) -> None:
         "HALT": None,
     }
     variables = {"filter": {"project": {"id": {"eq": gid(project)}}}}
-    query = f"# broken\n{_LISTEN % 'task { id title }'}"
+    query = f"# broken\n{LISTEN % 'task { id title }'}"
     async with contextlib.AsyncExitStack() as stack:
         listening = [
-            (on_error, await _subscribed(world, stack, person, query, variables, on_error=on_error))
+            (on_error, await subscribed(world, stack, person, query, variables, on_error=on_error))
             for person in people
             for on_error in expected
         ]
@@ -373,7 +330,7 @@ async def test_subscribers_leave_while_an_answer_is_shared(selection: str, world
                 written += 1
             # All that was written since the beginning waits for each of them.
             streams = [
-                await _subscribed(world, stack, one, query, {"after": since}) for one in people
+                await subscribed(world, stack, one, query, {"after": since}) for one in people
             ]
             reading = [asyncio.create_task(anext(stream)) for stream in streams]
             await asyncio.sleep(chance.random() / 50)
@@ -451,8 +408,8 @@ async def test_a_filter_is_evaluated_once_for_all_who_have_it(world: World) -> N
     async with contextlib.AsyncExitStack() as stack:
         reading = []
         for person in (*people, guest):
-            answers = await _listen(world, stack, person, _LISTEN % "task { title }", wanted)
-            reading.append(asyncio.create_task(_collect(heard, person, "", answers)))
+            answers = await listen(world, stack, person, LISTEN % "task { title }", wanted)
+            reading.append(asyncio.create_task(collect(heard, person, "", answers)))
         await asyncio.sleep(0.3)
         with world.heard() as statements:
             await world.run(RENAME, ada, id=gid(task), title="new")
@@ -518,99 +475,3 @@ async def test_a_slow_reader_does_not_get_what_it_can_no_longer_see(world: World
         assert not removed.data["projectMemberRemove"]["errors"]
         second = orjson.loads((await anext(answers)).body())["data"]["taskEvents"]
     assert second == {"kind": "ACCESS_LOST", "task": None}
-
-
-# --- every field that may be shared --------------------------------------------------------------
-
-# Paths of one document, and of one with aliases; more would be refused.
-TOGETHER = 40
-ALIASED = 10
-
-
-async def _paths_alike(executor: Executor) -> AsyncGenerator[str, None]:
-    """Every path of fields below an event, through up to two objects, of which all who see the
-    same get the same.
-    """
-
-    async def is_alike(selection: str) -> bool:
-        request = GraphQLRequest(query=f"subscription {{ taskEvents {{ {selection} }} }}")
-        prepared = await executor.prepare(request, request_id="test")
-        return compared_labels(prepared.operation.selection_index) is not None
-
-    async def below(type_: Any, around: str, depth: int) -> AsyncGenerator[str, None]:
-        if is_abstract_type(type_):
-            for one in SCHEMA.get_possible_types(type_):
-                async for path in below(one, around % f"... on {one.name} {{ %s }}", depth):
-                    yield path
-            return
-        for name, field in type_.fields.items():
-            inner = get_named_type(field.type)
-            # In fragments, fields of the same name may have different types.
-            named = f"{type_.name}_{name}: {name}" if "... on" in around else name
-            if any(is_required_argument(argument) for argument in field.args.values()):
-                continue
-            if is_leaf_type(inner):
-                if await is_alike(around % named):
-                    yield around % named
-            elif depth and await is_alike(around % f"{named} {{ __typename }}"):
-                async for path in below(inner, around % f"{named} {{ %s }}", depth - 1):
-                    yield path
-
-    async for path in below(SCHEMA.type_map["Event"], "%s", 2):
-        yield path
-
-
-async def test_everybody_gets_of_every_field_what_their_own_list_shows(world: World) -> None:
-    ada, ben, cleo, guest, helper = people = await world.people(5)
-    project = await world.project(ada, editors=[ben], viewers=[cleo])
-    top = await world.task(ada, "top", project_id=project.id)
-    own: dict[str, Any] = {"project_id": project.id, "parent_id": top.id}
-    task = await world.task(ada, "a task", assignee_id=helper.id, **own)
-    await world.share(task, guest, models.Permission.EDIT)
-    id_ = gid(task)
-    turns: list[tuple[Person, str, dict[str, Any]]] = [
-        (guest, "taskUpdate", {"id": id_, "title": "Another", "notes": "x", "tags": ["a"]}),
-        (helper, "taskUpdate", {"id": id_, "estimate": 600, "due": {"on": "2199-01-01"}}),
-        (cleo, "commentCreate", {"taskId": id_, "body": f"@{ben.username} and @{guest.username}"}),
-        (ben, "taskUpdate", {"id": id_, "assigneeId": gid(cleo)}),
-        (ada, "taskShareCreate", {"taskId": id_, "userId": gid(helper)}),
-        (ada, "taskMove", {"id": id_, "parentId": None}),
-    ]
-    paths = [path async for path in _paths_alike(world.executors["batch"])]
-    assert len(paths) > 200
-    aliased = [path for path in paths if "... on" in path]
-    plain = [path for path in paths if path not in aliased]
-    chunks = [
-        " ".join(some[at : at + count])
-        for some, count in ((plain, TOGETHER), (aliased, ALIASED))
-        for at in range(0, len(some), count)
-    ]
-    heard: dict[tuple[UUID, str], list[Any]] = {}
-    async with contextlib.AsyncExitStack() as stack:
-        reading = []
-        for selection in chunks:
-            for person in people:
-                answers = await _listen(world, stack, person, _LISTEN % selection, None)
-                reading.append(asyncio.create_task(_collect(heard, person, selection, answers)))
-        await asyncio.sleep(0.2)
-        for person, mutation, given in turns:
-            since = (await world.run("{ eventCursor }", ada)).data["eventCursor"]
-            heard.clear()
-            type_ = f"{mutation[0].upper()}{mutation[1:]}Input!"
-            done = f"{mutation}(input: $input) {{ errors {{ code }} }}"
-            text = f"mutation ($input: {type_}) {{ {done} }}"
-            assert (await world.run(text, person, input=given)).good
-            expected = {}
-            for selection in chunks:
-                for each in people:
-                    reply = await world.run(_POLL % selection, each, filter=None, after=since)
-                    expected[each.id, selection] = reply.data["events"]["nodes"]
-            assert any(expected.values())
-            async with asyncio.timeout(60):
-                while any(len(heard.get(key, ())) < len(expected[key]) for key in expected):
-                    await asyncio.sleep(0.01)
-            for key, nodes in expected.items():
-                assert heard.get(key, []) == nodes, (mutation, key)
-        for one in reading:
-            one.cancel()
-        await asyncio.wait(reading)
