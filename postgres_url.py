@@ -36,7 +36,7 @@ _DEMANDS = {
 }
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SESSIONS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
-_ESCAPES = "in user names and passwords, / ? # [ ] @ % are written as %2F %3F %23 %5B %5D %40 %25"
+ESCAPES = "in user names and passwords, / ? # [ ] @ % are written as %2F %3F %23 %5B %5D %40 %25"
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 
@@ -50,15 +50,15 @@ def check(url: str) -> None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError(f"its host is invalid; {_ESCAPES}") from None
+        raise ValueError(f"its host is invalid; {ESCAPES}") from None
     if parts.fragment or "@" in parts.path + parts.query:
-        raise ValueError(_ESCAPES)
+        raise ValueError(ESCAPES)
     hosts = parts.netloc.rpartition("@")[2]
     for host in hosts.split(","):
         try:
             _ = urlsplit(f"//{host}").port
         except ValueError:
-            raise ValueError(f"its port must be a number up to 65535; {_ESCAPES}") from None
+            raise ValueError(f"its port must be a number up to 65535; {ESCAPES}") from None
     given = parameters(url)
     mode = given.get("sslmode")
     if mode is not None and mode not in _SSL_MODES:

@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from postgres_url import ESCAPES
+
 # Only these may be written as a host: what else people write here is part of an address.
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
@@ -76,8 +78,7 @@ def split_url(value: str) -> SplitResult:
     except ValueError:
         # Python's message can contain a part of a password.
         raise ValueError(
-            "its host or port is invalid: a port is a number up to 65535, and in user names and "
-            "passwords / ? # [ ] @ % are written as %2F %3F %23 %5B %5D %40 %25"
+            f"its host or port is invalid: a port is a number up to 65535, and {ESCAPES}"
         ) from None
     return parts
 

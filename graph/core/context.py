@@ -55,9 +55,7 @@ class Services:
     limits: Limits = field(init=False)
     access_paths: AccessPaths = field(default_factory=AccessPaths)
     # Filters of events that many subscribers have, by shape and values.
-    filters: BoundedCache[Hashable, Any] = field(
-        default_factory=lambda: BoundedCache(_MOST_FILTERS)
-    )
+    filters: BoundedCache[Hashable, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)

@@ -154,14 +154,18 @@ async def test_two_backups_at_once_do_not_share_a_file(
         assert "manifest.json" in read.getnames()
 
 
+async def _attach_something(world: World) -> None:
+    ada = await world.person()
+    task = await world.task(ada)
+    assert (await attach(world.http, ada, gid(task), "plan.png", image())).good
+
+
 async def test_a_backup_says_which_files_it_lacks(
     full: tuple[Settings, World], tmp_path: Path
 ) -> None:
     """As from a machine whose settings name another file store."""
     own, world = full
-    ada = await world.person()
-    task = await world.task(ada)
-    assert (await attach(world.http, ada, gid(task), "plan.png", image())).good
+    await _attach_something(world)
     elsewhere = own.storage.model_copy(update={"url": (tmp_path / "other").as_uri()})
     written = await backup(
         own.model_copy(update={"storage": elsewhere}), tmp_path / "backup.tar.gz"
@@ -178,9 +182,7 @@ async def test_nothing_is_stored_for_a_database_that_is_not_empty(
     full: tuple[Settings, World], tmp_path: Path
 ) -> None:
     own, world = full
-    ada = await world.person()
-    task = await world.task(ada)
-    assert (await attach(world.http, ada, gid(task), "plan.png", image())).good
+    await _attach_something(world)
     await backup(own, tmp_path / "backup.tar.gz")
     elsewhere = own.storage.model_copy(update={"url": (tmp_path / "other").as_uri()})
     with pytest.raises(MigrationError, match="not empty"):
