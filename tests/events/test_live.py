@@ -367,6 +367,32 @@ async def test_many_listeners_are_woken_in_several_turns_of_the_event_loop(
         await one.aclose()
 
 
+async def test_who_joins_while_an_event_is_handed_out_gets_it_once(
+    live: LiveEvents, world: Any, until: Any
+) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    before = str((await live.log.head()).cursor)
+    subscriptions = [await live.subscribe(owner.id, ALL) for _ in range(500)]
+    waiting = [asyncio.ensure_future(anext(one)) for one in subscriptions]
+    await until(lambda: len(live._joined) == 500)
+    late = await live.subscribe(owner.id, ALL, after=before)
+    await world.change(owner, task)
+    async with asyncio.timeout(30):
+        while not any(one.done() for one in waiting):
+            await asyncio.sleep(0)
+        assert not all(one.done() for one in waiting)
+        heard = [(await anext(late)).id]
+        events = {(await one).id for one in waiting}
+        assert events == set(heard)
+        await world.change(owner, task)
+        heard.append((await anext(late)).id)
+        assert {(await anext(one)).id for one in subscriptions} == set(heard) - events
+    assert len(set(heard)) == 2
+    for one in (*subscriptions, late):
+        await one.aclose()
+
+
 async def take_soon(live: LiveEvents, person: Any, world: Any, task: Any, take: Any) -> None:
     subscription = await live.subscribe(person.id, ALL)
     await world.change(person, task)
